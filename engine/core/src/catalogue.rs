@@ -1,0 +1,376 @@
+//! Items and business units: dense ids that are never reused, attributes by last-writer-wins, and the bits the request path reads.
+//!
+//! An item exists from the moment anything names it (an event may precede its catalogue record); it can be *served* once it is
+//! neither deleted nor sold out. Records of an item may come in any order: the largest `(time, deleted, content hash)` stands.
+//!
+//! Reads take no lock that a writer holds for long: ids come from a sharded map, hot bits are atomics, attributes an `Arc`.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicUsize, Ordering},
+    },
+};
+
+use dashmap::DashMap;
+use parking_lot::RwLock;
+
+use crate::ids::{BuId, CategoryId, EventTime, ItemId};
+
+/// What a catalogue record says of an item.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ItemAttributes {
+    /// For people.
+    pub title: String,
+    /// From general to special.
+    pub categories: Vec<String>,
+    /// Empty if none.
+    pub brand: String,
+    /// Finite, not negative.
+    pub price: Option<f64>,
+    /// ISO 4217, empty if no price.
+    pub currency: String,
+    /// Free labels.
+    pub tags: Vec<String>,
+    /// Where it may be shown; empty means everywhere.
+    pub regions: Vec<String>,
+    /// Whether it is sold out.
+    pub sold_out: bool,
+    /// The caller's own embedding; empty if none.
+    pub embedding: Vec<f32>,
+}
+
+/// One change of an item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ItemChange {
+    /// Business unit of the item.
+    pub bu: String,
+    /// Id inside the business unit.
+    pub item_id: String,
+    /// When it changed.
+    pub time: EventTime,
+    /// The item from now on; `None`: gone.
+    pub attributes: Option<ItemAttributes>,
+}
+
+/// What a change did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// The item is now as the change says.
+    Applied,
+    /// The same change stands already.
+    Duplicate,
+    /// A later change stands.
+    Superseded,
+}
+
+const KNOWN: u8 = 1; // a catalogue record stands
+const DELETED: u8 = 2;
+const SOLD_OUT: u8 = 4;
+
+#[derive(Debug)]
+struct Slot {
+    bu: BuId,
+    id: Box<str>,
+    bits: AtomicU8,
+    category: AtomicU32, // CategoryId + 1; 0 for none
+    listed_at: AtomicI64,
+    attributes: RwLock<Standing>,
+}
+
+#[derive(Debug, Default)]
+struct Standing {
+    version: Option<(EventTime, bool, u64)>,
+    attributes: Arc<ItemAttributes>,
+}
+
+#[derive(Debug)]
+struct Bu {
+    name: Box<str>,
+    item_ids: DashMap<Box<str>, ItemId, Hasher>,
+    items: boxcar::Vec<ItemId>,
+}
+
+type Hasher = foldhash::fast::RandomState;
+
+/// All items of all business units.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    bus: boxcar::Vec<Bu>,
+    bu_ids: RwLock<HashMap<Box<str>, BuId, Hasher>>,
+    slots: boxcar::Vec<Slot>,
+    categories: DashMap<Box<str>, CategoryId, Hasher>,
+    category_count: AtomicU32,
+    listed: AtomicUsize,
+}
+
+impl Catalogue {
+    /// The id of a business unit, if anything has named it.
+    #[must_use]
+    pub fn bu(&self, name: &str) -> Option<BuId> {
+        self.bu_ids.read().get(name).copied()
+    }
+
+    /// The id of a business unit, new if need be; `None` when 65,536 are known already.
+    pub fn bu_or_new(&self, name: &str) -> Option<BuId> {
+        if let Some(id) = self.bu(name) {
+            return Some(id);
+        }
+        let mut ids = self.bu_ids.write();
+        if let Some(id) = ids.get(name) {
+            return Some(*id);
+        }
+        let next = BuId(u16::try_from(self.bus.count()).ok()?);
+        self.bus.push(Bu { name: name.into(), item_ids: DashMap::default(), items: boxcar::Vec::new() });
+        ids.insert(name.into(), next);
+        Some(next)
+    }
+
+    /// All business units by id.
+    pub fn bus(&self) -> impl Iterator<Item = (BuId, &str)> {
+        self.bus.iter().map(|(n, bu)| (BuId(n as u16), &*bu.name))
+    }
+
+    /// Name of a business unit.
+    #[must_use]
+    pub fn bu_name(&self, bu: BuId) -> &str {
+        self.bus.get(usize::from(bu.0)).map_or("", |bu| &bu.name)
+    }
+
+    /// The id of an item, if anything has named it.
+    #[must_use]
+    pub fn item(&self, bu: BuId, item_id: &str) -> Option<ItemId> {
+        self.bus.get(usize::from(bu.0))?.item_ids.get(item_id).map(|id| *id)
+    }
+
+    /// The id of an item, new if need be; `None` for an unknown business unit or when 2³² − 1 items are known already.
+    pub fn item_or_new(&self, bu: BuId, item_id: &str) -> Option<ItemId> {
+        if let Some(id) = self.item(bu, item_id) {
+            return Some(id);
+        }
+        let of_bu = self.bus.get(usize::from(bu.0))?;
+        if self.slots.count() >= u32::MAX as usize {
+            return None;
+        }
+        let id = *of_bu.item_ids.entry(item_id.into()).or_insert_with(|| {
+            let position = self.slots.push(Slot::unknown(bu, item_id));
+            let id = ItemId::new(position as u32);
+            of_bu.items.push(id);
+            id
+        });
+        Some(id)
+    }
+
+    /// Applies one change. Order, repeats and delays between changes of an item don't matter.
+    ///
+    /// `None` when the business unit or the item can't be numbered any more (see [`Self::item_or_new`]).
+    pub fn apply(&self, change: &ItemChange) -> Option<Changed> {
+        let bu = self.bu_or_new(&change.bu)?;
+        let slot = self.slot(self.item_or_new(bu, &change.item_id)?)?;
+        let mut standing = slot.attributes.write();
+        let version = (change.time, change.attributes.is_none(), content_hash(change.attributes.as_ref()));
+        match standing.version {
+            Some(held) if held == version => return Some(Changed::Duplicate),
+            Some(held) if held > version => return Some(Changed::Superseded),
+            _ => standing.version = Some(version),
+        }
+        let attributes = change.attributes.clone().unwrap_or_default();
+        let bits = match &change.attributes {
+            None => KNOWN | DELETED,
+            Some(of) if of.sold_out => KNOWN | SOLD_OUT,
+            Some(_) => KNOWN,
+        };
+        let was_listed = slot.is_listed();
+        slot.category.store(self.category_code(&attributes), Ordering::Relaxed);
+        slot.listed_at.fetch_min(change.time.millis(), Ordering::Relaxed);
+        slot.bits.store(bits, Ordering::Release);
+        match (was_listed, slot.is_listed()) {
+            (false, true) => _ = self.listed.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = self.listed.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
+        }
+        standing.attributes = Arc::new(attributes);
+        Some(Changed::Applied)
+    }
+
+    fn category_code(&self, attributes: &ItemAttributes) -> u32 {
+        let Some(leaf) = attributes.categories.last() else { return 0 };
+        if let Some(id) = self.categories.get(leaf.as_str()) {
+            return id.0 + 1;
+        }
+        let next = || CategoryId(self.category_count.fetch_add(1, Ordering::Relaxed));
+        self.categories.entry(leaf.as_str().into()).or_insert_with(next).0 + 1
+    }
+
+    fn slot(&self, item: ItemId) -> Option<&Slot> {
+        self.slots.get(item.position())
+    }
+
+    /// Business unit of an item.
+    #[must_use]
+    pub fn bu_of(&self, item: ItemId) -> Option<BuId> {
+        self.slot(item).map(|slot| slot.bu)
+    }
+
+    /// External id of an item.
+    #[must_use]
+    pub fn item_name(&self, item: ItemId) -> Option<&str> {
+        self.slot(item).map(|slot| &*slot.id)
+    }
+
+    /// Whether the item may stand on a slate: not deleted, not sold out.
+    #[must_use]
+    pub fn is_servable(&self, item: ItemId) -> bool {
+        self.slot(item).is_some_and(|slot| slot.bits.load(Ordering::Acquire) & (DELETED | SOLD_OUT) == 0)
+    }
+
+    /// Whether a catalogue record stands and does not say "gone".
+    #[must_use]
+    pub fn is_listed(&self, item: ItemId) -> bool {
+        self.slot(item).is_some_and(Slot::is_listed)
+    }
+
+    /// The item's most special category.
+    #[must_use]
+    pub fn category(&self, item: ItemId) -> Option<CategoryId> {
+        let code = self.slot(item)?.category.load(Ordering::Relaxed);
+        code.checked_sub(1).map(CategoryId)
+    }
+
+    /// Time of the item's oldest catalogue record.
+    #[must_use]
+    pub fn listed_at(&self, item: ItemId) -> Option<EventTime> {
+        let slot = self.slot(item)?;
+        slot.is_listed().then(|| EventTime::from_millis(slot.listed_at.load(Ordering::Relaxed)))
+    }
+
+    /// Everything the standing record says; empty for an item without one.
+    #[must_use]
+    pub fn attributes(&self, item: ItemId) -> Arc<ItemAttributes> {
+        self.slot(item).map(|slot| Arc::clone(&slot.attributes.read().attributes)).unwrap_or_default()
+    }
+
+    /// Items of a business unit, oldest first. Walks memory that only grows; cost O(1) a step.
+    pub fn items_of(&self, bu: BuId) -> impl DoubleEndedIterator<Item = ItemId> {
+        let items = self.bus.get(usize::from(bu.0)).map(|bu| &bu.items);
+        let count = items.map_or(0, boxcar::Vec::count);
+        (0..count).filter_map(move |n| items?.get(n).copied())
+    }
+
+    /// Items ever named: dense ids run from 0 to this.
+    #[must_use]
+    pub fn item_count(&self) -> usize {
+        self.slots.count()
+    }
+
+    /// Items with a standing record that are not deleted.
+    #[must_use]
+    pub fn listed_count(&self) -> usize {
+        self.listed.load(Ordering::Relaxed)
+    }
+}
+
+impl Slot {
+    fn unknown(bu: BuId, item_id: &str) -> Self {
+        Self {
+            bu,
+            id: item_id.into(),
+            bits: AtomicU8::new(0),
+            category: AtomicU32::new(0),
+            listed_at: AtomicI64::new(i64::MAX),
+            attributes: RwLock::default(),
+        }
+    }
+
+    fn is_listed(&self) -> bool {
+        self.bits.load(Ordering::Acquire) & (KNOWN | DELETED) == KNOWN
+    }
+}
+
+/// Stable hash of what a record says, to break ties of time the same way everywhere.
+fn content_hash(attributes: Option<&ItemAttributes>) -> u64 {
+    let Some(of) = attributes else { return 0 };
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    let mut text = |part: &str| {
+        hasher.update(&(part.len() as u32).to_le_bytes());
+        hasher.update(part.as_bytes());
+    };
+    text(&of.title);
+    text(&of.brand);
+    text(&of.currency);
+    for list in [&of.categories, &of.tags, &of.regions] {
+        text("");
+        list.iter().for_each(|part| text(part));
+    }
+    hasher.update(&of.price.map_or([0xFF; 8], f64::to_le_bytes));
+    hasher.update(&[u8::from(of.sold_out)]);
+    of.embedding.iter().for_each(|value| hasher.update(&value.to_le_bytes()));
+    hasher.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn change() -> impl Strategy<Value = ItemChange> {
+        (0..3_u8, 0..6_i64, proptest::option::of((0..3_u8, any::<bool>()))).prop_map(|(item, time, attributes)| ItemChange {
+            bu: "shop".into(),
+            item_id: format!("i{item}"),
+            time: EventTime::from_millis(time),
+            attributes: attributes.map(|(title, sold_out)| ItemAttributes {
+                title: format!("t{title}"),
+                categories: vec!["all".into(), format!("c{title}")],
+                sold_out,
+                ..ItemAttributes::default()
+            }),
+        })
+    }
+
+    type View = (bool, bool, Option<EventTime>, Arc<ItemAttributes>);
+
+    fn view(changes: &[ItemChange]) -> Vec<Option<View>> {
+        let catalogue = Catalogue::default();
+        let bu = catalogue.bu_or_new("shop").unwrap();
+        for change in changes {
+            catalogue.apply(change).unwrap();
+        }
+        let listed = catalogue.items_of(bu).filter(|item| catalogue.is_listed(*item)).count();
+        assert_eq!(catalogue.listed_count(), listed);
+        let items = (0..3).map(|n| catalogue.item(bu, &format!("i{n}")));
+        items
+            .map(|item| {
+                item.map(|i| (catalogue.is_servable(i), catalogue.is_listed(i), catalogue.listed_at(i), catalogue.attributes(i)))
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn order_and_repeats_change_nothing(
+            (changes, shuffled) in proptest::collection::vec(change(), 0..30).prop_flat_map(|c| (Just(c.clone()), Just(c).prop_shuffle())),
+        ) {
+            let twice: Vec<_> = shuffled.iter().chain(&changes).cloned().collect();
+            prop_assert_eq!(view(&changes), view(&twice));
+        }
+    }
+
+    #[test]
+    fn ids_are_dense_and_never_reused() {
+        let catalogue = Catalogue::default();
+        let (a, b) = (catalogue.bu_or_new("a").unwrap(), catalogue.bu_or_new("b").unwrap());
+        let first = catalogue.item_or_new(a, "x").unwrap();
+        let gone = ItemChange { bu: "a".into(), item_id: "x".into(), time: EventTime::from_millis(1), attributes: None };
+        assert_eq!(catalogue.apply(&gone), Some(Changed::Applied));
+        assert!(!catalogue.is_servable(first));
+        let other_bu = catalogue.item_or_new(b, "x").unwrap();
+        let back = ItemChange { time: EventTime::from_millis(2), attributes: Some(ItemAttributes::default()), ..gone.clone() };
+        assert_eq!(catalogue.apply(&back), Some(Changed::Applied));
+        assert_eq!(catalogue.apply(&gone), Some(Changed::Superseded));
+        assert_eq!(catalogue.item_or_new(a, "x"), Some(first));
+        assert_eq!((first.position(), other_bu.position(), catalogue.item_count()), (0, 1, 2));
+        assert!(catalogue.is_servable(first));
+    }
+}

@@ -1,0 +1,212 @@
+//! The frozen graph: a neighbour graph that `hnsw_rs` built, laid out flat so that it can be served.
+//!
+//! `hnsw_rs` is used as a builder only (`grow`). Its graph is copied at once into a [`Layout`] (`freeze`): one node per
+//! *distinct* vector (`distinct`), in breadth-first order so that nodes met together lie together, with a fixed number of
+//! neighbours in one slab of `u32`, every node reachable. `walk` searches that. There are no upper layers: the nodes
+//! inserted first are the entries (they come first in the layout), all of them are scored, and the walk starts from
+//! the best. They are a random sample, so every larger cluster holds one; a descent through layers finds only one.
+//!
+//! **Inner product.** A graph needs distances; inner product is none. Rows get one more coordinate √(M² − |x|²), M
+//! the greatest length, after which Euclidean neighbours of a query are its inner-product neighbours (Bachrach et al.,
+//! "Speeding up the Xbox recommender system", RecSys 2014); the graph is built on that, and walked by inner product
+//! itself. See `reduce` for what was measured.
+//!
+//! Memory a vector, `m` = 16, dimension d: 2 × 4·d (the rows as given, and in layout order) + 8·m + 8 bytes.
+
+mod distinct;
+mod freeze;
+mod grow;
+mod reduce;
+mod walk;
+
+use crate::build::GraphSpec;
+use crate::error::IndexError;
+use crate::exact::Exact;
+use crate::file::Parts;
+use crate::kernels::AlignedRows;
+use crate::metric::Metric;
+use crate::query::{Direction, prepare};
+use crate::rows::RowSet;
+use crate::scratch::Scratch;
+use crate::search::{IndexKind, Neighbour, Search, VectorIndex};
+use crate::vectors::Vectors;
+
+pub(crate) use distinct::Groups;
+
+/// A filtered walk touches some `effort ÷ share` nodes' neighbourhoods, an exact scan `share × rows` rows; the two cost
+/// the same where `allowed² = FILTER_SCAN_FACTOR × effort × rows`. Measured on 50,000 × 64 (release, AVX-512), see
+/// `examples/measure.rs`.
+const FILTER_SCAN_FACTOR: usize = 30;
+
+/// A graph without its vectors: what freezing makes and a file holds. Nodes are numbered in layout order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// The rows of each node; more than one where rows are duplicates.
+    pub(crate) groups: Groups,
+    /// How many nodes, from node 0, every search starts with.
+    pub(crate) entries: usize,
+    /// Neighbours per node, at least 1.
+    pub(crate) degree: usize,
+    /// `degree` neighbours per node; a node with fewer repeats its own number, which a walk has always visited.
+    pub(crate) links: Vec<u32>,
+}
+
+/// A [`Layout`] over its vectors, ready to search.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    exact: Exact,
+    layout: Layout,
+    /// The nodes' vectors in layout order, scaled as the metric asks.
+    slab: AlignedRows,
+}
+
+impl Graph {
+    /// Builds and freezes. Cost: see [`BuildSpec`](crate::BuildSpec).
+    pub(crate) fn build(exact: Exact, spec: &GraphSpec) -> Result<Self, IndexError> {
+        let groups = Groups::of(&exact);
+        let points = reduce::points(&exact, &groups);
+        let grown = grow::grow(&points, spec);
+        let layout = freeze::freeze(grown, groups, &points, 2 * spec.m);
+        Self::new(exact, layout)
+    }
+
+    /// Puts a layout over its vectors.
+    ///
+    /// # Errors
+    /// [`IndexError::Malformed`] unless every row is in exactly one node with its duplicates, every link names a
+    /// node, and every node can be reached from the entries: what the search relies on.
+    pub(crate) fn new(exact: Exact, layout: Layout) -> Result<Self, IndexError> {
+        layout.check(&exact)?;
+        let dimension = exact.vectors().dimension();
+        let slab = AlignedRows::from_fn(layout.groups.len(), dimension, |node, place| {
+            if let Some(&row) = layout.groups.rows(node as u32).first() {
+                exact.fill_scaled(row, place);
+            }
+        });
+        Ok(Self { exact, layout, slab })
+    }
+
+    /// Whether scanning the allowed rows is cheaper than walking among them.
+    fn scans(&self, allowed: &RowSet, effort: usize) -> bool {
+        let count = allowed.count();
+        let balance = FILTER_SCAN_FACTOR.saturating_mul(effort).saturating_mul(allowed.len());
+        count <= effort || count.saturating_mul(count) <= balance
+    }
+
+    /// Writes the rows of the best nodes to `found`, until there are `k` and no equal score is left.
+    fn answer(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) {
+        scratch.best.drain_into(&mut scratch.sorted);
+        for key in &scratch.sorted {
+            let is_behind = found.last().is_some_and(|last| key.score() < last.score);
+            if found.len() >= search.k && is_behind {
+                break;
+            }
+            let rows = self.layout.groups.rows(key.id()).iter().copied();
+            let allowed = rows.filter(|row| search.allowed.is_none_or(|set| set.contains(*row)));
+            found.extend(allowed.take(search.k).map(|row| Neighbour { row, score: key.score() }));
+        }
+        found.sort_unstable_by(|left, right| {
+            right.score.total_cmp(&left.score).then(left.row.cmp(&right.row))
+        });
+        found.truncate(search.k);
+    }
+}
+
+impl VectorIndex for Graph {
+    fn kind(&self) -> IndexKind {
+        IndexKind::Graph
+    }
+
+    fn metric(&self) -> Metric {
+        self.exact.metric()
+    }
+
+    fn vectors(&self) -> &Vectors {
+        self.exact.vectors()
+    }
+
+    fn search(
+        &self,
+        search: &Search<'_>,
+        scratch: &mut Scratch,
+        found: &mut Vec<Neighbour>,
+    ) -> Result<(), IndexError> {
+        found.clear();
+        self.exact.check_filter(search.allowed)?;
+        let effort = (search.effort.0 as usize).max(search.k);
+        if search.allowed.is_some_and(|allowed| self.scans(allowed, effort)) {
+            return self.exact.search(search, scratch, found);
+        }
+        let dimension = self.vectors().dimension();
+        let length = self.slab.stride();
+        if prepare(self.metric(), search.query, dimension, length, &mut scratch.query)? == Direction::None {
+            self.exact.answer_first(search.k, search.allowed, found);
+            return Ok(());
+        }
+        if search.k == 0 {
+            return Ok(());
+        }
+        match search.allowed {
+            None => walk::walk(&self.layout, &self.slab, effort, |_| true, scratch),
+            Some(allowed) => {
+                let groups = &self.layout.groups;
+                let allows = |node| groups.rows(node).iter().any(|row| allowed.contains(*row));
+                walk::walk(&self.layout, &self.slab, effort, allows, scratch);
+            }
+        }
+        self.answer(search, scratch, found);
+        Ok(())
+    }
+
+    fn score(
+        &self,
+        query: &[f32],
+        rows: &[u32],
+        scratch: &mut Scratch,
+        scores: &mut Vec<f32>,
+    ) -> Result<(), IndexError> {
+        self.exact.score(query, rows, scratch, scores)
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts::graph(&self.layout)
+    }
+}
+
+impl Layout {
+    /// The neighbours of a node, itself where it has fewer than the degree.
+    #[inline]
+    pub(crate) fn links(&self, node: u32) -> &[u32] {
+        let start = node as usize * self.degree;
+        self.links.get(start..start + self.degree).unwrap_or_default()
+    }
+
+    fn check(&self, exact: &Exact) -> Result<(), IndexError> {
+        let nodes = self.groups.len();
+        let malformed = |reason| Err(IndexError::Malformed { reason });
+        self.groups.check(exact)?;
+        if self.degree == 0 || nodes.checked_mul(self.degree) != Some(self.links.len()) {
+            return malformed("the links do not fill the slab");
+        }
+        if self.links.iter().any(|link| *link as usize >= nodes) {
+            return malformed("a link leads nowhere");
+        }
+        if self.entries > nodes || (self.entries == 0 && nodes > 0) {
+            return malformed("the entries are not among the nodes");
+        }
+        let mut reached: Vec<bool> = (0..nodes).map(|node| node < self.entries).collect();
+        let mut queue: Vec<u32> = (0..self.entries as u32).collect();
+        while let Some(node) = queue.pop() {
+            for &link in self.links(node) {
+                if let Some(seen @ false) = reached.get_mut(link as usize) {
+                    *seen = true;
+                    queue.push(link);
+                }
+            }
+        }
+        if reached.contains(&false) {
+            return malformed("a node cannot be reached");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! Top-k by similarity over rows of `f32` vectors: the part of `faces` that makes a slate cost microseconds.
+//!
+//! An index is immutable: it is built once from a [`Vectors`] matrix, written to a file, read by a server and
+//! searched from any number of threads, each with its own [`Scratch`]. Two kinds serve behind one trait:
+//!
+//! | kind | how it answers | for |
+//! |---|---|---|
+//! | [`IndexKind::Exact`] | scores every row; also the oracle that the others are measured against | small catalogues |
+//! | [`IndexKind::Graph`] | walks a neighbour graph that `hnsw_rs` built, flattened so that it can be served | larger ones |
+//!
+//! **What this crate must not know.** It knows rows and numbers. It does not know what a row stands for (an item, a
+//! person), who asks, which business unit is allowed, or where a file lies: callers hand in a [`RowSet`] of allowed
+//! rows and read or write bytes. It does no I/O of its own, starts no threads and reads no clock.
+//!
+//! **Same input, same answer.** Building is deterministic for a seed, and scores are the same bits on every
+//! processor (the kernels add in one fixed order and never fuse). Answers are ordered by score, then by row.
+//!
+//! ```
+//! use faces_index::{build, BuildSpec, Metric, Scratch, Search, Vectors};
+//!
+//! # fn main() -> Result<(), faces_index::IndexError> {
+//! let vectors = Vectors::new(2, vec![1.0, 0.0, 0.0, 1.0, 0.7, 0.7])?;
+//! let index = build(vectors, Metric::Cosine, &BuildSpec::default())?;
+//! let (mut scratch, mut found) = (Scratch::new(), Vec::new());
+//! index.search(&Search::new(&[1.0, 0.1], 2), &mut scratch, &mut found)?;
+//! assert_eq!(found.iter().map(|neighbour| neighbour.row).collect::<Vec<_>>(), [0, 2]);
+//! # Ok(())
+//! # }
+//! ```
+#![deny(unsafe_code, missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+mod build;
+mod error;
+mod exact;
+mod file;
+mod graph;
+mod kernels;
+mod metric;
+mod query;
+mod rows;
+mod scratch;
+mod search;
+mod top;
+mod vectors;
+
+pub use build::{BuildSpec, build};
+pub use error::IndexError;
+pub use file::{FORMAT_VERSION, Parts, read, write};
+pub use metric::Metric;
+pub use rows::RowSet;
+pub use scratch::Scratch;
+pub use search::{Effort, IndexKind, Neighbour, Search, VectorIndex};
+pub use vectors::{DIMENSION_MAX, ROWS_MAX, VALUE_MAX, Vectors};

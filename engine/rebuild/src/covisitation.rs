@@ -1,0 +1,356 @@
+//! Item-to-item transitions: who took this up, took that up too.
+//!
+//! Counts of [`crate::cooccurrence`], normalised so that an item everybody has is not everybody's neighbour, and cut
+//! to the best few per item. Two normalisations, both from the project's evaluation protocol:
+//!
+//! - [`Normalisation::Symmetric`]: `c_ij / sqrt((n_i + shrink)(n_j + shrink))`, cosine with shrinkage
+//!   (Sarwar et al., WWW 2001; shrinkage after Koren, TKDD 2010): similarity over all time;
+//! - [`Normalisation::Transition`]: `c_ij / (n_i + shrink)`, the share of i's takers that took j, with counts that
+//!   fade by a half-life: where people go from i *these days*.
+//!
+//! **Places per unit.** A slate is asked for one unit, and a person who is new there has history in others alone. So
+//! half of an item's places go to its own unit and half are split evenly among the others; places that a unit cannot
+//! fill go to the best of the rest, whatever their unit.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cooccurrence::{Cooccurrence, Count, Fade, PairParams},
+    training::Log,
+};
+
+/// How the neighbours of items are counted, normalised and cut.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CoVisitationParams {
+    /// How interactions of one person pair up.
+    pub pairs: PairParams,
+    /// How counts become weights.
+    pub normalisation: Normalisation,
+    /// Neighbours kept for one item, over all units.
+    pub neighbours_max: usize,
+}
+
+impl Default for CoVisitationParams {
+    fn default() -> Self {
+        Self {
+            pairs: PairParams::default(),
+            normalisation: Normalisation::Symmetric { shrink: 5.0 },
+            neighbours_max: 64,
+        }
+    }
+}
+
+/// How the count of a pair becomes a weight.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Normalisation {
+    /// Cosine with shrinkage, over all time.
+    Symmetric {
+        /// Interactions an item is believed to have had before the log began.
+        shrink: f64,
+    },
+    /// The share of the item's takers that took the other, faded.
+    Transition {
+        /// As above, in faded interactions.
+        shrink: f64,
+        /// By how many days' age a pair counts half.
+        half_life_days: f64,
+    },
+}
+
+impl CoVisitationParams {
+    /// The first thing wrong with the parameters, with the way out.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        self.pairs.check()?;
+        if !(1..=1_024).contains(&self.neighbours_max) {
+            return Err("neighbours_max must lie between 1 and 1024");
+        }
+        let (shrink, half_life_days) = match self.normalisation {
+            Normalisation::Symmetric { shrink } => (shrink, 1.0),
+            Normalisation::Transition { shrink, half_life_days } => (shrink, half_life_days),
+        };
+        if !(shrink.is_finite() && shrink >= 0.0) {
+            return Err("shrink must be a number of interactions, 0 or above");
+        }
+        if !(half_life_days.is_finite() && half_life_days > 0.0) {
+            return Err("half_life_days must be a number of days above 0");
+        }
+        Ok(())
+    }
+}
+
+/// Each item's neighbours, best first: `rows[offsets[i]..offsets[i + 1]]` with `weights` alike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CoVisitation {
+    offsets: Vec<u32>,
+    rows: Vec<u32>,
+    weights: Vec<f32>,
+}
+
+impl CoVisitation {
+    /// Takes the three arrays; `offsets` has one entry more than there are items.
+    ///
+    /// # Errors
+    /// What is wrong: offsets that do not start at 0, fall or end elsewhere than at the number of rows, a row past the
+    /// items, an item that is its own neighbour, a neighbour twice, a weight that is not finite and above 0, or
+    /// weights that are not in falling order.
+    pub fn new(offsets: Vec<u32>, rows: Vec<u32>, weights: Vec<f32>) -> Result<Self, String> {
+        let Some(item_count) = offsets.len().checked_sub(1) else {
+            return Err("the co-visitation offsets are empty".into());
+        };
+        if rows.len() != weights.len() {
+            return Err(format!("{} neighbours have {} weights", rows.len(), weights.len()));
+        }
+        let ends_right = offsets.last().is_some_and(|&last| last as usize == rows.len());
+        if offsets.first() != Some(&0) || !ends_right || !offsets.is_sorted() {
+            return Err("the co-visitation offsets do not cover the neighbours".into());
+        }
+        let this = Self { offsets, rows, weights };
+        let mut seen_by = vec![u32::MAX; item_count];
+        for item in 0..item_count as u32 {
+            let mut ceiling = f32::MAX;
+            for (row, weight) in this.neighbours(item) {
+                if row as usize >= item_count || row == item {
+                    return Err(format!("item row {item} has the neighbour {row} of {item_count} items"));
+                }
+                if !(weight > 0.0 && weight <= ceiling) {
+                    return Err(format!("item row {item} has the weight {weight} after {ceiling}"));
+                }
+                if std::mem::replace(&mut seen_by[row as usize], item) == item {
+                    return Err(format!("item row {item} has the neighbour {row} twice"));
+                }
+                ceiling = weight;
+            }
+        }
+        Ok(this)
+    }
+
+    /// The neighbours of an item row with their weights, heaviest first, at most
+    /// [`CoVisitationParams::neighbours_max`] of them, of any unit; none for an unknown row.
+    pub fn neighbours(&self, row: u32) -> impl ExactSizeIterator<Item = (u32, f32)> + '_ {
+        let bounds = self.offsets.get(row as usize).zip(self.offsets.get(row as usize + 1));
+        let range = bounds.map_or(0..0, |(&from, &to)| from as usize..to as usize);
+        let rows = self.rows.get(range.clone()).unwrap_or_default();
+        let weights = self.weights.get(range).unwrap_or_default();
+        rows.iter().copied().zip(weights.iter().copied())
+    }
+
+    /// Where each item's neighbours begin, and one end more.
+    pub fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
+    /// The neighbours' item rows.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// The neighbours' weights.
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// How many items there are, with neighbours or without.
+    pub fn item_count(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+}
+
+/// Counts, normalises and cuts. `progress` hears the share done. Deterministic; cost as [`crate::cooccurrence`] says.
+pub fn co_visitation(log: &Log, params: &CoVisitationParams, progress: &dyn Fn(f64)) -> CoVisitation {
+    let fade = match params.normalisation {
+        Normalisation::Symmetric { .. } => None,
+        Normalisation::Transition { half_life_days, .. } => Some(Fade { half_life_days }),
+    };
+    let pairs = Cooccurrence::new(log, params.pairs, fade);
+    let own_counts = pairs.item_counts();
+    let normalised = |item: u32, count: &Count| match params.normalisation {
+        Normalisation::Symmetric { shrink } => {
+            let (own, other) = (own_counts[item as usize], own_counts[count.item as usize]);
+            count.value / ((own + shrink) * (other + shrink)).sqrt()
+        }
+        Normalisation::Transition { shrink, .. } => count.value / (own_counts[item as usize] + shrink),
+    };
+    let places = UnitPlaces::new(params.neighbours_max, log.units().len());
+    let lists = pairs.map_rows(
+        |item, row| {
+            let mut neighbours: Vec<(u32, f32)> =
+                row.iter().map(|count| (count.item, normalised(item, count) as f32)).collect();
+            neighbours.retain(|&(_, weight)| weight > 0.0);
+            places.keep_best(item, &mut neighbours, log.units_of_rows());
+            neighbours
+        },
+        progress,
+    );
+    let mut this = CoVisitation { offsets: vec![0], rows: Vec::new(), weights: Vec::new() };
+    for neighbours in lists {
+        this.rows.extend(neighbours.iter().map(|&(row, _)| row));
+        this.weights.extend(neighbours.iter().map(|&(_, weight)| weight));
+        this.offsets.push(this.rows.len() as u32);
+    }
+    this
+}
+
+/// How an item's places are split among units.
+#[derive(Debug, Clone, Copy)]
+struct UnitPlaces {
+    total: usize,
+    own: usize,
+    other: usize,
+    units: usize,
+}
+
+impl UnitPlaces {
+    fn new(total: usize, units: usize) -> Self {
+        let others = units.saturating_sub(1);
+        let for_others = if others == 0 { 0 } else { total / 2 };
+        Self { total, own: total - for_others, other: for_others.checked_div(others).unwrap_or(0), units }
+    }
+
+    /// Leaves the kept neighbours, heaviest first, ties by row.
+    fn keep_best(&self, item: u32, neighbours: &mut Vec<(u32, f32)>, unit_of_row: &[u16]) {
+        neighbours.sort_unstable_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
+        if neighbours.len() <= self.total {
+            return;
+        }
+        let own_unit = unit_of_row[item as usize];
+        let mut taken = vec![0_usize; self.units];
+        let mut kept = vec![false; neighbours.len()];
+        let mut free = self.total;
+        for (place, &(row, _)) in neighbours.iter().enumerate() {
+            let unit = unit_of_row[row as usize];
+            let places = if unit == own_unit { self.own } else { self.other };
+            if taken[unit as usize] < places {
+                taken[unit as usize] += 1;
+                kept[place] = true;
+                free -= 1;
+            }
+        }
+        for keep in kept.iter_mut().filter(|keep| !**keep).take(free) {
+            *keep = true;
+        }
+        let mut kept = kept.iter();
+        neighbours.retain(|_| kept.next().copied().unwrap_or(false));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::training::{Interaction, TrainingItem};
+
+    const ITEMS: u32 = 12;
+    const DAY_MS: f64 = 86_400_000.0;
+
+    fn small_log() -> impl Strategy<Value = Log> {
+        let act = (0_u32..6, 0..ITEMS, 0_i64..200, 1_u8..=3).prop_map(|(person, item, days, weight)| {
+            Interaction { person, item, ts_ms: days * DAY_MS as i64, weight: f32::from(weight) }
+        });
+        proptest::collection::vec(act, 0..80).prop_map(|acts| {
+            let item = |id: u32| TrainingItem { bu: format!("u{}", id % 3), item_id: id.to_string() };
+            Log::new((0..ITEMS).map(item).collect(), acts).unwrap()
+        })
+    }
+
+    /// The definition, pair by pair, in a dense matrix.
+    fn oracle(log: &Log, params: &CoVisitationParams) -> Vec<Vec<f64>> {
+        let acts = log.interactions();
+        let mean = log.mean_weight();
+        let half_life = match params.normalisation {
+            Normalisation::Symmetric { .. } => f64::INFINITY,
+            Normalisation::Transition { half_life_days, .. } => half_life_days,
+        };
+        let age = |act: &Interaction| (log.cut_off_ms() - act.ts_ms) as f64 / DAY_MS;
+        let mut counts = vec![vec![0.0; ITEMS as usize]; ITEMS as usize];
+        let mut own = vec![0.0; ITEMS as usize];
+        for (place, second) in acts.iter().enumerate() {
+            own[second.item as usize] += f64::from(second.weight) / mean * 0.5_f64.powf(age(second) / half_life);
+            for first in &acts[place.saturating_sub(params.pairs.window)..place] {
+                if first.person == second.person && first.item != second.item && age(second) < 8.0 * half_life {
+                    let gap = (second.ts_ms - first.ts_ms) as f64 / DAY_MS;
+                    let close = 0.5_f64.powf(gap / params.pairs.tau_days).max(params.pairs.floor);
+                    let weight = f64::from(first.weight * second.weight).sqrt() / mean;
+                    let value = weight * close * 0.5_f64.powf(age(second) / half_life);
+                    counts[first.item as usize][second.item as usize] += value;
+                    counts[second.item as usize][first.item as usize] += value;
+                }
+            }
+        }
+        for (i, row) in counts.iter_mut().enumerate() {
+            for (j, value) in row.iter_mut().enumerate() {
+                *value /= match params.normalisation {
+                    Normalisation::Symmetric { shrink } => ((own[i] + shrink) * (own[j] + shrink)).sqrt(),
+                    Normalisation::Transition { shrink, .. } => own[i] + shrink,
+                };
+            }
+        }
+        counts
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_oracle(log in small_log(), faded: bool, window in 1_usize..8) {
+            let normalisation = if faded {
+                Normalisation::Transition { shrink: 2.0, half_life_days: 10.0 }
+            } else {
+                Normalisation::Symmetric { shrink: 5.0 }
+            };
+            let pairs = PairParams { window, ..PairParams::default() };
+            let params = CoVisitationParams { pairs, normalisation, neighbours_max: 64 };
+            let found = co_visitation(&log, &params, &|_| ());
+            let expected = oracle(&log, &params);
+            for item in 0..ITEMS {
+                let mut row = vec![0.0; ITEMS as usize];
+                for (neighbour, weight) in found.neighbours(item) {
+                    row[neighbour as usize] = f64::from(weight);
+                }
+                for (got, want) in row.iter().zip(&expected[item as usize]) {
+                    prop_assert!((got - want).abs() <= 1e-6 * want.max(1e-3), "{got} is not {want}");
+                }
+            }
+        }
+
+        #[test]
+        fn keeps_the_invariant_and_the_places(log in small_log(), neighbours_max in 1_usize..10) {
+            let params = CoVisitationParams { neighbours_max, ..CoVisitationParams::default() };
+            let cut = co_visitation(&log, &params, &|_| ());
+            let whole = co_visitation(&log, &CoVisitationParams::default(), &|_| ());
+            prop_assert_eq!(&cut, &co_visitation(&log, &params, &|_| ()));
+            let parts = cut.clone();
+            prop_assert!(CoVisitation::new(parts.offsets, parts.rows, parts.weights).is_ok());
+            let places = UnitPlaces::new(neighbours_max, 3);
+            for item in 0..ITEMS {
+                prop_assert_eq!(cut.neighbours(item).len(), whole.neighbours(item).len().min(neighbours_max));
+                for unit in 0..3 {
+                    let of_unit = |row: &(u32, f32)| row.0 % 3 == unit;
+                    let best: Vec<_> = whole.neighbours(item).filter(of_unit).collect();
+                    let kept: Vec<_> = cut.neighbours(item).filter(of_unit).collect();
+                    let due = if item % 3 == unit { places.own } else { places.other };
+                    prop_assert!(kept.len() >= best.len().min(due));
+                    prop_assert_eq!(&kept[..], &best[..kept.len()], "the best of a unit come first");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn broken_arrays_are_refused() {
+        let check = |offsets: &[u32], rows: &[u32], weights: &[f32], reason: &str| {
+            let refusal = CoVisitation::new(offsets.into(), rows.into(), weights.into()).unwrap_err();
+            assert!(refusal.contains(reason), "{refusal}");
+        };
+        check(&[], &[], &[], "empty");
+        check(&[0, 2], &[0], &[1.0], "do not cover");
+        check(&[1, 1], &[0], &[1.0], "do not cover");
+        check(&[0, 2, 1], &[1], &[1.0], "do not cover");
+        check(&[0, 1, 1], &[1], &[], "weights");
+        check(&[0, 1, 1], &[2], &[1.0], "neighbour 2 of 2");
+        check(&[0, 1, 1], &[0], &[1.0], "neighbour 0 of 2");
+        check(&[0, 2, 2, 2], &[1, 2], &[1.0, 2.0], "weight 2 after 1");
+        check(&[0, 1, 1], &[1], &[f32::NAN], "weight NaN");
+        check(&[0, 2, 2], &[1, 1], &[1.0, 1.0], "twice");
+    }
+}

@@ -1,0 +1,132 @@
+//! The row types of the schema and how their cells become values.
+
+use super::{
+    TableError, TableRow,
+    cells::{Cells, Column},
+    sealed,
+};
+
+/// Something a person did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventRow {
+    /// When, in milliseconds since 1970, UTC.
+    pub ts_ms: i64,
+    /// The business unit.
+    pub bu: String,
+    /// The person's account in that unit.
+    pub local_user_id: String,
+    /// The item, an id of that unit.
+    pub item_id: String,
+    /// `view`, `click`, `purchase`, …, as the file spells it.
+    pub event_type: String,
+    /// A rating, a price or a quantity, as the type has it.
+    pub value: Option<f64>,
+    /// ISO 4217 code of `value`, where it is money.
+    pub currency: Option<String>,
+}
+
+impl TableRow for EventRow {}
+
+impl sealed::Row for EventRow {
+    const COLUMNS: &'static [Column] = &[
+        Column::required("ts_ms"),
+        Column::required("bu"),
+        Column::required("local_user_id"),
+        Column::required("item_id"),
+        Column::required("event_type"),
+        Column::optional("value"),
+        Column::optional("currency"),
+    ];
+
+    fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
+        Ok(Self {
+            ts_ms: cells.ts_ms(0)?,
+            bu: cells.id(1)?,
+            local_user_id: cells.id(2)?,
+            item_id: cells.id(3)?,
+            event_type: cells.id(4)?,
+            value: cells.number(5)?,
+            currency: cells.text(6)?,
+        })
+    }
+}
+
+/// An item of a unit's catalogue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemRow {
+    /// The unit's id of the item.
+    pub item_id: String,
+    /// The business unit.
+    pub bu: String,
+    /// What a person reads.
+    pub title: Option<String>,
+    /// From the widest level to the narrowest; empty when unknown.
+    pub category: Vec<String>,
+    /// The maker.
+    pub brand: Option<String>,
+    /// In the unit's currency.
+    pub price: Option<f64>,
+}
+
+impl TableRow for ItemRow {}
+
+impl sealed::Row for ItemRow {
+    const COLUMNS: &'static [Column] = &[
+        Column::required("item_id"),
+        Column::required("bu"),
+        Column::optional("title"),
+        Column::optional("category"),
+        Column::optional("brand"),
+        Column::optional("price"),
+    ];
+
+    fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
+        let levels = cells.text(3)?.unwrap_or_default();
+        let category = levels.split('|').map(str::trim).filter(|level| !level.is_empty()).map(str::to_owned).collect();
+        Ok(Self {
+            item_id: cells.id(0)?,
+            bu: cells.id(1)?,
+            title: cells.text(2)?,
+            category,
+            brand: cells.text(4)?,
+            price: cells.number(5)?,
+        })
+    }
+}
+
+/// Two accounts that belong to one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkRow {
+    /// When the link became known, in milliseconds since 1970, UTC.
+    pub ts_ms: i64,
+    /// One unit.
+    pub bu_a: String,
+    /// The account there.
+    pub local_user_a: String,
+    /// The other unit.
+    pub bu_b: String,
+    /// The account there.
+    pub local_user_b: String,
+}
+
+impl TableRow for LinkRow {}
+
+impl sealed::Row for LinkRow {
+    const COLUMNS: &'static [Column] = &[
+        Column::required("ts_ms"),
+        Column::required("bu_a"),
+        Column::required("local_user_a"),
+        Column::required("bu_b"),
+        Column::required("local_user_b"),
+    ];
+
+    fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
+        Ok(Self {
+            ts_ms: cells.ts_ms(0)?,
+            bu_a: cells.id(1)?,
+            local_user_a: cells.id(2)?,
+            bu_b: cells.id(3)?,
+            local_user_b: cells.id(4)?,
+        })
+    }
+}
