@@ -267,8 +267,10 @@ mod tests {
         ) {
             let (never, undone) = (IdentityGraph::new(LIMITS), IdentityGraph::new(LIMITS));
             // An evidence that no other statement uses, so that the pair's other evidence is left alone.
-            let link = |operation, time| Statement {
-                evidence: Evidence::Declared, operation, time: EventTime::from_millis(time), ..extra.clone()
+            let link = |operation, time| {
+                let (mut stated, time) = (extra.clone(), EventTime::from_millis(time));
+                (stated.evidence, stated.operation, stated.time) = (Evidence::Declared, operation, time);
+                stated
             };
             let cut = at.index(others.len() + 1);
             for (n, s) in others.iter().enumerate() {

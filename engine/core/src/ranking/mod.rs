@@ -1,1 +1,23 @@
-//! x
+//! From a profile to a slate, in stages: [`Source`] (retrieval) → [`Filter`] → features → [`Scorer`] → [`Selector`].
+//!
+//! Every candidate is accounted for: a filter says what it removed. Ids stay integers until the answer is encoded. The same inputs
+//! give the same slate everywhere: scores are finite by type and ties go to the smaller item id.
+
+pub mod blend;
+pub mod candidate;
+pub mod condition;
+pub mod explain;
+pub mod filters;
+pub mod model;
+pub mod pipeline;
+pub mod query;
+pub mod selector;
+pub mod sources;
+pub mod stage;
+
+pub use candidate::{Candidate, CandidateSet, Score};
+pub use condition::Condition;
+pub use model::Model;
+pub use pipeline::{Pipeline, RankingOptions, Slate};
+pub use query::{Query, Scratch, Signal};
+pub use stage::{Filter, Scorer, Selector, Source, SourceKind};

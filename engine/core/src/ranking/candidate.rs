@@ -1,0 +1,166 @@
+//! Candidates, each once, with what every source says of them.
+
+use std::cmp::Ordering;
+
+use crate::{ids::ItemId, ranking::stage::SourceKind};
+
+/// A finite score. What is not finite sinks to the bottom.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score(f32);
+
+impl Score {
+    /// The lowest score.
+    pub const MIN: Self = Self(f32::MIN);
+
+    /// From a number; NaN and infinities become [`Self::MIN`].
+    #[must_use]
+    pub const fn new(value: f32) -> Self {
+        if value.is_finite() { Self(value) } else { Self::MIN }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn value(self) -> f32 {
+        self.0
+    }
+}
+
+/// An item that may stand on the slate.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// The item.
+    pub item: ItemId,
+    /// What each source gave, by [`SourceKind::position`]; 0 where it gave nothing.
+    pub parts: [f32; SourceKind::COUNT],
+    /// The blend of the parts.
+    pub score: Score,
+}
+
+impl Candidate {
+    /// A candidate that no source has spoken for yet.
+    #[must_use]
+    pub const fn new(item: ItemId) -> Self {
+        Self { item, parts: [0.0; SourceKind::COUNT], score: Score::MIN }
+    }
+
+    /// What a source gave.
+    #[must_use]
+    pub fn part(&self, source: SourceKind) -> f32 {
+        self.parts.get(source.position()).copied().unwrap_or(0.0)
+    }
+
+    /// Sets what a source gave.
+    pub fn set_part(&mut self, source: SourceKind, value: f32) {
+        if let Some(part) = self.parts.get_mut(source.position()) {
+            *part = value;
+        }
+    }
+
+    /// Best first: by score, then by item.
+    #[must_use]
+    pub fn best_first(a: &Self, b: &Self) -> Ordering {
+        b.score.0.total_cmp(&a.score.0).then(a.item.cmp(&b.item))
+    }
+}
+
+/// A set of candidates, kept between requests. Adding is O(1): a dense table maps item ids to places.
+#[derive(Debug, Default)]
+pub struct CandidateSet {
+    candidates: Vec<Candidate>,
+    places: Vec<u32>, // by item position: place + 1, 0 for none
+}
+
+impl CandidateSet {
+    /// Empties the set. Cost: the number of candidates.
+    pub fn clear(&mut self) {
+        for candidate in &self.candidates {
+            if let Some(place) = self.places.get_mut(candidate.item.position()) {
+                *place = 0;
+            }
+        }
+        self.candidates.clear();
+    }
+
+    /// The candidate for `item`, new if need be.
+    pub fn entry(&mut self, item: ItemId) -> Option<&mut Candidate> {
+        let position = item.position();
+        if position >= self.places.len() {
+            self.places.resize(position + 1 + position / 8, 0);
+        }
+        let place = self.places.get_mut(position)?;
+        if *place == 0 {
+            self.candidates.push(Candidate::new(item));
+            *place = self.candidates.len() as u32;
+        }
+        self.candidates.get_mut(*place as usize - 1)
+    }
+
+    /// Sets what `source` says of `item`.
+    pub fn add(&mut self, item: ItemId, source: SourceKind, value: f32) {
+        if let Some(candidate) = self.entry(item) {
+            candidate.set_part(source, value);
+        }
+    }
+
+    /// The candidate for `item`, if it is in the set.
+    pub fn get_mut(&mut self, item: ItemId) -> Option<&mut Candidate> {
+        let place = *self.places.get(item.position())?;
+        self.candidates.get_mut((place as usize).checked_sub(1)?)
+    }
+
+    /// Keeps what `keep` says yes to.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Candidate) -> bool) {
+        let places = &mut self.places;
+        let mut kept = 0_u32;
+        self.candidates.retain(|candidate| {
+            let keeps = keep(candidate);
+            kept += u32::from(keeps);
+            if let Some(place) = places.get_mut(candidate.item.position()) {
+                *place = if keeps { kept } else { 0 };
+            }
+            keeps
+        });
+    }
+
+    /// All candidates, in order of arrival.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// All candidates, to score. Items must stay where they are.
+    pub fn as_mut_slice(&mut self) -> &mut [Candidate] {
+        &mut self.candidates
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_that_are_not_finite_sink() {
+        let scored = |item, value| Candidate { score: Score::new(value), ..Candidate::new(ItemId::new(item)) };
+        let mut candidates = [scored(1, f32::NAN), scored(2, -5.0), scored(4, 1.0), scored(3, 1.0), scored(0, f32::INFINITY)];
+        candidates.sort_by(Candidate::best_first);
+        assert_eq!(candidates.map(|c| c.item.position()), [3, 4, 2, 0, 1]);
+    }
+
+    #[test]
+    fn an_item_stands_once_whatever_is_removed() {
+        let mut set = CandidateSet::default();
+        for round in 0..3 {
+            for n in [5, 9, 5, 2, 9] {
+                set.add(ItemId::new(n), SourceKind::Trending, n as f32);
+                set.add(ItemId::new(n), SourceKind::Interest, 1.0);
+            }
+            set.retain(|candidate| candidate.item != ItemId::new(9));
+            set.add(ItemId::new(2), SourceKind::Trending, 7.0);
+            set.add(ItemId::new(9), SourceKind::Popular, 3.0);
+            let found: Vec<_> = set.as_slice().iter().map(|c| (c.item.position(), c.part(SourceKind::Trending))).collect();
+            assert_eq!(found, [(5, 5.0), (2, 7.0), (9, 0.0)], "round {round}");
+            assert!(set.get_mut(ItemId::new(4)).is_none());
+            set.clear();
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Why an item is on a slate; worked out on request only, for the items of the slate only.
+
+use crate::{
+    ids::ItemId,
+    ranking::{candidate::Candidate, query::Query, sources, stage::SourceKind},
+};
+
+/// Most of the person's items named for one item of a slate.
+pub const BECAUSE_MAX: usize = 3;
+
+/// Why an item is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reason {
+    /// The source that gave most.
+    pub source: SourceKind,
+    /// The person's items that led to it, strongest first, at most [`BECAUSE_MAX`].
+    pub because: Vec<ItemId>,
+}
+
+/// A reason for one item. Cost: a walk over the neighbours of every signal.
+#[must_use]
+pub fn explain(query: &Query<'_>, candidate: &Candidate) -> Reason {
+    let source = strongest_source(candidate);
+    if !matches!(source, SourceKind::Interest | SourceKind::CoVisitation) {
+        return Reason { source, because: Vec::new() };
+    }
+    let mut led: Vec<(f32, ItemId)> = Vec::new();
+    if let Some(model) = query.model {
+        for signal in query.signals {
+            let mut strength = 0.0;
+            if source == SourceKind::CoVisitation {
+                model.co_visited(signal.item, query.bu, &mut |item, s| strength += if item == candidate.item { s } else { 0.0 });
+            } else if let (Some(a), Some(b)) = (model.vector(signal.item), model.vector(candidate.item)) {
+                strength = sources::cosine(a, b).max(0.0);
+            }
+            if strength > 0.0 {
+                led.push((strength * signal.weight, signal.item));
+            }
+        }
+    }
+    led.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    Reason { source, because: led.into_iter().take(BECAUSE_MAX).map(|(_, item)| item).collect() }
+}
+
+/// Personal sources lead if they gave anything of note; then what is new, what trends, what is left.
+fn strongest_source(candidate: &Candidate) -> SourceKind {
+    const OF_NOTE: f32 = 0.2;
+    if candidate.part(SourceKind::CoVisitation) > 0.0 {
+        SourceKind::CoVisitation
+    } else if candidate.part(SourceKind::Interest) > OF_NOTE {
+        SourceKind::Interest
+    } else if candidate.part(SourceKind::New) > 0.0 {
+        SourceKind::New
+    } else if candidate.part(SourceKind::Trending) > 0.0 {
+        SourceKind::Trending
+    } else {
+        SourceKind::Popular
+    }
+}

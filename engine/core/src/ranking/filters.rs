@@ -1,0 +1,102 @@
+//! What may not stand on a slate.
+
+use crate::{
+    ids::ItemId,
+    ranking::{query::Query, stage::Filter},
+};
+
+/// Deleted and sold-out items, and items of another business unit.
+#[derive(Debug)]
+pub struct Servable;
+
+impl Filter for Servable {
+    fn name(&self) -> &'static str {
+        "unavailable"
+    }
+
+    fn keeps(&self, query: &Query<'_>, item: ItemId) -> bool {
+        let catalogue = query.state.catalogue();
+        catalogue.is_servable(item) && catalogue.bu_of(item) == Some(query.bu)
+    }
+}
+
+/// Items of earlier pages and those the caller rules out.
+#[derive(Debug)]
+pub struct Excluded;
+
+impl Filter for Excluded {
+    fn name(&self) -> &'static str {
+        "excluded"
+    }
+
+    fn applies(&self, query: &Query<'_>) -> bool {
+        !query.excluded.is_empty()
+    }
+
+    fn keeps(&self, query: &Query<'_>, item: ItemId) -> bool {
+        query.excluded.binary_search(&item).is_err()
+    }
+}
+
+/// Items the person has or turned down.
+#[derive(Debug)]
+pub struct Owned;
+
+impl Filter for Owned {
+    fn name(&self) -> &'static str {
+        "owned"
+    }
+
+    fn applies(&self, query: &Query<'_>) -> bool {
+        query.suppress_owned && !query.profile.owned.is_empty()
+    }
+
+    fn keeps(&self, query: &Query<'_>, item: ItemId) -> bool {
+        !query.profile.owns(item)
+    }
+}
+
+/// Items shown often of late that the person never touched since.
+#[derive(Debug)]
+pub struct Tired {
+    /// Impressions after which an item rests.
+    pub impressions_max: usize,
+    /// How far back impressions count, hours.
+    pub window_hours: i64,
+}
+
+impl Filter for Tired {
+    fn name(&self) -> &'static str {
+        "tired"
+    }
+
+    fn applies(&self, query: &Query<'_>) -> bool {
+        query.profile.shown.len() >= self.impressions_max
+    }
+
+    fn keeps(&self, query: &Query<'_>, item: ItemId) -> bool {
+        let since = query.now.plus_millis(-self.window_hours * 3_600_000);
+        let touched = query.profile.taste.iter().filter(|b| b.item == item).map(|b| b.time).max();
+        let since = touched.map_or(since, |touched| touched.max(since));
+        let shown = query.profile.shown.iter().filter(|b| b.item == item && b.time > since).count();
+        shown < self.impressions_max
+    }
+}
+
+/// Items that don't meet the request's condition.
+#[derive(Debug)]
+pub struct Matching;
+
+impl Filter for Matching {
+    fn name(&self) -> &'static str {
+        "condition"
+    }
+
+    fn applies(&self, query: &Query<'_>) -> bool {
+        query.condition.is_some()
+    }
+
+    fn keeps(&self, query: &Query<'_>, item: ItemId) -> bool {
+        query.condition.is_none_or(|condition| condition.holds(item, &query.state.catalogue().attributes(item)))
+    }
+}

@@ -1,0 +1,165 @@
+//! The stages in a row: what `faces serve` answers with, and what `faces eval` measures.
+
+use crate::{
+    ids::ItemId,
+    ranking::{
+        blend::FixedBlend,
+        candidate::{Candidate, CandidateSet, Score},
+        filters::{Excluded, Matching, Owned, Servable, Tired},
+        query::{Query, Scratch, SignalOptions},
+        selector::CategoryCap,
+        sources::{CoVisitation, Interest, New, Trending},
+        stage::{Filter, Scorer, Selector, Source, SourceKind},
+    },
+};
+
+/// What may be tuned about ranking.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RankingOptions {
+    /// How behaviours become signals.
+    pub signals: SignalOptions,
+    /// The blend of the sources.
+    pub blend: FixedBlend,
+    /// Largest share of a slate that one category may hold, in (0, 1].
+    pub category_share_max: f32,
+    /// Impressions without a touch after which an item rests.
+    pub tired_impressions: usize,
+    /// How far back impressions count, hours.
+    pub tired_window_hours: i64,
+}
+
+impl Default for RankingOptions {
+    fn default() -> Self {
+        Self {
+            signals: SignalOptions::default(),
+            blend: FixedBlend::default(),
+            category_share_max: 0.5,
+            tired_impressions: 4,
+            tired_window_hours: 24,
+        }
+    }
+}
+
+/// Items taken from each source at most: the budget of retrieval.
+const PER_SOURCE: usize = 300;
+const NEW_ITEMS: usize = 50;
+const NEW_DAYS: f64 = 14.0;
+
+/// Sources, filters, scorer and selector of one kind of answer.
+pub struct Pipeline {
+    sources: Vec<Box<dyn Source>>,
+    filters: Vec<Box<dyn Filter>>,
+    scorer: Box<dyn Scorer>,
+    selector: Box<dyn Selector>,
+}
+
+/// An answer before it is encoded.
+#[derive(Clone, Debug, Default)]
+pub struct Slate {
+    /// Best first.
+    pub items: Vec<Candidate>,
+    /// What each filter removed, by its name.
+    pub removed: Vec<(&'static str, usize)>,
+    /// Whether the deadline cut retrieval short.
+    pub cut_short: bool,
+}
+
+impl Pipeline {
+    /// The pipeline for slates.
+    #[must_use]
+    pub fn new(options: &RankingOptions) -> Self {
+        let tired = Tired { impressions_max: options.tired_impressions, window_hours: options.tired_window_hours };
+        Self {
+            // Interest comes last: it speaks of all candidates.
+            sources: vec![
+                Box::new(Trending { items: PER_SOURCE }),
+                Box::new(New { items: NEW_ITEMS, age_days_max: NEW_DAYS }),
+                Box::new(CoVisitation { candidates_max: PER_SOURCE }),
+                Box::new(Interest { neighbours: PER_SOURCE }),
+            ],
+            filters: vec![Box::new(Servable), Box::new(Excluded), Box::new(Owned), Box::new(tired), Box::new(Matching)],
+            scorer: Box::new(options.blend),
+            selector: Box::new(CategoryCap { share_max: options.category_share_max }),
+        }
+    }
+
+    /// A slate. Never holds an item twice or one that a filter removes; shorter than wanted only if nothing else is allowed.
+    #[must_use]
+    pub fn recommend(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) -> Slate {
+        candidates.clear();
+        let mut slate = Slate { cut_short: self.retrieve(query, scratch, candidates), ..Slate::default() };
+        let filters: Vec<&dyn Filter> = self.filters.iter().map(|f| &**f).filter(|filter| filter.applies(query)).collect();
+        for filter in &filters {
+            let before = candidates.as_slice().len();
+            candidates.retain(|candidate| filter.keeps(query, candidate.item));
+            let removed = before - candidates.as_slice().len();
+            if removed > 0 {
+                slate.removed.push((filter.name(), removed));
+            }
+        }
+        self.scorer.score(query, candidates.as_mut_slice());
+        let mut sorted = candidates.as_slice().to_vec();
+        sorted.sort_unstable_by(Candidate::best_first);
+        self.selector.select(query, &sorted, &mut slate.items);
+        if slate.items.len() < query.wanted {
+            fill_up(query, &filters, candidates, &mut slate.items);
+        }
+        slate
+    }
+
+    /// Orders `given` for the person; every one is returned. Unknown to every source: score of its trend alone.
+    #[must_use]
+    pub fn rerank(
+        &self,
+        query: &Query<'_>,
+        given: &[ItemId],
+        scratch: &mut Scratch,
+        candidates: &mut CandidateSet,
+    ) -> Vec<Candidate> {
+        candidates.clear();
+        for item in given {
+            candidates.add(*item, SourceKind::Request, 1.0);
+        }
+        self.retrieve(query, scratch, candidates);
+        candidates.retain(|candidate| candidate.part(SourceKind::Request) > 0.0);
+        self.scorer.score(query, candidates.as_mut_slice());
+        let mut sorted = candidates.as_slice().to_vec();
+        sorted.sort_by(|a, b| b.score.value().total_cmp(&a.score.value())); // stable: the caller's order breaks ties
+        sorted
+    }
+
+    /// Runs the sources; true if the deadline cut them short. The first one always runs.
+    fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) -> bool {
+        for (n, source) in self.sources.iter().enumerate() {
+            if n > 0 && query.is_late() {
+                return true;
+            }
+            source.retrieve(query, scratch, candidates);
+        }
+        false
+    }
+}
+
+/// The last resort: what is popular, what was popular, then anything that is allowed. Always in memory; needs no model.
+fn fill_up(query: &Query<'_>, filters: &[&dyn Filter], candidates: &mut CandidateSet, slate: &mut Vec<Candidate>) {
+    // Whatever was a candidate has been chosen or can't be (the selector takes all it gets), so it need not be looked at again.
+    let mut offer = |item: ItemId| {
+        if slate.len() < query.wanted && candidates.get_mut(item).is_none() && filters.iter().all(|f| f.keeps(query, item)) {
+            candidates.add(item, SourceKind::Popular, 1.0);
+            let score = Score::new(1e-6 / (1.0 + slate.len() as f32));
+            let mut candidate = Candidate { score, ..Candidate::new(item) };
+            candidate.set_part(SourceKind::Popular, 1.0);
+            slate.push(candidate);
+        }
+        slate.len() < query.wanted
+    };
+    query.state.popular().top(query.bu, |item, _| offer(item));
+    if let Some(model) = query.model {
+        model.popular(query.bu, &mut offer);
+    }
+    for item in query.state.catalogue().items_of(query.bu) {
+        if !offer(item) {
+            break;
+        }
+    }
+}

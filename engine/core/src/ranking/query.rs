@@ -1,0 +1,102 @@
+//! What one request asks, as the stages see it, and the memory they share.
+
+use std::time::Instant;
+
+use crate::{
+    event::Behaviour,
+    ids::{BuId, EventTime, ItemId},
+    profile::Profile,
+    ranking::{condition::Condition, model::Model},
+    state::State,
+};
+
+/// How much one of the person's items weighs in retrieval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Signal {
+    /// The item.
+    pub item: ItemId,
+    /// Its weight, above 0.
+    pub weight: f32,
+}
+
+/// One request.
+pub struct Query<'a> {
+    /// What the log says.
+    pub state: &'a State,
+    /// The generation that serves this request, if there is one.
+    pub model: Option<&'a dyn Model>,
+    /// Who asks.
+    pub profile: &'a Profile,
+    /// What the person's items weigh, strongest first.
+    pub signals: &'a [Signal],
+    /// Whose items are wanted.
+    pub bu: BuId,
+    /// Now, in event time.
+    pub now: EventTime,
+    /// Items wanted.
+    pub wanted: usize,
+    /// Only items that match.
+    pub condition: Option<&'a Condition>,
+    /// Items that earlier pages or the caller rule out, sorted.
+    pub excluded: &'a [ItemId],
+    /// Leave out what the person has or turned down.
+    pub suppress_owned: bool,
+    /// When the answer is due; optional sources are skipped past it.
+    pub deadline: Option<Instant>,
+}
+
+impl Query<'_> {
+    /// Whether the answer is due.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}
+
+/// How behaviours become signals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SignalOptions {
+    /// Half-life of a behaviour's weight, days.
+    pub half_life_days: f64,
+    /// Factor from one behaviour to the next older one, in (0, 1]: how much the latest leads.
+    pub position_decay: f32,
+    /// Weight of what was done in other business units than the asked one, in [0, 1].
+    pub cross_unit_weight: f32,
+}
+
+impl Default for SignalOptions {
+    fn default() -> Self {
+        Self { half_life_days: 120.0, position_decay: 0.92, cross_unit_weight: 0.3 }
+    }
+}
+
+/// The person's items by weight: strength of the event, faded by age and position, summed per item; strongest first.
+#[must_use]
+pub fn signals(state: &State, taste: &[Behaviour], bu: BuId, now: EventTime, options: SignalOptions) -> Vec<Signal> {
+    let mut signals: Vec<Signal> = Vec::with_capacity(taste.len());
+    let mut lead = 1.0_f32;
+    for behaviour in taste {
+        let fade = (-now.days_since(behaviour.time).max(0.0) / options.half_life_days).exp2() as f32;
+        let unit = if state.catalogue().bu_of(behaviour.item) == Some(bu) { 1.0 } else { options.cross_unit_weight };
+        let weight = behaviour.kind.strength() * fade * lead * unit;
+        lead *= options.position_decay;
+        if weight <= 0.0 {
+            continue;
+        }
+        match signals.iter_mut().find(|signal| signal.item == behaviour.item) {
+            Some(signal) => signal.weight += weight,
+            None => signals.push(Signal { item: behaviour.item, weight }),
+        }
+    }
+    signals.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.item.cmp(&b.item)));
+    signals
+}
+
+/// Memory that requests of one thread share, so that none is allocated per request.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(crate) vector: Vec<f32>,
+    pub(crate) sums: Vec<f32>, // by item position; all 0 between uses
+    pub(crate) touched: Vec<ItemId>,
+    pub(crate) ranked: Vec<(f32, ItemId)>,
+}

@@ -1,0 +1,73 @@
+//! The stages' traits. One file implements one component.
+
+use crate::{
+    ids::ItemId,
+    ranking::{
+        candidate::{Candidate, CandidateSet},
+        query::{Query, Scratch},
+    },
+};
+
+/// Where candidates come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum SourceKind {
+    /// Near the person's interest vector.
+    Interest,
+    /// Taken together with what the person did.
+    CoVisitation,
+    /// Wanted right now.
+    Trending,
+    /// New in the catalogue.
+    New,
+    /// The last resort.
+    Popular,
+    /// Given by the caller.
+    Request,
+}
+
+impl SourceKind {
+    /// How many there are.
+    pub const COUNT: usize = 6;
+
+    /// Place in [`Candidate::parts`].
+    #[must_use]
+    pub const fn position(self) -> usize {
+        self as usize
+    }
+}
+
+/// Retrieval: adds candidates of the asked business unit. Has a budget of items it may add, stated by its constructor.
+pub trait Source: Send + Sync {
+    /// Which source it is.
+    fn kind(&self) -> SourceKind;
+
+    /// Adds candidates and says what it holds of each; may also speak of candidates that are already there.
+    fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet);
+}
+
+/// Says which items may stand on this slate.
+pub trait Filter: Send + Sync {
+    /// Name in explanations and metrics.
+    fn name(&self) -> &'static str;
+
+    /// Whether the filter has anything to say for this request; if not it is skipped.
+    fn applies(&self, _query: &Query<'_>) -> bool {
+        true
+    }
+
+    /// Whether the item may stand.
+    fn keeps(&self, query: &Query<'_>, item: ItemId) -> bool;
+}
+
+/// Turns parts into scores.
+pub trait Scorer: Send + Sync {
+    /// Sets the score of every candidate.
+    fn score(&self, query: &Query<'_>, candidates: &mut [Candidate]);
+}
+
+/// Chooses the slate from candidates that are sorted best first.
+pub trait Selector: Send + Sync {
+    /// Appends up to `query.wanted` candidates to `slate`; fewer only if there are no more.
+    fn select(&self, query: &Query<'_>, sorted: &[Candidate], slate: &mut Vec<Candidate>);
+}
