@@ -168,6 +168,9 @@ impl Catalogue {
     pub fn apply(&self, change: &ItemChange) -> Option<Changed> {
         let bu = self.bu_or_new(&change.bu)?;
         let slot = self.slot(self.item_or_new(bu, &change.item_id)?)?;
+        if change.attributes.is_some() {
+            slot.listed_at.fetch_min(change.time.millis(), Ordering::Relaxed); // whether or not the record stands
+        }
         let mut standing = slot.attributes.write();
         let version = (change.time, change.attributes.is_none(), content_hash(change.attributes.as_ref()));
         match standing.version {
@@ -183,7 +186,6 @@ impl Catalogue {
         };
         let was_listed = slot.is_listed();
         slot.category.store(self.category_code(&attributes), Ordering::Relaxed);
-        slot.listed_at.fetch_min(change.time.millis(), Ordering::Relaxed);
         slot.bits.store(bits, Ordering::Release);
         match (was_listed, slot.is_listed()) {
             (false, true) => _ = self.listed.fetch_add(1, Ordering::Relaxed),
@@ -238,7 +240,7 @@ impl Catalogue {
         code.checked_sub(1).map(CategoryId)
     }
 
-    /// Time of the item's oldest catalogue record.
+    /// Time of the oldest record that listed the item.
     #[must_use]
     pub fn listed_at(&self, item: ItemId) -> Option<EventTime> {
         let slot = self.slot(item)?;

@@ -38,7 +38,7 @@ impl Profile {
         let newest = |classes: &[BehaviourClass]| {
             let parts = fragments.iter().flat_map(|(_, fragment)| classes.iter().flat_map(|class| fragment.class(*class)));
             let mut merged: Vec<Behaviour> = parts.copied().collect();
-            merged.sort_unstable_by(|a, b| (b.time, b.event).cmp(&(a.time, a.event)));
+            merged.sort_unstable_by_key(|behaviour| std::cmp::Reverse((behaviour.time, behaviour.event)));
             merged.truncate(BEHAVIOURS_MAX);
             merged
         };

@@ -69,11 +69,6 @@ impl AlignedRows {
     pub(crate) fn rows(&self) -> Rows<'_> {
         Rows { values: bytemuck::cast_slice(&self.lines), stride: self.stride, scales: None }
     }
-
-    pub(crate) fn row(&self, row: u32) -> &[f32] {
-        let start = row as usize * self.stride;
-        bytemuck::cast_slice(&self.lines).get(start..start + self.stride).unwrap_or_default()
-    }
 }
 
 /// Defines a kernel: the safe entry that picks a version, and the versions, all made from one `#[inline(always)]` body.
@@ -256,7 +251,7 @@ mod tests {
             let mut range = [0.0; 2];
             score_range(&padded_query, aligned.rows(), 1, &mut range);
             prop_assert_eq!(range.map(f32::to_bits), [portable.to_bits(); 2]);
-            prop_assert_eq!(aligned.row(2).as_ptr().addr() % 64, 0);
+            prop_assert_eq!(aligned.rows().row(2).as_ptr().addr() % 64, 0);
         }
 
         #[test]

@@ -48,6 +48,13 @@ impl Top {
         self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| key > worst.0)
     }
 
+    /// The smallest key kept, once there are `limit` of them.
+    #[inline]
+    pub(crate) fn worst(&self) -> Option<Key> {
+        let worst = self.heap.peek().map(|worst| worst.0);
+        worst.filter(|_| self.heap.len() >= self.limit)
+    }
+
     /// Keeps `key` if it is among the largest so far. Logarithmic in `limit`.
     #[inline]
     pub(crate) fn push(&mut self, key: Key) {

@@ -1,0 +1,32 @@
+//! `faces-rebuild`: from event, item and link tables to a published, checked generation on disk.
+//!
+//! ```text
+//! tables ─► training::Log ─► train: popularity, co-visitation, embeddings, indexes ─► Generation ─► Store
+//! ```
+//!
+//! - [`tables`] streams rows out of CSV, CSV + zstd and Parquet;
+//! - [`training`] makes them a [`Log`]: items by row, interactions by person, both checked, cut at a time if asked;
+//! - [`train()`] makes a [`Generation`], deterministic for a log and parameters: nothing after the log's cut-off, the
+//!   order of the input and the number of threads never show in it;
+//! - [`Store`] publishes generations whole or not at all, and loads nothing that does not check.
+//!
+//! **What this crate must not know.** Who serves a generation or how a slate is made from it; Kafka, gRPC, an async
+//! runtime. It reads files and writes files. Progress is told to a callback and drawn by the caller.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod cooccurrence;
+pub mod covisitation;
+pub mod embedding;
+pub mod generation;
+pub mod popularity;
+pub mod tables;
+mod train;
+pub mod training;
+
+pub use covisitation::CoVisitation;
+pub use generation::{Generation, GenerationError, GenerationId, Manifest, Space, Store};
+pub use popularity::Popularity;
+pub use train::{RebuildError, Stage, TrainParams, train, train_at};
+pub use training::{Interaction, Log, TrainingItem};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
 
-pub use assemble::{AssembleError, Assembled, AssemblyReport, assemble, assemble_with};
+pub use assemble::{AssembleError, Assembled, AssemblyReport, assemble_with};
 
 /// An item in training. Its *row* is its place in [`Log::items`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -41,7 +41,7 @@ pub(crate) fn walk(
         }
     }
     while let Some(nearest) = frontier.pop() {
-        if !best.admits(nearest) {
+        if best.worst().is_some_and(|worst| nearest < worst) {
             return;
         }
         picked.clear();

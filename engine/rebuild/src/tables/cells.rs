@@ -6,24 +6,24 @@ use super::{ID_BYTES_MAX, TS_MS_MAX, TS_MS_MIN, TableError};
 
 /// A column of a row type.
 #[derive(Debug, Clone, Copy)]
-pub struct Column {
-    pub name: &'static str,
-    pub required: bool,
+pub(super) struct Column {
+    pub(super) name: &'static str,
+    pub(super) required: bool,
 }
 
 impl Column {
-    pub const fn required(name: &'static str) -> Self {
+    pub(super) const fn required(name: &'static str) -> Self {
         Self { name, required: true }
     }
 
-    pub const fn optional(name: &'static str) -> Self {
+    pub(super) const fn optional(name: &'static str) -> Self {
         Self { name, required: false }
     }
 }
 
 /// One value as its format stores it.
 #[derive(Debug, Clone)]
-pub enum Cell<'a> {
+pub(super) enum Cell<'a> {
     Missing,
     Text(Cow<'a, str>),
     Integer(i64),
@@ -33,7 +33,7 @@ pub enum Cell<'a> {
 }
 
 /// A stream of rows, each looked at cell by cell before the next.
-pub trait RowSource: Send {
+pub(super) trait RowSource: Send {
     /// Moves to the next row; false at the end.
     fn advance(&mut self) -> Result<bool, ReadFailure>;
     /// The value of the declared column with this index in the current row.
@@ -41,19 +41,19 @@ pub trait RowSource: Send {
 }
 
 impl dyn RowSource {
-    pub fn cells<'a>(&'a self, path: &'a Path, row: u64, columns: &'static [Column]) -> Cells<'a> {
+    pub(super) fn cells<'a>(&'a self, path: &'a Path, row: u64, columns: &'static [Column]) -> Cells<'a> {
         Cells { source: self, path, row, columns }
     }
 }
 
 /// A row that could not be read, and whether the rest of the file can be.
-pub struct ReadFailure {
-    pub reason: String,
-    pub fatal: bool,
+pub(super) struct ReadFailure {
+    pub(super) reason: String,
+    pub(super) fatal: bool,
 }
 
 /// The current row with its place, for messages.
-pub struct Cells<'a> {
+pub(super) struct Cells<'a> {
     source: &'a dyn RowSource,
     path: &'a Path,
     row: u64,
@@ -79,7 +79,7 @@ impl<'a> Cells<'a> {
     }
 
     /// An identifier: not empty, at most [`ID_BYTES_MAX`] bytes. Integers are taken as their decimal form.
-    pub fn id(&self, column: usize) -> Result<String, TableError> {
+    pub(super) fn id(&self, column: usize) -> Result<String, TableError> {
         let text = self.text(column)?.ok_or_else(|| self.bad(column, "", "a value (the cell is empty)"))?;
         if text.len() > ID_BYTES_MAX {
             return Err(self.bad(column, &text, "at most 512 bytes long"));
@@ -88,7 +88,7 @@ impl<'a> Cells<'a> {
     }
 
     /// Text with the blanks around it removed; `None` when nothing is left.
-    pub fn text(&self, column: usize) -> Result<Option<String>, TableError> {
+    pub(super) fn text(&self, column: usize) -> Result<Option<String>, TableError> {
         match self.cell(column) {
             Cell::Missing => Ok(None),
             Cell::Text(text) => Ok(Some(text.trim().to_owned())),
@@ -99,7 +99,7 @@ impl<'a> Cells<'a> {
     }
 
     /// A finite number; `None` when the cell is empty.
-    pub fn number(&self, column: usize) -> Result<Option<f64>, TableError> {
+    pub(super) fn number(&self, column: usize) -> Result<Option<f64>, TableError> {
         const EXPECTED: &str = "a finite number (decimal point, no thousands separator)";
         let value = match self.cell(column) {
             Cell::Missing => return Ok(None),
@@ -113,7 +113,7 @@ impl<'a> Cells<'a> {
     }
 
     /// A time in milliseconds since 1970, between 1971 and 2200.
-    pub fn ts_ms(&self, column: usize) -> Result<i64, TableError> {
+    pub(super) fn ts_ms(&self, column: usize) -> Result<i64, TableError> {
         const EXPECTED: &str = "a whole number of milliseconds since 1970";
         let ts_ms = match self.cell(column) {
             Cell::Integer(value) => value,
@@ -135,7 +135,7 @@ impl<'a> Cells<'a> {
 }
 
 /// Where each declared column is in the file; `None` for an optional one that is not there.
-pub fn locate(path: &Path, columns: &[Column], header: &[String]) -> Result<Vec<Option<usize>>, TableError> {
+pub(super) fn locate(path: &Path, columns: &[Column], header: &[String]) -> Result<Vec<Option<usize>>, TableError> {
     columns
         .iter()
         .map(|column| {

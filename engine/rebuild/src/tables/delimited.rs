@@ -19,7 +19,7 @@ use super::{
 /// Bytes the CSV reader asks for at a time.
 const BUFFER_BYTES: usize = 1 << 17;
 
-pub fn plain(
+pub(super) fn plain(
     path: &Path,
     file: File,
     columns: &'static [Column],
@@ -28,7 +28,7 @@ pub fn plain(
     open(path, "CSV", Counted { file, size }, columns)
 }
 
-pub fn zstd(
+pub(super) fn zstd(
     path: &Path,
     file: File,
     columns: &'static [Column],

@@ -16,7 +16,7 @@ use super::{
     cells::{Cell, Column, ReadFailure, RowSource, locate},
 };
 
-pub fn open(
+pub(super) fn open(
     path: &Path,
     file: File,
     columns: &'static [Column],
