@@ -1,0 +1,29 @@
+//! Kafka to state: consume, decode, validate, dead-letter, apply; and the producer that writes the log.
+//!
+//! **Must not know**: what a record does to a profile (that is `faces_core`, behind the port [`faces_core::record::Apply`]), gRPC, HTTP,
+//! metrics, how slates are made. It reads every partition by explicit assignment, so that each replica sees everything.
+//!
+//! The way through: [`topics`] names where records lie, [`consumer`] reads them, [`decode`] and [`validate`] turn bytes into domain
+//! records or into a [`Reason`] for the dead letters, [`progress`] says how far it got. The way back: [`encode`] and [`producer`].
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+pub mod config;
+pub mod consumer;
+pub mod decode;
+pub mod encode;
+pub mod producer;
+pub mod progress;
+pub mod reason;
+pub mod topics;
+pub mod validate;
+
+mod client;
+mod dead_letter;
+
+pub use config::{Cluster, IngestConfig};
+pub use consumer::{Ingest, IngestError};
+pub use producer::{LogRecord, LogWriter, WriteError, WriterConfig};
+pub use progress::Progress;
+pub use reason::Reason;
+pub use topics::{TopicKind, Topics};

@@ -33,6 +33,28 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// All kinds with the names that files use for them, the first being the one to write.
+    pub const NAMES: [(Self, &'static [&'static str]); 11] = [
+        (Self::Impression, &["impression"]),
+        (Self::View, &["view"]),
+        (Self::Click, &["click"]),
+        (Self::Search, &["search"]),
+        (Self::Favourite, &["favourite", "favorite", "fav"]),
+        (Self::Cart, &["cart"]),
+        (Self::Purchase, &["purchase", "buy"]),
+        (Self::Rating, &["rating"]),
+        (Self::Review, &["review"]),
+        (Self::Dislike, &["dislike"]),
+        (Self::Return, &["return"]),
+    ];
+
+    /// The kind that a file names, letter case ignored.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let of = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        Self::NAMES.iter().find(|(_, names)| of(names)).map(|(kind, _)| *kind)
+    }
+
     /// Class in which the event is remembered.
     #[must_use]
     pub const fn class(self) -> BehaviourClass {
@@ -122,6 +144,14 @@ impl Behaviour {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_kind() {
+        for (kind, names) in EventKind::NAMES {
+            names.iter().for_each(|name| assert_eq!(EventKind::from_name(&name.to_uppercase()), Some(kind)));
+        }
+        assert_eq!(EventKind::from_name("teleport"), None);
+    }
 
     #[test]
     fn a_behaviour_stays_small() {

@@ -6,6 +6,14 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BuId(pub(crate) u16);
 
+impl BuId {
+    /// Position in dense arrays.
+    #[must_use]
+    pub const fn position(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Item, dense from 0 in order of first sight, never reused, independent of index generations.
 ///
 /// Process-local: what leaves the process names an item by business unit and external id.

@@ -5,6 +5,7 @@ use crate::error::IndexError;
 use crate::file::Parts;
 use crate::kernels::{Rows, score_picked, score_range};
 use crate::metric::Metric;
+use crate::norms::{Norms, norm};
 use crate::query::{Direction, prepare, row_scales};
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
@@ -15,18 +16,38 @@ use crate::vectors::Vectors;
 /// Rows scored between two looks at the best so far: their scores stay in the nearest cache.
 const BLOCK_ROWS: usize = 512;
 
-/// All rows and what they are multiplied by. Memory: the vectors, and 4 bytes a row under cosine.
+/// Rows scored between two looks at the bound, where rows are read from the longest on.
+const BLOCK_ROWS_BY_NORM: usize = 64;
+
+/// A filter that allows less than one row in this many is scanned directly; testing all longer rows would cost more.
+const FILTER_SPARSE: usize = 8;
+
+/// How far a scan from the longest row on came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scan {
+    /// Rows passed, allowed or not.
+    pub(crate) passed: usize,
+    /// Whether no row beyond them can be among the best.
+    pub(crate) is_exact: bool,
+}
+
+/// All rows and what they are multiplied by. Memory: the vectors, and 4 bytes a row under cosine, 8 under inner product.
 #[derive(Debug)]
 pub(crate) struct Exact {
     vectors: Vectors,
     metric: Metric,
     scales: Option<Vec<f32>>,
+    norms: Option<Norms>,
 }
 
 impl Exact {
     pub(crate) fn new(vectors: Vectors, metric: Metric) -> Self {
         let scales = row_scales(metric, &vectors);
-        Self { vectors, metric, scales }
+        let norms = match metric {
+            Metric::InnerProduct => Norms::of(&vectors),
+            Metric::Cosine => None,
+        };
+        Self { vectors, metric, scales, norms }
     }
 
     pub(crate) fn rows(&self) -> Rows<'_> {
@@ -67,6 +88,48 @@ impl Exact {
             Some(set) => found.extend(set.iter().take(k).map(neighbour)),
             None => found.extend((0..self.vectors.len() as u32).take(k).map(neighbour)),
         }
+    }
+
+    /// How many rows a search scores on average: fewer than all where their lengths differ. Tried on some rows.
+    pub(crate) fn rows_scored(&self, k: usize) -> usize {
+        const TRIALS: usize = 32;
+        let mut scratch = Scratch::new();
+        let step = (self.vectors.len() / TRIALS).max(1);
+        let trials = (0..self.vectors.len() as u32).step_by(step).filter_map(|row| self.vectors.row(row));
+        let scored = trials.map(|query| {
+            scratch.query.clear();
+            scratch.query.extend_from_slice(query);
+            scratch.best.reset(k);
+            let scan = self.scan_longest(None, usize::MAX, &mut scratch);
+            scan.map_or(self.vectors.len(), |scan| scan.passed)
+        });
+        let (sum, count) = scored.fold((0, 0), |(sum, count), scored| (sum + scored, count + 1));
+        sum / count.max(1)
+    }
+
+    /// Scores up to `limit` rows, from the longest on, leaving the best in `scratch.best`, which decides how many.
+    /// `None` where no order by length is kept.
+    pub(crate) fn scan_longest(&self, allowed: Option<&RowSet>, limit: usize, scratch: &mut Scratch) -> Option<Scan> {
+        let norms = self.norms.as_ref()?;
+        let Scratch { query, picked, scores, best, .. } = scratch;
+        let query_norm = norm(query);
+        let mut scan = Scan { passed: 0, is_exact: false };
+        for block in norms.rows.chunks(BLOCK_ROWS_BY_NORM) {
+            let bound = norms.bound(scan.passed, query_norm);
+            scan.is_exact = best.worst().is_some_and(|worst| bound < f64::from(worst.score()));
+            if scan.is_exact || scan.passed >= limit {
+                return Some(scan);
+            }
+            picked.clear();
+            picked.extend(block.iter().filter(|row| allowed.is_none_or(|set| set.contains(**row))));
+            scores.clear();
+            score_picked(query, self.rows(), picked, scores);
+            for (score, row) in scores.iter().zip(picked.iter()) {
+                best.push(Key::new(*score, *row));
+            }
+            scan.passed += block.len();
+        }
+        Some(Scan { is_exact: true, ..scan })
     }
 
     fn scan_all(&self, scratch: &mut Scratch) {
@@ -126,9 +189,12 @@ impl VectorIndex for Exact {
             return Ok(());
         }
         scratch.best.reset(search.k);
-        match search.allowed {
-            Some(allowed) => self.scan_allowed(allowed, scratch),
-            None => self.scan_all(scratch),
+        let is_sparse = search.allowed.is_some_and(|set| set.count() < set.len() / FILTER_SPARSE);
+        if is_sparse || self.scan_longest(search.allowed, usize::MAX, scratch).is_none() {
+            match search.allowed {
+                Some(allowed) => self.scan_allowed(allowed, scratch),
+                None => self.scan_all(scratch),
+            }
         }
         scratch.best.drain_into(&mut scratch.sorted);
         found.extend(scratch.sorted.iter().map(|key| Neighbour { row: key.id(), score: key.score() }));

@@ -28,10 +28,7 @@
 //! # }
 //! ```
 #![deny(unsafe_code, missing_docs)]
-#![cfg_attr(
-    not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod build;
 mod error;
@@ -40,6 +37,7 @@ mod file;
 mod graph;
 mod kernels;
 mod metric;
+mod norms;
 mod query;
 mod rows;
 mod scratch;

@@ -2,6 +2,7 @@
 
 use crate::error::IndexError;
 use crate::metric::Metric;
+use crate::norms::norm;
 use crate::vectors::{VALUE_MAX, Vectors, is_sound};
 
 /// A vector shorter than this has no direction under cosine.
@@ -16,10 +17,9 @@ pub(crate) enum Direction {
     None,
 }
 
-/// 1 ÷ |values|, or 0 for a vector without direction. The length is taken in double precision, so that neither very
-/// large nor very small values are lost.
+/// 1 ÷ |values|, or 0 for a vector without direction.
 pub(crate) fn inverse_norm(values: &[f32]) -> f32 {
-    let norm = values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+    let norm = norm(values);
     if norm < NORM_MIN { 0.0 } else { (1.0 / norm) as f32 }
 }
 

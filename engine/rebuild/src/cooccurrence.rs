@@ -113,9 +113,7 @@ impl<'log> Cooccurrence<'log> {
     pub(crate) fn item_counts(&self) -> Vec<f64> {
         let mut counts = vec![0.0; self.offsets.len() - 1];
         for interaction in self.interactions {
-            let fade = self.fade.map_or(1.0, |fade| {
-                (-self.age_days(interaction.ts_ms) / fade.half_life_days).exp2()
-            });
+            let fade = self.fade.map_or(1.0, |fade| (-self.age_days(interaction.ts_ms) / fade.half_life_days).exp2());
             counts[interaction.item as usize] += f64::from(interaction.weight) / self.mean_weight * fade;
         }
         counts
@@ -123,31 +121,25 @@ impl<'log> Cooccurrence<'log> {
 
     /// Maps every item's row of counts (ascending by item, none of them the item itself) in parallel; results come
     /// in the order of items. `progress` hears the share of rows done.
-    pub(crate) fn map_rows<T: Send>(
-        &self,
-        map: impl Fn(u32, &[Count]) -> T + Sync,
-        progress: &dyn Fn(f64),
-    ) -> Vec<T> {
+    pub(crate) fn map_rows<T: Send>(&self, map: impl Fn(u32, &[Count]) -> T + Sync, progress: &dyn Fn(f64)) -> Vec<T> {
         let item_count = self.offsets.len() - 1;
         let mut results = Vec::with_capacity(item_count);
         for first in (0..item_count).step_by(ROWS_PER_REPORT) {
             let last = (first + ROWS_PER_REPORT).min(item_count);
-            results.par_extend(
-                (first..last)
-                    .into_par_iter()
-                    .map_init(|| RowScratch::new(item_count), |scratch, item| {
-                        self.fill_row(item as u32, scratch);
-                        map(item as u32, &scratch.row)
-                    }),
-            );
+            results.par_extend((first..last).into_par_iter().map_init(
+                || RowScratch::new(item_count),
+                |scratch, item| {
+                    self.fill_row(item as u32, scratch);
+                    map(item as u32, &scratch.row)
+                },
+            ));
             progress(last as f64 / item_count as f64);
         }
         results
     }
 
     fn fill_row(&self, item: u32, scratch: &mut RowScratch) {
-        let places = &self.places
-            [self.offsets[item as usize] as usize..self.offsets[item as usize + 1] as usize];
+        let places = &self.places[self.offsets[item as usize] as usize..self.offsets[item as usize + 1] as usize];
         for &place in places {
             let place = place as usize;
             let this = &self.interactions[place];
@@ -231,10 +223,7 @@ mod tests {
         let act = |item, days: i64| Interaction { person: 1, item, ts_ms: days * day, weight: 3.0 };
         let log = Log::new(items.collect(), vec![act(0, 0), act(1, 30), act(0, 30), act(2, 400)]).unwrap();
         let pairs = Cooccurrence::new(&log, PairParams::default(), None);
-        let rows = pairs.map_rows(
-            |_, row| row.iter().map(|count| (count.item, count.value)).collect::<Vec<_>>(),
-            &|_| (),
-        );
+        let rows = pairs.map_rows(|_, row| row.iter().map(|count| (count.item, count.value)).collect::<Vec<_>>(), &|_| ());
         // 0 and 1: once 30 days apart (a half), once on the same day (1). 2 is far from all: the floor.
         assert_eq!(rows[0], [(1, 1.5), (2, 0.4)]);
         assert_eq!(rows[1], [(0, 1.5), (2, 0.2)]);

@@ -33,11 +33,7 @@ pub struct CoVisitationParams {
 
 impl Default for CoVisitationParams {
     fn default() -> Self {
-        Self {
-            pairs: PairParams::default(),
-            normalisation: Normalisation::Symmetric { shrink: 5.0 },
-            neighbours_max: 64,
-        }
+        Self { pairs: PairParams::default(), normalisation: Normalisation::Symmetric { shrink: 5.0 }, neighbours_max: 64 }
     }
 }
 
@@ -175,8 +171,7 @@ pub fn co_visitation(log: &Log, params: &CoVisitationParams, progress: &dyn Fn(f
     let places = UnitPlaces::new(params.neighbours_max, log.units().len());
     let lists = pairs.map_rows(
         |item, row| {
-            let mut neighbours: Vec<(u32, f32)> =
-                row.iter().map(|count| (count.item, normalised(item, count) as f32)).collect();
+            let mut neighbours: Vec<(u32, f32)> = row.iter().map(|count| (count.item, normalised(item, count) as f32)).collect();
             neighbours.retain(|&(_, weight)| weight > 0.0);
             places.keep_best(item, &mut neighbours, log.units_of_rows());
             neighbours
@@ -246,8 +241,11 @@ mod tests {
     const DAY_MS: f64 = 86_400_000.0;
 
     fn small_log() -> impl Strategy<Value = Log> {
-        let act = (0_u32..6, 0..ITEMS, 0_i64..200, 1_u8..=3).prop_map(|(person, item, days, weight)| {
-            Interaction { person, item, ts_ms: days * DAY_MS as i64, weight: f32::from(weight) }
+        let act = (0_u32..6, 0..ITEMS, 0_i64..200, 1_u8..=3).prop_map(|(person, item, days, weight)| Interaction {
+            person,
+            item,
+            ts_ms: days * DAY_MS as i64,
+            weight: f32::from(weight),
         });
         proptest::collection::vec(act, 0..80).prop_map(|acts| {
             let item = |id: u32| TrainingItem { bu: format!("u{}", id % 3), item_id: id.to_string() };

@@ -168,9 +168,7 @@ fn ppmi(log: &Log, params: &EmbeddingParams, progress: &dyn Fn(f64)) -> Sparse {
         let sum: f64 = row.iter().map(|count| count.value).sum();
         let mut kept = row.to_vec();
         if kept.len() > params.contexts_max {
-            kept.sort_unstable_by(|left, right| {
-                right.value.total_cmp(&left.value).then(left.item.cmp(&right.item))
-            });
+            kept.sort_unstable_by(|left, right| right.value.total_cmp(&left.value).then(left.item.cmp(&right.item)));
             kept.truncate(params.contexts_max);
             kept.sort_unstable_by_key(|count| count.item);
         }
@@ -283,9 +281,9 @@ mod tests {
         let found = left_factors(&matrix, &params, &|_| ());
         let mut singular = dense.clone().svd(false, false).singular_values.as_slice().to_vec();
         singular.sort_by(|left, right| right.total_cmp(left));
-        for column in 0..params.dimension {
+        for (column, singular) in singular.iter().enumerate().take(params.dimension) {
             let length = (0..size).map(|row| f64::from(found.row(row)[column]).powi(2)).sum::<f64>().sqrt();
-            assert!((length / singular[column] - 1.0).abs() < 0.01, "{length} is not {}", singular[column]);
+            assert!((length / singular - 1.0).abs() < 0.01, "{length} is not {singular}");
         }
     }
 

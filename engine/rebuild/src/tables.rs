@@ -21,7 +21,6 @@ mod tests;
 use std::{
     fs::File,
     io,
-    marker::PhantomData,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -29,7 +28,7 @@ use std::{
     },
 };
 
-use cells::{Column, RowSource};
+use cells::{Cells, Column, RowSource};
 pub use rows::{EventRow, ItemRow, LinkRow};
 
 /// Most bytes of one CSV record, quotes included (1 MiB).
@@ -46,7 +45,7 @@ pub const TS_MS_MAX: i64 = 7_258_118_400_000;
 /// # Errors
 /// [`TableError`] when the file cannot be opened, has an unknown extension or lacks a column.
 pub fn read_events(path: impl AsRef<Path>) -> Result<Table<EventRow>, TableError> {
-    Table::open(path.as_ref())
+    Table::open(path.as_ref(), rows::EVENT_COLUMNS, EventRow::from_cells)
 }
 
 /// Opens an `items` table: `item_id`, `bu`, optional `title`, `category` (levels separated by `|`), `brand`, `price`.
@@ -54,7 +53,7 @@ pub fn read_events(path: impl AsRef<Path>) -> Result<Table<EventRow>, TableError
 /// # Errors
 /// As [`read_events`].
 pub fn read_items(path: impl AsRef<Path>) -> Result<Table<ItemRow>, TableError> {
-    Table::open(path.as_ref())
+    Table::open(path.as_ref(), rows::ITEM_COLUMNS, ItemRow::from_cells)
 }
 
 /// Opens a `links` table: `ts_ms`, `bu_a`, `local_user_a`, `bu_b`, `local_user_b`.
@@ -62,49 +61,31 @@ pub fn read_items(path: impl AsRef<Path>) -> Result<Table<ItemRow>, TableError> 
 /// # Errors
 /// As [`read_events`].
 pub fn read_links(path: impl AsRef<Path>) -> Result<Table<LinkRow>, TableError> {
-    Table::open(path.as_ref())
+    Table::open(path.as_ref(), rows::LINK_COLUMNS, LinkRow::from_cells)
 }
 
-/// A row type of the file schema: the columns it reads and how they become a value.
-pub trait TableRow: Sized + sealed::Row {}
-
-mod sealed {
-    use super::{
-        TableError,
-        cells::{Cells, Column},
-    };
-
-    /// Keeps the row types to those of the schema, and their cells out of the public interface.
-    pub trait Row {
-        const COLUMNS: &'static [Column];
-        fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError>
-        where
-            Self: Sized;
-    }
-}
+/// How a row type is made of its cells.
+type FromCells<Row> = fn(&Cells<'_>) -> Result<Row, TableError>;
 
 /// A table being read: an iterator over its rows. Memory is one record (CSV) or one row group's pages (Parquet).
 pub struct Table<Row> {
     path: PathBuf,
     source: Box<dyn RowSource>,
+    columns: &'static [Column],
+    from_cells: FromCells<Row>,
     size: TableSize,
     row_number: u64,
     broken: bool,
-    row_type: PhantomData<fn() -> Row>,
 }
 
 impl<Row> std::fmt::Debug for Table<Row> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Table")
-            .field("path", &self.path)
-            .field("row_number", &self.row_number)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Table").field("path", &self.path).field("row_number", &self.row_number).finish_non_exhaustive()
     }
 }
 
-impl<Row: TableRow> Table<Row> {
-    fn open(path: &Path) -> Result<Self, TableError> {
+impl<Row> Table<Row> {
+    fn open(path: &Path, columns: &'static [Column], from_cells: FromCells<Row>) -> Result<Self, TableError> {
         let open_error = |source| TableError::Open { path: path.into(), source };
         let file = File::open(path).map_err(open_error)?;
         let metadata = file.metadata().map_err(open_error)?;
@@ -113,7 +94,6 @@ impl<Row: TableRow> Table<Row> {
         }
         let size = TableSize { read: Arc::new(AtomicU64::new(0)), total: metadata.len() };
         let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        let columns = Row::COLUMNS;
         let source = if name.ends_with(".csv") {
             delimited::plain(path, file, columns, size.clone())?
         } else if name.ends_with(".csv.zst") {
@@ -123,7 +103,7 @@ impl<Row: TableRow> Table<Row> {
         } else {
             return Err(TableError::UnknownFormat { path: path.into() });
         };
-        Ok(Self { path: path.into(), source, size, row_number: 0, broken: false, row_type: PhantomData })
+        Ok(Self { path: path.into(), source, columns, from_cells, size, row_number: 0, broken: false })
     }
 
     /// How far the reading is; the handle stays valid while the rows are consumed.
@@ -137,7 +117,7 @@ impl<Row: TableRow> Table<Row> {
     }
 }
 
-impl<Row: TableRow> Iterator for Table<Row> {
+impl<Row> Iterator for Table<Row> {
     type Item = Result<Row, TableError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -147,8 +127,8 @@ impl<Row: TableRow> Iterator for Table<Row> {
         match self.source.advance() {
             Ok(true) => {
                 self.row_number += 1;
-                let cells = self.source.cells(&self.path, self.row_number, Row::COLUMNS);
-                Some(Row::from_cells(&cells))
+                let cells = self.source.cells(&self.path, self.row_number, self.columns);
+                Some((self.from_cells)(&cells))
             }
             Ok(false) => {
                 self.size.finish();
@@ -157,11 +137,7 @@ impl<Row: TableRow> Iterator for Table<Row> {
             Err(failure) => {
                 self.broken = failure.fatal;
                 self.row_number += 1;
-                Some(Err(TableError::Read {
-                    path: self.path.clone(),
-                    row: self.row_number,
-                    reason: failure.reason,
-                }))
+                Some(Err(TableError::Read { path: self.path.clone(), row: self.row_number, reason: failure.reason }))
             }
         }
     }

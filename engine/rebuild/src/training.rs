@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
 
-pub use assemble::{AssembleError, Assembled, AssemblyReport, assemble_with};
+pub use assemble::{AssembleError, Assembled, AssemblyReport, assemble, assemble_with};
 
 /// An item in training. Its *row* is its place in [`Log::items`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,20 +58,13 @@ impl Log {
     /// [`LogError`] for an item without a unit or an id, an item given twice, more than 65,535 units, an interaction
     /// with an unknown row or a weight that is not finite and above 0, and tables beyond 2^32 - 1 rows.
     /// Zero items or interactions are legal here: a log cut early may hold none. Training refuses them.
-    pub fn new(
-        items: Vec<TrainingItem>,
-        mut interactions: Vec<Interaction>,
-    ) -> Result<Self, LogError> {
+    pub fn new(items: Vec<TrainingItem>, mut interactions: Vec<Interaction>) -> Result<Self, LogError> {
         if items.len() >= u32::MAX as usize || interactions.len() >= u32::MAX as usize {
             return Err(LogError::TooLarge { items: items.len(), interactions: interactions.len() });
         }
         for (place, interaction) in interactions.iter().enumerate() {
             if interaction.item as usize >= items.len() {
-                return Err(LogError::UnknownItem {
-                    place,
-                    item: interaction.item,
-                    items: items.len(),
-                });
+                return Err(LogError::UnknownItem { place, item: interaction.item, items: items.len() });
             }
             if !(interaction.weight.is_finite() && interaction.weight > 0.0) {
                 return Err(LogError::BadWeight { place, weight: interaction.weight });
@@ -242,8 +235,7 @@ mod tests {
     #[test]
     fn sorts_and_names_units() {
         let items = vec![item("video", "a"), item("food", "a"), item("video", "b")];
-        let log =
-            Log::new(items, vec![act(2, 0, 5), act(1, 2, 9), act(1, 1, 9), act(1, 0, 3)]).unwrap();
+        let log = Log::new(items, vec![act(2, 0, 5), act(1, 2, 9), act(1, 1, 9), act(1, 0, 3)]).unwrap();
         let order: Vec<_> = log.interactions().iter().map(|it| (it.person, it.ts_ms, it.item)).collect();
         assert_eq!(order, [(1, 3, 0), (1, 9, 1), (1, 9, 2), (2, 5, 0)]);
         assert_eq!(log.units(), ["food", "video"]);
@@ -263,10 +255,7 @@ mod tests {
     fn refuses_what_cannot_be_trained_on() {
         let refusal = |items, interactions| Log::new(items, interactions).unwrap_err();
         let one = || vec![item("a", "x")];
-        assert_eq!(
-            refusal(one(), vec![act(1, 1, 5)]),
-            LogError::UnknownItem { place: 0, item: 1, items: 1 }
-        );
+        assert_eq!(refusal(one(), vec![act(1, 1, 5)]), LogError::UnknownItem { place: 0, item: 1, items: 1 });
         for weight in [0.0, -1.0, f32::NAN, f32::INFINITY] {
             let bad = Interaction { weight, ..act(1, 0, 5) };
             assert!(matches!(refusal(one(), vec![bad]), LogError::BadWeight { place: 0, .. }));

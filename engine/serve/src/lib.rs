@@ -1,0 +1,18 @@
+//! `faces-serve`: the outermost crate. It owns the wire twins of the domain's types, the clock, the sockets and the command line.
+//!
+//! [`engine`] is the served code; [`grpc`] and [`eval`] are two callers of it. [`server`] wires the process together.
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+pub mod admin_http;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod engine;
+pub mod eval;
+pub mod grpc;
+pub mod metrics;
+pub mod rows;
+pub mod server;
+pub mod serving;
+pub mod swap;

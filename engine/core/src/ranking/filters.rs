@@ -30,11 +30,12 @@ impl Filter for Excluded {
     }
 
     fn applies(&self, query: &Query<'_>) -> bool {
-        !query.excluded.is_empty()
+        !query.excluded.is_empty() || !query.served.is_empty()
     }
 
     fn keeps(&self, query: &Query<'_>, item: ItemId) -> bool {
-        query.excluded.binary_search(&item).is_err()
+        let served = || query.served.binary_search(&query.state.catalogue().name_hash(item)).is_ok();
+        query.excluded.binary_search(&item).is_err() && (query.served.is_empty() || !served())
     }
 }
 

@@ -146,7 +146,9 @@ fn fill_up(query: &Query<'_>, filters: &[&dyn Filter], candidates: &mut Candidat
     let mut offer = |item: ItemId| {
         if slate.len() < query.wanted && candidates.get_mut(item).is_none() && filters.iter().all(|f| f.keeps(query, item)) {
             candidates.add(item, SourceKind::Popular, 1.0);
-            let score = Score::new(1e-6 / (1.0 + slate.len() as f32));
+            // Below all that was ranked, however low that is.
+            let last = slate.last().map_or(f32::MAX, |candidate| candidate.score.value());
+            let score = Score::new(last.min(1e-6 / (1.0 + slate.len() as f32)));
             let mut candidate = Candidate { score, ..Candidate::new(item) };
             candidate.set_part(SourceKind::Popular, 1.0);
             slate.push(candidate);

@@ -37,8 +37,10 @@ pub struct Query<'a> {
     pub wanted: usize,
     /// Only items that match.
     pub condition: Option<&'a Condition>,
-    /// Items that earlier pages or the caller rule out, sorted.
+    /// Items that the caller rules out, sorted.
     pub excluded: &'a [ItemId],
+    /// Items that earlier pages held, by [`crate::catalogue::Catalogue::name_hash`] (ids don't outlive the process), sorted.
+    pub served: &'a [u64],
     /// Leave out what the person has or turned down.
     pub suppress_owned: bool,
     /// When the answer is due; optional sources are skipped past it.

@@ -42,5 +42,9 @@ impl Selector for CategoryCap {
         }
         let missing = query.wanted - (slate.len() - start);
         slate.extend(held_back.into_iter().take(missing));
+        // The cap decides who stands on the slate, not where: what was held back goes back to its place.
+        if let (Some(chosen), true) = (slate.get_mut(start..), missing > 0) {
+            chosen.sort_unstable_by(Candidate::best_first);
+        }
     }
 }

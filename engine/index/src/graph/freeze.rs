@@ -163,7 +163,7 @@ fn number(reach: &Reach<'_>, groups: &Groups, entries: usize) -> Layout {
 mod tests {
     use super::*;
     use crate::exact::Exact;
-    use crate::graph::{Graph, reduce};
+    use crate::graph::Graph;
     use crate::metric::Metric;
     use crate::vectors::Vectors;
 
@@ -172,7 +172,7 @@ mod tests {
         let vectors = Vectors::new(2, (0..count).flat_map(|row| [f32::from(row), 1.0]).collect()).unwrap();
         let exact = Exact::new(vectors, Metric::InnerProduct);
         let groups = Groups::of(&exact);
-        let points = reduce::points(&exact, &groups);
+        let points = Points::of(&exact, &groups);
         let order: Vec<u32> = (0..u32::from(count)).collect();
         let links = order.iter().map(|node| links(*node)).collect();
         let layout = freeze(Grown { order, links }, groups, &points, degree_max);

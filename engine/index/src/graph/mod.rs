@@ -6,10 +6,8 @@
 //! inserted first are the entries (they come first in the layout), all of them are scored, and the walk starts from
 //! the best. They are a random sample, so every larger cluster holds one; a descent through layers finds only one.
 //!
-//! **Inner product.** A graph needs distances; inner product is none. Rows get one more coordinate √(M² − |x|²), M
-//! the greatest length, after which Euclidean neighbours of a query are its inner-product neighbours (Bachrach et al.,
-//! "Speeding up the Xbox recommender system", RecSys 2014); the graph is built on that, and walked by inner product
-//! itself. See `reduce` for what was measured.
+//! **Inner product.** The graph is built on directions and walked by inner product (`reduce` says why). Before the walk
+//! the longest rows are scanned: either that proves to be the exact answer, or it contributes the rows that walks miss.
 //!
 //! Memory a vector, `m` = 16, dimension d: 2 × 4·d (the rows as given, and in layout order) + 8·m + 8 bytes.
 
@@ -36,7 +34,11 @@ pub(crate) use distinct::Groups;
 /// A filtered walk touches some `effort ÷ share` nodes' neighbourhoods, an exact scan `share × rows` rows; the two cost
 /// the same where `allowed² = FILTER_SCAN_FACTOR × effort × rows`. Measured on 50,000 × 64 (release, AVX-512), see
 /// `examples/measure.rs`.
-const FILTER_SCAN_FACTOR: usize = 30;
+const FILTER_SCAN_FACTOR: usize = 16;
+
+/// How many of the longest rows are scanned before a walk by inner product, per candidate of effort: about as many as
+/// the walk itself scores.
+const LONGEST_PER_EFFORT: usize = 16;
 
 /// A graph without its vectors: what freezing makes and a file holds. Nodes are numbered in layout order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl Graph {
     /// Builds and freezes. Cost: see [`BuildSpec`](crate::BuildSpec).
     pub(crate) fn build(exact: Exact, spec: &GraphSpec) -> Result<Self, IndexError> {
         let groups = Groups::of(&exact);
-        let points = reduce::points(&exact, &groups);
+        let points = reduce::Points::of(&exact, &groups);
         let grown = grow::grow(&points, spec);
         let layout = freeze::freeze(grown, groups, &points, 2 * spec.m);
         Self::new(exact, layout)
@@ -93,21 +95,44 @@ impl Graph {
         count <= effort || count.saturating_mul(count) <= balance
     }
 
-    /// Writes the rows of the best nodes to `found`, until there are `k` and no equal score is left.
-    fn answer(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) {
+    /// Under inner product, writes the best of the longest rows to `found`; whether they are the exact answer.
+    fn answer_longest(
+        &self,
+        search: &Search<'_>,
+        effort: usize,
+        scratch: &mut Scratch,
+        found: &mut Vec<Neighbour>,
+    ) -> bool {
+        scratch.best.reset(search.k);
+        let limit = effort.saturating_mul(LONGEST_PER_EFFORT);
+        let Some(scan) = self.exact.scan_longest(search.allowed, limit, scratch) else {
+            return false;
+        };
         scratch.best.drain_into(&mut scratch.sorted);
+        found.extend(scratch.sorted.iter().map(|key| Neighbour { row: key.id(), score: key.score() }));
+        scan.is_exact
+    }
+
+    /// Adds the rows of the best nodes to `found`, until there are `k` and no equal score is left, and puts it in order.
+    fn answer_walked(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) {
+        scratch.best.drain_into(&mut scratch.sorted);
+        let (mut walked, mut worst) = (0, f32::INFINITY);
         for key in &scratch.sorted {
-            let is_behind = found.last().is_some_and(|last| key.score() < last.score);
-            if found.len() >= search.k && is_behind {
+            if walked >= search.k && key.score() < worst {
                 break;
             }
             let rows = self.layout.groups.rows(key.id()).iter().copied();
             let allowed = rows.filter(|row| search.allowed.is_none_or(|set| set.contains(*row)));
+            let before = found.len();
             found.extend(allowed.take(search.k).map(|row| Neighbour { row, score: key.score() }));
+            walked += found.len() - before;
+            worst = key.score();
         }
         found.sort_unstable_by(|left, right| {
             right.score.total_cmp(&left.score).then(left.row.cmp(&right.row))
         });
+        // A row found twice has the same bits both times: every kernel adds in the same order.
+        found.dedup_by_key(|neighbour| neighbour.row);
         found.truncate(search.k);
     }
 }
@@ -146,6 +171,9 @@ impl VectorIndex for Graph {
         if search.k == 0 {
             return Ok(());
         }
+        if self.answer_longest(search, effort, scratch, found) {
+            return Ok(());
+        }
         match search.allowed {
             None => walk::walk(&self.layout, &self.slab, effort, |_| true, scratch),
             Some(allowed) => {
@@ -154,7 +182,7 @@ impl VectorIndex for Graph {
                 walk::walk(&self.layout, &self.slab, effort, allows, scratch);
             }
         }
-        self.answer(search, scratch, found);
+        self.answer_walked(search, scratch, found);
         Ok(())
     }
 

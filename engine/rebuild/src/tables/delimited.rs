@@ -34,8 +34,8 @@ pub(super) fn zstd(
     columns: &'static [Column],
     size: TableSize,
 ) -> Result<Box<dyn RowSource>, TableError> {
-    let decoder = ::zstd::stream::read::Decoder::new(Counted { file, size })
-        .map_err(|error| corrupt(path, "CSV + zstd", &error))?;
+    let decoder =
+        ::zstd::stream::read::Decoder::new(Counted { file, size }).map_err(|error| corrupt(path, "CSV + zstd", &error))?;
     open(path, "CSV + zstd", decoder, columns)
 }
 
@@ -51,8 +51,7 @@ fn open(
 ) -> Result<Box<dyn RowSource>, TableError> {
     let since_record = Arc::new(AtomicU64::new(0));
     let bounded = Bounded { inner: bytes, since_record: Arc::clone(&since_record) };
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(true).buffer_capacity(BUFFER_BYTES).from_reader(bounded);
+    let mut reader = csv::ReaderBuilder::new().has_headers(true).buffer_capacity(BUFFER_BYTES).from_reader(bounded);
     let header: Vec<String> = reader
         .headers()
         .map_err(|error| corrupt(path, format, &error))?
@@ -117,10 +116,7 @@ struct Bounded<Bytes> {
 impl<Bytes: Read> Read for Bounded<Bytes> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.since_record.load(Ordering::Relaxed) > RECORD_BYTES_MAX {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the record is longer than 1 MiB: is a quote not closed?",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the record is longer than 1 MiB: is a quote not closed?"));
         }
         let bytes = self.inner.read(buffer)?;
         self.since_record.fetch_add(bytes as u64, Ordering::Relaxed);

@@ -39,8 +39,7 @@ pub(super) fn open(
     kept.sort_unstable();
     let fields = kept.iter().filter_map(|&place| schema.get_fields().get(place).map(Arc::clone)).collect();
     let projection = Type::group_type_builder(schema.name()).with_fields(fields).build().map_err(corrupt)?;
-    let places =
-        in_file.iter().map(|place| place.and_then(|place| kept.iter().position(|&kept| kept == place))).collect();
+    let places = in_file.iter().map(|place| place.and_then(|place| kept.iter().position(|&kept| kept == place))).collect();
     let rows = RowIter::from_file_into(Box::new(reader)).project(Some(projection)).map_err(corrupt)?;
     Ok(Box::new(ParquetRows { rows, row: None, places, rows_read: 0, rows_total, size }))
 }
@@ -57,9 +56,7 @@ struct ParquetRows {
 impl RowSource for ParquetRows {
     fn advance(&mut self) -> Result<bool, ReadFailure> {
         self.row = match self.rows.next() {
-            Some(row) => {
-                Some(row.map_err(|error| ReadFailure { reason: error.to_string(), fatal: true })?)
-            }
+            Some(row) => Some(row.map_err(|error| ReadFailure { reason: error.to_string(), fatal: true })?),
             None if self.rows_read < self.rows_total => {
                 let reason = format!("the file promises {} rows and ends here", self.rows_total);
                 return Err(ReadFailure { reason, fatal: true });

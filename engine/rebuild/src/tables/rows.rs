@@ -1,9 +1,8 @@
 //! The row types of the schema and how their cells become values.
 
 use super::{
-    TableError, TableRow,
+    TableError,
     cells::{Cells, Column},
-    sealed,
 };
 
 /// Something a person did.
@@ -25,20 +24,18 @@ pub struct EventRow {
     pub currency: Option<String>,
 }
 
-impl TableRow for EventRow {}
+pub(super) const EVENT_COLUMNS: &[Column] = &[
+    Column::required("ts_ms"),
+    Column::required("bu"),
+    Column::required("local_user_id"),
+    Column::required("item_id"),
+    Column::required("event_type"),
+    Column::optional("value"),
+    Column::optional("currency"),
+];
 
-impl sealed::Row for EventRow {
-    const COLUMNS: &'static [Column] = &[
-        Column::required("ts_ms"),
-        Column::required("bu"),
-        Column::required("local_user_id"),
-        Column::required("item_id"),
-        Column::required("event_type"),
-        Column::optional("value"),
-        Column::optional("currency"),
-    ];
-
-    fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
+impl EventRow {
+    pub(super) fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
         Ok(Self {
             ts_ms: cells.ts_ms(0)?,
             bu: cells.id(1)?,
@@ -68,19 +65,17 @@ pub struct ItemRow {
     pub price: Option<f64>,
 }
 
-impl TableRow for ItemRow {}
+pub(super) const ITEM_COLUMNS: &[Column] = &[
+    Column::required("item_id"),
+    Column::required("bu"),
+    Column::optional("title"),
+    Column::optional("category"),
+    Column::optional("brand"),
+    Column::optional("price"),
+];
 
-impl sealed::Row for ItemRow {
-    const COLUMNS: &'static [Column] = &[
-        Column::required("item_id"),
-        Column::required("bu"),
-        Column::optional("title"),
-        Column::optional("category"),
-        Column::optional("brand"),
-        Column::optional("price"),
-    ];
-
-    fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
+impl ItemRow {
+    pub(super) fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
         let levels = cells.text(3)?.unwrap_or_default();
         let category = levels.split('|').map(str::trim).filter(|level| !level.is_empty()).map(str::to_owned).collect();
         Ok(Self {
@@ -109,18 +104,16 @@ pub struct LinkRow {
     pub local_user_b: String,
 }
 
-impl TableRow for LinkRow {}
+pub(super) const LINK_COLUMNS: &[Column] = &[
+    Column::required("ts_ms"),
+    Column::required("bu_a"),
+    Column::required("local_user_a"),
+    Column::required("bu_b"),
+    Column::required("local_user_b"),
+];
 
-impl sealed::Row for LinkRow {
-    const COLUMNS: &'static [Column] = &[
-        Column::required("ts_ms"),
-        Column::required("bu_a"),
-        Column::required("local_user_a"),
-        Column::required("bu_b"),
-        Column::required("local_user_b"),
-    ];
-
-    fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
+impl LinkRow {
+    pub(super) fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
         Ok(Self {
             ts_ms: cells.ts_ms(0)?,
             bu_a: cells.id(1)?,

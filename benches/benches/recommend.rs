@@ -1,0 +1,137 @@
+//! One answer, whole and in parts, over a group of 50,000 items and 2,000 persons with 30 behaviours each.
+#![allow(missing_docs, reason = "criterion's macros write items without docs")]
+
+use std::{hint::black_box, time::Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use faces_benches::{
+    Scale,
+    generation::BenchGeneration,
+    group::{BUS, Group, GroupSize, NOW},
+};
+use faces_core::{
+    ids::{BuId, ItemId},
+    key::{KeyKind, SourceKey},
+    ranking::{
+        CandidateSet, Condition, Model, Pipeline, Query, RankingOptions, Scratch, Slate,
+        explain::explain,
+        query::{SignalOptions, signals},
+    },
+};
+
+const WANTED: usize = 20;
+
+/// One kind of question.
+#[derive(Clone, Default)]
+struct Ask {
+    no_model: bool,
+    is_late: bool,
+    condition: Option<Condition>,
+    rerank: Option<Vec<ItemId>>,
+    explained: bool,
+}
+
+struct Shop {
+    group: Group,
+    generation: BenchGeneration,
+    pipeline: Pipeline,
+    bu: BuId,
+    scratch: Scratch,
+    candidates: CandidateSet,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let scale = Scale::of_this_run();
+        let group = Group::new(GroupSize { items: scale.size(50_000), persons: scale.size(2_000), behaviours: 30 });
+        let bu = group.state.catalogue().bu(BUS[0]).expect("a known unit");
+        let generation = BenchGeneration::new(&group);
+        let pipeline = Pipeline::new(&RankingOptions::default());
+        Self { group, generation, pipeline, bu, scratch: Scratch::default(), candidates: CandidateSet::default() }
+    }
+
+    /// What the server does for one request, from a key to a slate.
+    fn answer(&mut self, who: &SourceKey, ask: &Ask) -> Slate {
+        let state = &self.group.state;
+        let profile = state.profile(std::slice::from_ref(who), None);
+        let signals = signals(state, &profile.taste, self.bu, NOW, SignalOptions::default());
+        let query = Query {
+            state,
+            model: (!ask.no_model).then_some(&self.generation as &dyn Model),
+            profile: &profile,
+            signals: &signals,
+            bu: self.bu,
+            now: NOW,
+            wanted: WANTED,
+            condition: ask.condition.as_ref(),
+            excluded: &[],
+            served: &[],
+            suppress_owned: true,
+            deadline: ask.is_late.then(Instant::now),
+        };
+        if let Some(given) = &ask.rerank {
+            let items = self.pipeline.rerank(&query, given, &mut self.scratch, &mut self.candidates);
+            return Slate { items, ..Slate::default() };
+        }
+        let slate = self.pipeline.recommend(&query, &mut self.scratch, &mut self.candidates);
+        if ask.explained {
+            slate.items.iter().for_each(|candidate| drop(black_box(explain(&query, candidate))));
+        }
+        slate
+    }
+}
+
+fn recommend(criterion: &mut Criterion) {
+    let mut shop = Shop::new();
+    let persons = shop.group.persons.clone();
+    let stranger = SourceKey::new(BUS[0], KeyKind::Session, "nobody").expect("a sound key");
+    let given: Vec<_> = shop.group.state.catalogue().items_of(shop.bu).step_by(7).take(100).collect();
+    let narrow = Condition::Brand("brand 7".into()); // one item in 500
+    let broad = Condition::Price { min: 0.0, max: 500.0 }; // every second item
+    let ask = Ask::default();
+
+    let mut group = criterion.benchmark_group("recommend");
+    let mut bench = |name: &str, persons: &[SourceKey], ask: &Ask| {
+        let mut at = 0;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                at = (at + 1) % persons.len();
+                shop.answer(black_box(&persons[at]), ask)
+            });
+        });
+    };
+    bench("known person", &persons, &ask);
+    bench("known person, explained", &persons, &Ask { explained: true, ..ask.clone() });
+    bench("stranger", &[stranger], &ask);
+    bench("no model", &persons, &Ask { no_model: true, ..ask.clone() });
+    bench("deadline past", &persons, &Ask { is_late: true, ..ask.clone() });
+    bench("condition on half the items", &persons, &Ask { condition: Some(broad), ..ask.clone() });
+    bench("condition on 1 item in 500", &persons, &Ask { condition: Some(narrow), ..ask.clone() });
+    bench("rerank 100", &persons, &Ask { rerank: Some(given), ..ask });
+    group.finish();
+}
+
+/// The steps before the pipeline.
+fn steps(criterion: &mut Criterion) {
+    let shop = Shop::new();
+    let (state, persons) = (&shop.group.state, &shop.group.persons);
+    let mut group = criterion.benchmark_group("recommend steps");
+    let mut at = 0;
+    group.bench_function("profile of two linked keys", |bencher| {
+        bencher.iter(|| {
+            at = (at + 1) % persons.len();
+            state.profile(black_box(std::slice::from_ref(&persons[at])), None)
+        });
+    });
+    let profiles: Vec<_> = persons.iter().map(|key| state.profile(std::slice::from_ref(key), None)).collect();
+    group.bench_function("signals of 30 behaviours", |bencher| {
+        bencher.iter(|| {
+            at = (at + 1) % profiles.len();
+            signals(state, black_box(&profiles[at].taste), shop.bu, NOW, SignalOptions::default())
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, recommend, steps);
+criterion_main!(benches);

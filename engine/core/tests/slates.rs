@@ -1,0 +1,285 @@
+//! Never a bad slate: whatever the catalogue, the person and the request, a slate is whole, allowed, ordered and explained.
+#![allow(clippy::expect_used, reason = "a test that can't build its world has failed")]
+
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use faces_core::{
+    catalogue::{ItemAttributes, ItemChange},
+    event::{Behaviour, BehaviourClass},
+    ids::{EventTime, ItemId},
+    ranking::{
+        Candidate, Condition, Query, RankingOptions, SourceKind,
+        blend::FixedBlend,
+        explain::{BECAUSE_MAX, explain},
+    },
+    record::{Event, Record},
+};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{Index, select},
+};
+use world::{Ask, BUS, DAY_MS, ITEMS, KEYS, NOW, Shop, attributes, change, config, event, item_name, key, statement, with_query};
+
+/// What happened, in a form that an oracle can read without asking the code under test.
+#[derive(Clone, Debug)]
+struct Past {
+    changes: Vec<ItemChange>,
+    events: Vec<Event>,
+    log: Vec<Record>,
+}
+
+fn past() -> impl Strategy<Value = Past> {
+    let events = vec(event(85..100), 0..120);
+    (vec(change(), 0..80), events, vec(statement(), 0..6)).prop_map(|(mut changes, events, links)| {
+        // Times of their own, so that the last change of an item is plain to see.
+        for (n, change) in changes.iter_mut().enumerate() {
+            change.time = change.time.plus_millis(n as i64);
+        }
+        let log = changes.iter().cloned().map(Record::Item).chain(events.iter().cloned().map(Record::Event));
+        let log = log.chain(links.into_iter().map(Record::Link)).collect();
+        Past { changes, events, log }
+    })
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    let leaf = prop_oneof![
+        select(vec!["all", "c0", "c1", "c2", "c9"]).prop_map(|name| Condition::Category(name.into())),
+        select(vec!["b0", "b1"]).prop_map(|name| Condition::Brand(name.into())),
+        (1..9_u8, 0..4_u8).prop_map(|(min, span)| Condition::Price { min: f64::from(min), max: f64::from(min + span) }),
+        Just(Condition::Region("r0".into())),
+        Just(Condition::Tag("gift".into())),
+        prop::collection::btree_set(0..60_u32, 0..30)
+            .prop_map(|ids| Condition::Items(ids.into_iter().map(ItemId::new).collect())),
+    ];
+    leaf.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Condition::AllOf),
+            vec(inner.clone(), 0..3).prop_map(Condition::AnyOf),
+            inner.prop_map(|inner| Condition::Not(Box::new(inner))),
+        ]
+    })
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let items = |max| prop::collection::btree_set(0..60_u32, 0..max).prop_map(|ids| ids.into_iter().map(ItemId::new).collect());
+    let flags = (any::<bool>(), prop::bool::weighted(0.15), prop::bool::weighted(0.8));
+    let place = (0..KEYS, 0..BUS.len(), 0..30_usize);
+    (place, items(20), items(10), prop::option::weighted(0.4, condition()), flags).prop_map(
+        |((who, bu, wanted), excluded, served, condition, (suppress_owned, is_late, with_model))| Ask {
+            excluded,
+            served,
+            suppress_owned,
+            condition,
+            is_late,
+            with_model,
+            ..Ask::of(who, bu, wanted)
+        },
+    )
+}
+
+/// The default, and blends that make ties and zeros.
+fn options() -> impl Strategy<Value = RankingOptions> {
+    let zero = FixedBlend { co_visitation: 1.0, base: 0.0, floor: 0.0, pull: 1.0, novelty: 0.0 };
+    let blend = select(vec![FixedBlend::default(), zero, FixedBlend { novelty: 1.0, ..zero }]);
+    (blend, select(vec![0.25, 0.5, 1.0]), 1..5_usize).prop_map(|(blend, category_share_max, tired_impressions)| RankingOptions {
+        blend,
+        category_share_max,
+        tired_impressions,
+        ..RankingOptions::default()
+    })
+}
+
+/// Names of what may stand on the slate, straight from the past. Only what is tired is read from the profile's bounded lists.
+fn allowed(past: &Past, query: &Query<'_>, ask: &Ask, options: &RankingOptions) -> BTreeSet<String> {
+    let bu = BUS[ask.bu];
+    let mut standing: BTreeMap<&str, (EventTime, Option<ItemAttributes>)> = BTreeMap::new();
+    for event in past.events.iter().filter(|event| event.bu == bu) {
+        if let Some(name) = &event.item_id {
+            standing.entry(name).or_insert((EventTime::MIN, Some(ItemAttributes::default())));
+        }
+    }
+    for change in past.changes.iter().filter(|change| change.bu == bu) {
+        let held = standing.entry(&change.item_id).or_insert((EventTime::MIN, None));
+        if held.0 < change.time {
+            *held = (change.time, change.attributes.clone());
+        }
+    }
+    let person = query.state.person_keys(&[key(ask.who)]);
+    let had = |event: &&Event| matches!(event.kind.class(), BehaviourClass::Ownership | BehaviourClass::Rejection);
+    let of_person = past.events.iter().filter(|event| event.bu == bu && person.contains(&event.source.hash()));
+    let owned: BTreeSet<&str> = of_person.filter(had).filter_map(|event| event.item_id.as_deref()).collect();
+    let id = |name: &str| query.state.catalogue().item(query.bu, name).expect("a known item");
+    let stands = |name: &str, of: &ItemAttributes| {
+        !of.sold_out
+            && !ask.excluded.contains(&id(name))
+            && !ask.served.contains(&id(name))
+            && !(ask.suppress_owned && owned.contains(name))
+            && ask.condition.as_ref().is_none_or(|condition| condition.holds(id(name), of))
+            && !is_tired(query, id(name), options)
+    };
+    let served = standing.iter().filter(|(name, (_, of))| of.as_ref().is_some_and(|of| stands(name, of)));
+    served.map(|(name, _)| (*name).to_owned()).collect()
+}
+
+fn is_tired(query: &Query<'_>, item: ItemId, options: &RankingOptions) -> bool {
+    let times = |list: &[Behaviour]| list.iter().filter(|b| b.item == item).map(|b| b.time).collect::<Vec<_>>();
+    let window = EventTime::from_millis(NOW.millis() - options.tired_window_hours * DAY_MS / 24);
+    let since = times(&query.profile.taste).into_iter().fold(window, Ord::max);
+    times(&query.profile.shown).iter().filter(|time| **time > since).count() >= options.tired_impressions
+}
+
+fn names(query: &Query<'_>, items: &[Candidate]) -> Vec<String> {
+    items.iter().map(|c| query.state.catalogue().item_name(c.item).unwrap_or_default().to_owned()).collect()
+}
+
+proptest! {
+    #![proptest_config(config(400))]
+
+    #[test]
+    fn never_a_bad_slate(past in past(), asks in vec(ask(), 1..5), options in options()) {
+        let mut shop = Shop::of(&past.log, &options);
+        for ask in &asks {
+            // One shop answers all: what one request leaves in the shared memory must not show in the next.
+            let checked = shop.answer(ask, |query, slate| {
+                let (names, allowed) = (names(query, &slate.items), allowed(&past, query, ask, &options));
+                let distinct: BTreeSet<_> = names.iter().cloned().collect();
+                prop_assert_eq!(distinct.len(), names.len(), "an item stands twice: {:?}", names);
+                let bad: Vec<_> = distinct.difference(&allowed).collect();
+                prop_assert!(bad.is_empty(), "not allowed: {:?}", bad);
+                prop_assert_eq!(names.len(), ask.wanted.min(allowed.len()), "of {:?}", allowed);
+                prop_assert!(slate.items.iter().all(|c| query.state.catalogue().bu_of(c.item) == Some(query.bu)));
+                let scores: Vec<f32> = slate.items.iter().map(|c| c.score.value()).collect();
+                prop_assert!(scores.iter().all(|score| score.is_finite()) && scores.is_sorted_by(|a, b| a >= b), "{:?}", scores);
+                prop_assert_eq!(slate.cut_short, ask.is_late);
+                Ok(())
+            });
+            checked.unwrap_or(Ok(()))?;
+        }
+    }
+
+    #[test]
+    fn the_same_inputs_give_the_same_slate(past in past(), asks in vec(ask(), 2..5)) {
+        let options = RankingOptions::default();
+        let mut shop = Shop::of(&past.log, &options);
+        let answers: Vec<_> = asks.iter().map(|ask| format!("{:?}", shop.slate(ask))).collect();
+        for (ask, answer) in asks.iter().zip(&answers).rev() {
+            let mut fresh = Shop::of(&past.log, &options);
+            prop_assert_eq!(&format!("{:?}", fresh.slate(ask)), answer);
+            prop_assert_eq!(&format!("{:?}", shop.slate(ask)), answer);
+        }
+    }
+
+    #[test]
+    fn pages_never_repeat_and_reach_everything(past in past(), ask in ask(), page in 1..9_usize, by_token in any::<bool>()) {
+        let options = RankingOptions::default();
+        let mut shop = Shop::of(&past.log, &options);
+        let everything = with_query(&shop.state, &shop.model, &ask, |query| allowed(&past, query, &ask, &options));
+        let mut ask = Ask { wanted: page, ..ask };
+        let mut walked: Vec<String> = Vec::new();
+        while let Some((items, names)) = shop.answer(&ask, |query, slate| (slate.items.clone(), names(query, &slate.items))) {
+            if names.is_empty() {
+                break;
+            }
+            walked.extend(names);
+            let rule_out = if by_token { &mut ask.served } else { &mut ask.excluded };
+            rule_out.extend(items.iter().map(|c| c.item));
+            rule_out.sort_unstable();
+            prop_assert!(walked.len() <= BUS.len() * usize::from(ITEMS), "pages never end");
+        }
+        let distinct: BTreeSet<_> = walked.iter().cloned().collect();
+        prop_assert_eq!(distinct.len(), walked.len(), "an item came twice: {:?}", walked);
+        prop_assert_eq!(distinct, everything.unwrap_or_default());
+    }
+
+    #[test]
+    fn a_category_keeps_to_its_share_while_there_are_others(
+        items in vec(attributes(), 1..40),
+        events in vec(event(90..100), 0..40),
+        wanted in 1..25_usize,
+        share_max in select(vec![0.2_f32, 0.34, 0.5, 0.75]),
+    ) {
+        // All listed of late, so that every item is retrieved and the selector sees all there are.
+        let listed = |(n, of): (usize, ItemAttributes)| {
+            let time = EventTime::from_millis(99 * DAY_MS);
+            Record::Item(ItemChange { bu: BUS[0].into(), item_id: item_name(n as u8), time, attributes: Some(of) })
+        };
+        let mut log: Vec<_> = items.into_iter().enumerate().map(listed).collect();
+        log.extend(events.into_iter().map(Record::Event));
+        let options = RankingOptions { category_share_max: share_max, ..RankingOptions::default() };
+        let mut shop = Shop::of(&log, &options);
+        let checked = shop.answer(&Ask::of(0, 0, wanted), |query, slate| {
+            let catalogue = query.state.catalogue();
+            let by_category = |items: &[ItemId]| items.iter().fold(BTreeMap::new(), |mut counts, item| {
+                *counts.entry(catalogue.category(*item)).or_insert(0_usize) += 1;
+                counts
+            });
+            let stands = |item: &ItemId| catalogue.is_servable(*item) && !is_tired(query, *item, &options);
+            let there: Vec<_> = catalogue.items_of(query.bu).filter(stands).collect();
+            let cap = (wanted as f32 * share_max).ceil() as usize;
+            let within = |category: &Option<_>, count: usize| if category.is_some() { count.min(cap) } else { count };
+            let at_most: usize = by_category(&there).iter().map(|(category, count)| within(category, *count)).sum();
+            let taken = by_category(&slate.items.iter().map(|c| c.item).collect::<Vec<_>>());
+            let over: usize = taken.iter().map(|(category, count)| count - within(category, *count)).sum();
+            prop_assert_eq!(over, slate.items.len().saturating_sub(at_most), "{:?} of {:?}", taken, by_category(&there));
+            Ok(())
+        });
+        checked.unwrap_or(Ok(()))?;
+    }
+
+    #[test]
+    fn reranking_returns_what_it_was_given(past in past(), ask in ask(), picks in vec(any::<Index>(), 0..40)) {
+        let Shop { state, model, pipeline, mut scratch, mut candidates } = Shop::of(&past.log, &RankingOptions::default());
+        let count = state.catalogue().item_count();
+        let given: Vec<_> = picks.iter().filter(|_| count > 0).map(|pick| ItemId::new(pick.index(count) as u32)).collect();
+        let ranked = with_query(&state, &model, &ask, |query| pipeline.rerank(query, &given, &mut scratch, &mut candidates));
+        let Some(ranked) = ranked else { return Ok(()) };
+        let returned: BTreeSet<_> = ranked.iter().map(|c| c.item).collect();
+        prop_assert_eq!(returned.len(), ranked.len(), "an item came twice");
+        prop_assert_eq!(returned, given.into_iter().collect::<BTreeSet<_>>());
+        prop_assert!(ranked.iter().all(|c| c.score.value().is_finite()) && ranked.is_sorted_by(|a, b| a.score.value() >= b.score.value()));
+    }
+
+    #[test]
+    fn reasons_name_the_persons_own_items(past in past(), ask in ask()) {
+        let mut shop = Shop::of(&past.log, &RankingOptions::default());
+        let checked = shop.answer(&ask, |query, slate| {
+            let person = query.state.person_keys(&[key(ask.who)]);
+            let of_person = past.events.iter().filter(|event| person.contains(&event.source.hash()) && event.kind.strength() > 0.0);
+            let own: BTreeSet<_> = of_person.filter_map(|event| Some((event.bu.as_str(), event.item_id.as_deref()?))).collect();
+            let catalogue = query.state.catalogue();
+            let name = |item| Some((catalogue.bu_name(catalogue.bu_of(item)?), catalogue.item_name(item)?));
+            for candidate in &slate.items {
+                let reason = explain(query, candidate);
+                let is_personal = matches!(reason.source, SourceKind::CoVisitation | SourceKind::Interest);
+                prop_assert_eq!(is_personal, !reason.because.is_empty(), "{:?}", reason);
+                prop_assert!(reason.because.len() <= BECAUSE_MAX, "{:?}", reason);
+                prop_assert!(reason.because.iter().all(|item| name(*item).is_some_and(|name| own.contains(&name))), "{:?}", reason);
+            }
+            Ok(())
+        });
+        checked.unwrap_or(Ok(()))?;
+    }
+}
+
+#[test]
+fn the_catalogue_alone_fills_a_slate() {
+    let listed = |n| {
+        let time = EventTime::from_millis(DAY_MS); // long ago: no source offers it
+        let attributes = Some(ItemAttributes { sold_out: n == 3, ..ItemAttributes::default() });
+        Record::Item(ItemChange { bu: BUS[0].into(), item_id: item_name(n), time, attributes })
+    };
+    let log: Vec<_> = (0..12).map(listed).collect();
+    let mut shop = Shop::of(&log, &RankingOptions::default());
+    for is_late in [false, true] {
+        let ask = Ask { with_model: false, is_late, ..Ask::of(0, 0, 10) };
+        let slate = shop.slate(&ask).expect("a known unit");
+        let expected: Vec<_> = [0, 1, 2, 4, 5, 6, 7, 8, 9, 10].map(ItemId::new).into();
+        assert_eq!(slate.items.iter().map(|c| c.item).collect::<Vec<_>>(), expected);
+        assert!(slate.items.iter().all(|c| c.part(SourceKind::Popular) > 0.0));
+        assert_eq!(slate.cut_short, is_late);
+    }
+    assert!(shop.slate(&Ask::of(0, 1, 10)).is_none(), "nobody has named the unit");
+}

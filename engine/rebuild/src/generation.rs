@@ -1,0 +1,171 @@
+//! A generation: everything the server loads to retrieve candidates, immutable, checked, published as a whole.
+//!
+//! **One index per unit.** A slate is always asked for one business unit. With an index for each, the unit needs no
+//! filter at query time (filtered graph search is the slowest way to search, FACTS "ANN"), each index is small, and an
+//! interest vector from any unit can be asked in any other, because all vectors lie in one space.
+//!
+//! **Rows.** [`Generation::items`] is the list of items; everything else names items by their place in it. Rows mean
+//! nothing outside their generation.
+//!
+//! This module must not know how the parts were made, nor who serves them.
+
+mod binary;
+mod error;
+mod id;
+mod manifest;
+mod parts;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use faces_index::VectorIndex;
+use foldhash::{HashSet, HashSetExt};
+
+use crate::{covisitation::CoVisitation, popularity::Popularity, training::TrainingItem};
+
+pub use error::GenerationError;
+pub use id::GenerationId;
+pub use manifest::{Counts, FORMAT_NAME, FORMAT_VERSION, FileEntry, Input, Manifest};
+pub use store::Store;
+
+/// What one run of training made.
+#[derive(Debug)]
+pub struct Generation {
+    /// What it is made of, from what, and when.
+    pub manifest: Manifest,
+    /// The items by row.
+    pub items: Vec<TrainingItem>,
+    /// One index per unit that has embedded items, by name of the unit.
+    pub spaces: Vec<Space>,
+    /// Each item's neighbours.
+    pub co_visited: CoVisitation,
+    /// Each unit's popular items.
+    pub popular: Popularity,
+}
+
+/// The index of one unit's items.
+#[derive(Debug)]
+pub struct Space {
+    /// The unit.
+    pub bu: String,
+    /// Index row to item row, ascending.
+    pub rows: Vec<u32>,
+    /// The vectors and how they are searched.
+    pub index: Box<dyn VectorIndex>,
+}
+
+impl Space {
+    /// The item row of an index row; `None` past the end.
+    pub fn item_row(&self, index_row: u32) -> Option<u32> {
+        self.rows.get(index_row as usize).copied()
+    }
+
+    /// The index row of an item row; `None` for an item of another unit or without a vector. O(log items).
+    pub fn index_row(&self, item_row: u32) -> Option<u32> {
+        self.rows.binary_search(&item_row).ok().and_then(|place| u32::try_from(place).ok())
+    }
+
+    /// The vector of an item row, of the manifest's dimension.
+    pub fn vector(&self, item_row: u32) -> Option<&[f32]> {
+        self.index.vectors().row(self.index_row(item_row)?)
+    }
+}
+
+impl Generation {
+    /// The index of a unit; `None` for a unit without embedded items.
+    pub fn space(&self, bu: &str) -> Option<&Space> {
+        let place = self.spaces.binary_search_by(|space| space.bu.as_str().cmp(bu)).ok()?;
+        self.spaces.get(place)
+    }
+
+    /// What is really in it, to be held against the manifest.
+    pub fn counts(&self) -> Counts {
+        let mut units: Vec<&str> = self.items.iter().map(|item| item.bu.as_str()).collect();
+        units.sort_unstable();
+        units.dedup();
+        Counts {
+            items: self.items.len(),
+            units: units.len(),
+            embedded_items: self.spaces.iter().map(|space| space.rows.len()).sum(),
+            co_visited_pairs: self.co_visited.rows().len(),
+            popular_items: self.popular.units().iter().map(|unit| unit.rows.len()).sum(),
+            // Of the log, which is not part of the generation.
+            interactions: self.manifest.counts.interactions,
+            persons: self.manifest.counts.persons,
+        }
+    }
+
+    /// Whether the parts fit each other and the manifest: what publishing and loading both insist on.
+    ///
+    /// # Errors
+    /// The first thing that does not fit.
+    pub fn check(&self) -> Result<(), String> {
+        self.check_items()?;
+        if self.spaces.is_empty() {
+            return Err("it has no index at all".into());
+        }
+        if !self.spaces.is_sorted_by(|left, right| left.bu < right.bu) {
+            return Err("its indexes are not in the order of their units".into());
+        }
+        for space in &self.spaces {
+            self.check_space(space).map_err(|reason| format!("the index of unit {}: {reason}", space.bu))?;
+        }
+        if self.co_visited.item_count() != self.items.len() {
+            let found = self.co_visited.item_count();
+            return Err(format!("co-visitation covers {found} items of {}", self.items.len()));
+        }
+        for unit in self.popular.units() {
+            self.check_rows(&unit.bu, &unit.rows).map_err(|reason| format!("the popular items of unit {}: {reason}", unit.bu))?;
+        }
+        let (found, promised) = (self.counts(), self.manifest.counts);
+        if found != promised {
+            return Err(format!("the manifest promises {promised:?} and the files hold {found:?}"));
+        }
+        Ok(())
+    }
+
+    fn check_items(&self) -> Result<(), String> {
+        if self.items.is_empty() {
+            return Err("it has no items".into());
+        }
+        let mut seen = HashSet::with_capacity(self.items.len());
+        for (row, item) in self.items.iter().enumerate() {
+            if item.bu.is_empty() || item.item_id.is_empty() {
+                return Err(format!("item row {row} has no name"));
+            }
+            if !seen.insert(item) {
+                return Err(format!("item {}/{} is there twice", item.bu, item.item_id));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_space(&self, space: &Space) -> Result<(), String> {
+        let vectors = space.index.vectors();
+        if vectors.dimension() != self.manifest.dimension {
+            return Err(format!("dimension {} where the manifest has {}", vectors.dimension(), self.manifest.dimension));
+        }
+        if space.index.metric() != self.manifest.metric {
+            let (found, promised) = (space.index.metric(), self.manifest.metric);
+            return Err(format!("metric {found:?} where the manifest has {promised:?}"));
+        }
+        if space.rows.is_empty() || vectors.len() != space.rows.len() {
+            return Err(format!("{} vectors for {} items", vectors.len(), space.rows.len()));
+        }
+        if !space.rows.is_sorted_by(|left, right| left < right) {
+            return Err("its rows do not ascend".into());
+        }
+        self.check_rows(&space.bu, &space.rows)
+    }
+
+    fn check_rows(&self, bu: &str, rows: &[u32]) -> Result<(), String> {
+        for &row in rows {
+            match self.items.get(row as usize) {
+                None => return Err(format!("it names item row {row} of {}", self.items.len())),
+                Some(item) if item.bu != bu => return Err(format!("item row {row} is of unit {}", item.bu)),
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+}

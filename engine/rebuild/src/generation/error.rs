@@ -1,0 +1,77 @@
+//! Why a generation cannot be published, found or loaded.
+
+use std::{io, path::PathBuf};
+
+use super::GenerationId;
+
+/// Why a generation cannot be published, found or loaded. Each names the file or folder.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerationError {
+    /// The file system refused.
+    #[error("cannot {action} {}: {source}; check the path, the permissions and the space left", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no such generation.
+    #[error("generation {id} is not in {}; choose one that the store lists", root.display())]
+    Unknown {
+        /// The id asked for.
+        id: GenerationId,
+        /// The store.
+        root: PathBuf,
+    },
+    /// A generation of that id is there already.
+    #[error("generation {id} is already in {}; activate it, or train again", root.display())]
+    AlreadyPublished {
+        /// Its id.
+        id: GenerationId,
+        /// The store.
+        root: PathBuf,
+    },
+    /// A text that is no id.
+    #[error("`{text}` is no generation id; one looks like gen-0123456789abcdef")]
+    BadId {
+        /// The text, cut to 64 characters.
+        text: String,
+    },
+    /// The folder holds something else, or a manifest that cannot be read.
+    #[error("{} is not a generation's manifest: {reason}; point at a folder that `faces rebuild` published", path.display())]
+    NotAManifest {
+        /// The manifest.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Written by a later format.
+    #[error("{} has format version {found}, and this program reads up to {known}; upgrade it or rebuild", path.display())]
+    Newer {
+        /// The manifest.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+        /// The latest this program reads.
+        known: u32,
+    },
+    /// A file is not what the manifest says, or not what its format says.
+    #[error("{} is damaged: {reason}; restore the file or rebuild", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Whole files that do not fit each other.
+    #[error("generation in {} contradicts itself: {reason}; rebuild", path.display())]
+    Inconsistent {
+        /// The generation's folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}

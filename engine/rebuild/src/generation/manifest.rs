@@ -1,0 +1,86 @@
+//! `manifest.json`: what a generation is, from what it was made, and how to tell that it is whole.
+//!
+//! The manifest's own checksum lies beside it in `manifest.crc32c` (eight hexadecimal digits), so that no byte of a
+//! generation goes unchecked. Readers look at `format` and `format_version` before anything else.
+
+use faces_index::Metric;
+use serde::{Deserialize, Serialize};
+
+use super::GenerationId;
+
+/// The value of [`Manifest::format`].
+pub const FORMAT_NAME: &str = "faces-generation";
+/// The format version this code writes, and the latest it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What a generation is, from what it was made, and how to tell that it is whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Always [`FORMAT_NAME`].
+    pub format: String,
+    /// The version of the folder's format.
+    pub format_version: u32,
+    /// The generation's id, also the name of its folder.
+    pub id: GenerationId,
+    /// When it was made, in milliseconds since 1970, UTC.
+    pub created_at_ms: i64,
+    /// The same for people, RFC 3339.
+    pub created_at: String,
+    /// The version of the code that made it.
+    pub code_version: String,
+    /// Everything it was trained on happened strictly before this time, in milliseconds since 1970, UTC.
+    pub cut_off_ms: i64,
+    /// Numbers in a vector.
+    pub dimension: usize,
+    /// How vectors are compared.
+    pub metric: Metric,
+    /// How much of everything there is.
+    pub counts: Counts,
+    /// The parameters of training, as [`crate::TrainParams`] serialises; for people and comparisons, never for loading.
+    pub parameters: serde_json::Value,
+    /// The files or topics it was made from; filled in by the caller of training.
+    pub inputs: Vec<Input>,
+    /// The generation's files; filled in when it is published.
+    pub files: Vec<FileEntry>,
+}
+
+/// How much of everything there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Items in the list.
+    pub items: usize,
+    /// Business units with items.
+    pub units: usize,
+    /// Items with a vector.
+    pub embedded_items: usize,
+    /// Item-to-item transitions.
+    pub co_visited_pairs: usize,
+    /// Items in the units' popular lists.
+    pub popular_items: usize,
+    /// Interactions trained on.
+    pub interactions: usize,
+    /// Persons trained on.
+    pub persons: usize,
+}
+
+/// Something a generation was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// A path, a URL or a topic.
+    pub name: String,
+    /// Its size in bytes as stored.
+    pub bytes: u64,
+    /// Rows read from it.
+    pub rows: u64,
+}
+
+/// One file of a generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Its name in the generation's folder.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// CRC-32C (Castagnoli) of all of it.
+    pub crc32c: u32,
+}

@@ -1,0 +1,325 @@
+//! Generations in a folder: published whole or not at all, checked before they are pointed at and when they are read.
+//!
+//! ```text
+//! root/CURRENT                  the id of the generation to serve, replaced atomically
+//! root/gen-0123456789abcdef/    manifest.json, manifest.crc32c and the files of `parts`
+//! root/.staging-…               a generation being written, or one whose writer died; never looked at
+//! ```
+//!
+//! A generation is written to a staging folder, every file synced, read back and checked, and then renamed: whoever
+//! sees a `gen-` folder sees all of it, after a crash too. Two publishers never mix: each has its own staging folder,
+//! and the one who moves `CURRENT` last wins.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use super::{FORMAT_NAME, FORMAT_VERSION, FileEntry, Generation, GenerationError, GenerationId, Manifest, parts};
+
+const CURRENT: &str = "CURRENT";
+const MANIFEST: &str = "manifest.json";
+const MANIFEST_CHECKSUM: &str = "manifest.crc32c";
+/// Longest manifest that is read.
+const MANIFEST_BYTES_MAX: u64 = 16 << 20;
+/// Longest `CURRENT` or checksum that is read.
+const POINTER_BYTES_MAX: u64 = 256;
+
+/// A folder of generations. Cheap; holds no open files.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// Opens the store, making the folder if it is not there.
+    ///
+    /// # Errors
+    /// [`GenerationError::Io`].
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, GenerationError> {
+        let root = root.into();
+        fs::create_dir_all(&root).map_err(io_error("make the folder", &root))?;
+        Ok(Self { root })
+    }
+
+    /// The store's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Writes the generation and makes it the current one. On an error nothing is published.
+    ///
+    /// # Errors
+    /// [`GenerationError`]: what [`Store::stage`] and [`Store::activate`] say.
+    pub fn publish(&self, generation: &Generation) -> Result<GenerationId, GenerationError> {
+        let id = self.stage(generation)?;
+        self.point_at(&id)?;
+        Ok(id)
+    }
+
+    /// Writes the generation beside the others without making it the current one.
+    ///
+    /// # Errors
+    /// [`GenerationError::Inconsistent`] for parts that do not fit each other, [`GenerationError::AlreadyPublished`],
+    /// [`GenerationError::Io`].
+    pub fn stage(&self, generation: &Generation) -> Result<GenerationId, GenerationError> {
+        let id = generation.manifest.id.clone();
+        let target = self.folder(&id);
+        let inconsistent = |reason| GenerationError::Inconsistent { path: target.clone(), reason };
+        if target.exists() {
+            return Err(GenerationError::AlreadyPublished { id, root: self.root.clone() });
+        }
+        generation.check().map_err(inconsistent)?;
+        let files = encode(generation).map_err(inconsistent)?;
+        let staging = Staging::new(&self.root, &id)?;
+        let mut manifest = generation.manifest.clone();
+        manifest.files.clear();
+        for (name, bytes) in &files {
+            write_synced(&staging.path.join(name), bytes)?;
+            let crc32c = crc32c::crc32c(bytes);
+            manifest.files.push(FileEntry { name: name.clone(), bytes: bytes.len() as u64, crc32c });
+        }
+        drop(files);
+        let manifest = serde_json::to_vec_pretty(&manifest).map_err(|error| inconsistent(error.to_string()))?;
+        write_synced(&staging.path.join(MANIFEST), &manifest)?;
+        let checksum = format!("{:08x}\n", crc32c::crc32c(&manifest));
+        write_synced(&staging.path.join(MANIFEST_CHECKSUM), checksum.as_bytes())?;
+        sync_folder(&staging.path)?;
+        load_folder(&staging.path, &id)?;
+        staging.rename_to(&target)?;
+        sync_folder(&self.root)?;
+        Ok(id)
+    }
+
+    /// Makes a stored generation the current one: roll-back is this call. It is loaded and checked first.
+    ///
+    /// # Errors
+    /// What [`Store::load`] says, and [`GenerationError::Io`]. `CURRENT` is unchanged then.
+    pub fn activate(&self, id: &GenerationId) -> Result<(), GenerationError> {
+        self.load(id)?;
+        self.point_at(id)
+    }
+
+    /// The id of the generation to serve; `None` in a store without one. Whether it can be loaded shows on loading.
+    ///
+    /// # Errors
+    /// [`GenerationError::Io`], [`GenerationError::Corrupt`] when `CURRENT` holds no id.
+    pub fn current(&self) -> Result<Option<GenerationId>, GenerationError> {
+        let path = self.root.join(CURRENT);
+        let text = match read_bounded(&path, POINTER_BYTES_MAX) {
+            Ok(text) => text,
+            Err(GenerationError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let text = String::from_utf8_lossy(&text);
+        let id = text.trim_end().parse();
+        id.map(Some).map_err(|error: GenerationError| GenerationError::Corrupt { path, reason: error.to_string() })
+    }
+
+    /// The ids of all stored generations, newest first. Half-written ones are not among them.
+    ///
+    /// # Errors
+    /// [`GenerationError::Io`].
+    pub fn list(&self) -> Result<Vec<GenerationId>, GenerationError> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(io_error("list", &self.root))? {
+            let entry = entry.map_err(io_error("list", &self.root))?;
+            ids.extend(entry.file_name().to_str().and_then(|name| name.parse::<GenerationId>().ok()));
+        }
+        ids.sort_unstable_by(|left, right| right.cmp(left));
+        Ok(ids)
+    }
+
+    /// Reads a generation's manifest alone: cheap, for lists.
+    ///
+    /// # Errors
+    /// As [`Store::load`], for the manifest.
+    pub fn manifest(&self, id: &GenerationId) -> Result<Manifest, GenerationError> {
+        let folder = self.existing_folder(id)?;
+        read_manifest(&folder, id)
+    }
+
+    /// Reads and checks a whole generation: format, checksum and length of every file, counts, dimension, metric, every
+    /// row in range. Memory: the generation and its largest file; time: mostly the disk's.
+    ///
+    /// # Errors
+    /// [`GenerationError::Unknown`], [`GenerationError::Newer`], [`GenerationError::NotAManifest`],
+    /// [`GenerationError::Corrupt`], [`GenerationError::Inconsistent`], [`GenerationError::Io`].
+    pub fn load(&self, id: &GenerationId) -> Result<Generation, GenerationError> {
+        let folder = self.existing_folder(id)?;
+        load_folder(&folder, id)
+    }
+
+    fn folder(&self, id: &GenerationId) -> PathBuf {
+        self.root.join(id.as_str())
+    }
+
+    fn existing_folder(&self, id: &GenerationId) -> Result<PathBuf, GenerationError> {
+        let folder = self.folder(id);
+        if folder.is_dir() { Ok(folder) } else { Err(GenerationError::Unknown { id: id.clone(), root: self.root.clone() }) }
+    }
+
+    fn point_at(&self, id: &GenerationId) -> Result<(), GenerationError> {
+        let staged = self.root.join(format!(".{CURRENT}-{}", unique()));
+        write_synced(&staged, format!("{id}\n").as_bytes())?;
+        let target = self.root.join(CURRENT);
+        fs::rename(&staged, &target).map_err(|source| {
+            // Best effort: what matters to the caller is why the pointer did not move.
+            let _ = fs::remove_file(&staged);
+            GenerationError::Io { action: "replace", path: target.clone(), source }
+        })?;
+        sync_folder(&self.root)
+    }
+}
+
+fn encode(generation: &Generation) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let mut files = vec![
+        (parts::ITEMS.to_owned(), parts::encode_items(&generation.items)?),
+        (parts::CO_VISITED.to_owned(), parts::encode_co_visited(&generation.co_visited)),
+        (parts::POPULAR.to_owned(), parts::encode_popular(&generation.popular)?),
+    ];
+    for (place, space) in generation.spaces.iter().enumerate() {
+        files.push((parts::space_name(place)?, parts::encode_space(space)?));
+    }
+    Ok(files)
+}
+
+fn load_folder(folder: &Path, id: &GenerationId) -> Result<Generation, GenerationError> {
+    let manifest = read_manifest(folder, id)?;
+    let entries = &manifest.files;
+    let items = read_part(folder, entries, parts::ITEMS, parts::decode_items)?;
+    let co_visited = read_part(folder, entries, parts::CO_VISITED, parts::decode_co_visited)?;
+    let popular = read_part(folder, entries, parts::POPULAR, parts::decode_popular)?;
+    // Three files are no spaces. A listed file that is none of those expected shows as a space that is missing.
+    let space_count = entries.len().saturating_sub(3);
+    let mut spaces = Vec::with_capacity(space_count.min(1_024));
+    for place in 0..space_count {
+        let inconsistent = |reason| GenerationError::Inconsistent { path: folder.into(), reason };
+        let name = parts::space_name(place).map_err(inconsistent)?;
+        spaces.push(read_part(folder, entries, &name, parts::decode_space)?);
+    }
+    let generation = Generation { manifest, items, spaces, co_visited, popular };
+    match generation.check() {
+        Ok(()) => Ok(generation),
+        Err(reason) => Err(GenerationError::Inconsistent { path: folder.into(), reason }),
+    }
+}
+
+fn read_manifest(folder: &Path, id: &GenerationId) -> Result<Manifest, GenerationError> {
+    let path = folder.join(MANIFEST);
+    let not_a_manifest = |reason: String| GenerationError::NotAManifest { path: path.clone(), reason };
+    let bytes = read_bounded(&path, MANIFEST_BYTES_MAX)?;
+    let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| not_a_manifest(error.to_string()))?;
+    let format = json.get("format").and_then(serde_json::Value::as_str).unwrap_or("no format");
+    if format != FORMAT_NAME {
+        return Err(not_a_manifest(format!("it says `{format}` where `{FORMAT_NAME}` belongs")));
+    }
+    let found = json.get("format_version").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    if found > u64::from(FORMAT_VERSION) {
+        return Err(GenerationError::Newer { path, found, known: FORMAT_VERSION });
+    }
+    if found != u64::from(FORMAT_VERSION) {
+        return Err(not_a_manifest(format!("its format version {found} was never written")));
+    }
+    let checksum_path = folder.join(MANIFEST_CHECKSUM);
+    let promised = read_bounded(&checksum_path, POINTER_BYTES_MAX)?;
+    let actual = format!("{:08x}", crc32c::crc32c(&bytes));
+    if promised.trim_ascii_end() != actual.as_bytes() {
+        let reason = format!("its checksum is {actual}, and {MANIFEST_CHECKSUM} says otherwise");
+        return Err(GenerationError::Corrupt { path, reason });
+    }
+    let manifest: Manifest = serde_json::from_value(json).map_err(|error| not_a_manifest(error.to_string()))?;
+    if &manifest.id != id {
+        return Err(not_a_manifest(format!("it is the manifest of {} and lies in the place of {id}", manifest.id)));
+    }
+    Ok(manifest)
+}
+
+fn read_part<T>(
+    folder: &Path,
+    entries: &[FileEntry],
+    name: &str,
+    decode: impl Fn(&[u8]) -> Result<T, String>,
+) -> Result<T, GenerationError> {
+    let path = folder.join(name);
+    let corrupt = |reason: String| GenerationError::Corrupt { path: path.clone(), reason };
+    let entry = entries.iter().find(|entry| entry.name == name);
+    let entry = entry.ok_or_else(|| corrupt("the manifest does not list it".into()))?;
+    let length = fs::metadata(&path).map_err(io_error("read", &path))?.len();
+    if length != entry.bytes {
+        return Err(corrupt(format!("it has {length} bytes and the manifest promises {}", entry.bytes)));
+    }
+    let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+    let checksum = crc32c::crc32c(&bytes);
+    if checksum != entry.crc32c {
+        return Err(corrupt(format!("its checksum is {checksum:08x} and the manifest promises {:08x}", entry.crc32c)));
+    }
+    decode(&bytes).map_err(corrupt)
+}
+
+fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, GenerationError> {
+    let length = fs::metadata(path).map_err(io_error("read", path))?.len();
+    if length > bytes_max {
+        let reason = format!("it has {length} bytes, more than the {bytes_max} such a file may have");
+        return Err(GenerationError::Corrupt { path: path.into(), reason });
+    }
+    fs::read(path).map_err(io_error("read", path))
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), GenerationError> {
+    let written = File::create_new(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(io_error("write", path))
+}
+
+/// Makes renames and new names in a folder last through a power cut.
+fn sync_folder(path: &Path) -> Result<(), GenerationError> {
+    // Only on Unix can a folder be opened and synced; elsewhere the file system has to see to it.
+    if cfg!(unix) {
+        File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error("sync", path))?;
+    }
+    Ok(())
+}
+
+fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> GenerationError + 'a {
+    move |source| GenerationError::Io { action, path: path.into(), source }
+}
+
+/// A suffix that no other writer uses at the same time.
+fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A folder that goes away unless it is renamed.
+struct Staging {
+    path: PathBuf,
+    is_published: bool,
+}
+
+impl Staging {
+    fn new(root: &Path, id: &GenerationId) -> Result<Self, GenerationError> {
+        let path = root.join(format!(".staging-{id}-{}", unique()));
+        fs::create_dir(&path).map_err(io_error("make the folder", &path))?;
+        Ok(Self { path, is_published: false })
+    }
+
+    fn rename_to(mut self, target: &Path) -> Result<(), GenerationError> {
+        fs::rename(&self.path, target).map_err(io_error("rename a finished generation to", target))?;
+        self.is_published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.is_published {
+            // Best effort: an unfinished folder does no harm beyond its space.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}

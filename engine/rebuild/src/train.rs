@@ -1,0 +1,346 @@
+//! From a log to a generation: the parts, one after another.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use faces_index::{BuildSpec, IndexError, Metric, Vectors};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    covisitation::{CoVisitation, CoVisitationParams, co_visitation},
+    embedding::{EmbeddingParams, Embeddings, embed},
+    generation::{Counts, FORMAT_NAME, FORMAT_VERSION, Generation, GenerationId, Manifest, Space},
+    popularity::{Popularity, PopularityParams, popularity},
+    training::Log,
+};
+
+/// How a generation is trained. Unknown keys are refused, missing ones take their default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainParams {
+    /// Item vectors.
+    pub embedding: EmbeddingParams,
+    /// Item-to-item transitions.
+    pub co_visitation: CoVisitationParams,
+    /// Each unit's popular items.
+    pub popularity: PopularityParams,
+    /// Each unit's index.
+    pub index: BuildSpec,
+}
+
+impl TrainParams {
+    fn check(&self) -> Result<(), RebuildError> {
+        let named = |part: &'static str| move |reason: &'static str| RebuildError::Parameter { part, reason };
+        self.embedding.check().map_err(named("embedding"))?;
+        self.co_visitation.check().map_err(named("co_visitation"))?;
+        self.popularity.check().map_err(named("popularity"))
+    }
+}
+
+/// What training is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Counting each unit's popular items.
+    Popularity,
+    /// Counting item-to-item transitions.
+    CoVisitation,
+    /// Factoring associations into vectors.
+    Embedding,
+    /// Building each unit's index.
+    Index,
+}
+
+impl Stage {
+    /// The stages in their order.
+    pub const ALL: [Self; 4] = [Self::Popularity, Self::CoVisitation, Self::Embedding, Self::Index];
+
+    /// What to show a person.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Popularity => "popularity",
+            Self::CoVisitation => "co-visitation",
+            Self::Embedding => "embeddings",
+            Self::Index => "index",
+        }
+    }
+}
+
+/// Why no generation came out.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// The catalogue is empty.
+    #[error("the log has no items; give an items table with at least one row")]
+    NoItems,
+    /// Nobody did anything.
+    #[error(
+        "the log has no interactions before {cut_off_ms} ms; check that events name items of the items table, \
+         that their types carry weight (view, purchase, …) and that the cut-off is not before them all"
+    )]
+    NoInteractions {
+        /// The log's cut-off, in milliseconds since 1970.
+        cut_off_ms: i64,
+    },
+    /// Nothing goes together with anything.
+    #[error(
+        "no two items were taken up by one person, in {interactions} interactions; check that accounts keep their \
+         `local_user_id` from event to event"
+    )]
+    NoCooccurrence {
+        /// How many interactions there are.
+        interactions: usize,
+    },
+    /// More transitions than the format numbers.
+    #[error("{items} items with up to {neighbours_max} neighbours each are over 2^32; lower neighbours_max")]
+    TooManyNeighbours {
+        /// Items in the log.
+        items: usize,
+        /// Neighbours kept for one.
+        neighbours_max: usize,
+    },
+    /// A parameter that makes no sense.
+    #[error("parameters of {part}: {reason}")]
+    Parameter {
+        /// The part of [`TrainParams`].
+        part: &'static str,
+        /// What it must be.
+        reason: &'static str,
+    },
+    /// An index could not be built.
+    #[error("the index of unit {bu} could not be built")]
+    Index {
+        /// The unit.
+        bu: String,
+        /// The cause.
+        #[source]
+        source: IndexError,
+    },
+    /// The parts do not fit each other: a defect of this program.
+    #[error("the trained generation contradicts itself: {reason}; please report this")]
+    Defect {
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+/// Trains a generation on everything in the log. `progress` hears each stage's share done, from the calling thread.
+///
+/// The parts are a pure function of the log and the parameters (bit-equal on one machine); the id and the time of
+/// creation are the system clock's. The manifest's `inputs` and `files` are empty.
+///
+/// # Errors
+/// [`RebuildError`].
+pub fn train(log: &Log, params: &TrainParams, progress: &dyn Fn(Stage, f64)) -> Result<Generation, RebuildError> {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    train_at(log, params, i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX), progress)
+}
+
+/// [`train`] with the time of creation given, in milliseconds since 1970.
+///
+/// # Errors
+/// [`RebuildError`].
+pub fn train_at(
+    log: &Log,
+    params: &TrainParams,
+    created_at_ms: i64,
+    progress: &dyn Fn(Stage, f64),
+) -> Result<Generation, RebuildError> {
+    params.check()?;
+    let (items, interactions) = (log.items().len(), log.interactions().len());
+    if items == 0 {
+        return Err(RebuildError::NoItems);
+    }
+    if interactions == 0 {
+        return Err(RebuildError::NoInteractions { cut_off_ms: log.cut_off_ms() });
+    }
+    let neighbours_max = params.co_visitation.neighbours_max;
+    if items.checked_mul(neighbours_max).is_none_or(|pairs| pairs > u32::MAX as usize) {
+        return Err(RebuildError::TooManyNeighbours { items, neighbours_max });
+    }
+    let report = |stage: Stage| move |share: f64| progress(stage, share);
+    let popular = popularity(log, &params.popularity);
+    progress(Stage::Popularity, 1.0);
+    let co_visited = co_visitation(log, &params.co_visitation, &report(Stage::CoVisitation));
+    let embeddings = embed(log, &params.embedding, &report(Stage::Embedding));
+    if embeddings.rows().is_empty() {
+        return Err(RebuildError::NoCooccurrence { interactions });
+    }
+    progress(Stage::Index, 0.0);
+    let spaces = build_spaces(log, &embeddings, &params.index)?;
+    progress(Stage::Index, 1.0);
+
+    let content = content_checksum(&spaces, &co_visited, &popular);
+    let manifest = Manifest {
+        format: FORMAT_NAME.into(),
+        format_version: FORMAT_VERSION,
+        id: GenerationId::new(created_at_ms, content),
+        created_at_ms,
+        created_at: jiff::Timestamp::from_millisecond(created_at_ms)
+            .map_or_else(|_| format!("{created_at_ms} ms"), |time| time.to_string()),
+        code_version: env!("CARGO_PKG_VERSION").into(),
+        cut_off_ms: log.cut_off_ms(),
+        dimension: params.embedding.dimension,
+        metric: Metric::Cosine,
+        counts: Counts { interactions, persons: log.person_count(), ..Counts::default() },
+        parameters: serde_json::to_value(params).map_err(|error| RebuildError::Defect { reason: error.to_string() })?,
+        inputs: Vec::new(),
+        files: Vec::new(),
+    };
+    let mut generation = Generation { manifest, items: log.items().to_vec(), spaces, co_visited, popular };
+    generation.manifest.counts = generation.counts();
+    generation.check().map_err(|reason| RebuildError::Defect { reason })?;
+    Ok(generation)
+}
+
+/// One index for each unit with embedded items, units in parallel.
+fn build_spaces(log: &Log, embeddings: &Embeddings, spec: &BuildSpec) -> Result<Vec<Space>, RebuildError> {
+    let mut by_unit: Vec<(Vec<u32>, Vec<f32>)> = vec![Default::default(); log.units().len()];
+    for (row, vector) in embeddings.iter() {
+        let unit = log.unit_of(row).map(usize::from);
+        if let Some((rows, values)) = unit.and_then(|unit| by_unit.get_mut(unit)) {
+            rows.push(row);
+            values.extend_from_slice(vector);
+        }
+    }
+    let build = |(bu, (rows, values)): (&String, (Vec<u32>, Vec<f32>))| {
+        let index = Vectors::new(embeddings.dimension(), values)
+            .and_then(|vectors| faces_index::build(vectors, Metric::Cosine, spec))
+            .map_err(|source| RebuildError::Index { bu: bu.clone(), source })?;
+        Ok(Space { bu: bu.clone(), rows, index })
+    };
+    let units: Vec<_> = log.units().iter().zip(by_unit).filter(|(_, (rows, _))| !rows.is_empty()).collect();
+    units.into_par_iter().map(build).collect()
+}
+
+/// Tells generations of one millisecond apart.
+fn content_checksum(spaces: &[Space], co_visited: &CoVisitation, popular: &Popularity) -> u32 {
+    let mut checksum = 0;
+    let mut add = |bytes: &[u8]| checksum = crc32c::crc32c_append(checksum, bytes);
+    for space in spaces {
+        add(bytemuck::cast_slice(&space.rows));
+        add(bytemuck::cast_slice(space.index.vectors().as_slice()));
+    }
+    add(bytemuck::cast_slice(co_visited.rows()));
+    add(bytemuck::cast_slice(co_visited.weights()));
+    for unit in popular.units() {
+        add(bytemuck::cast_slice(&unit.rows));
+    }
+    checksum
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::training::{Interaction, TrainingItem};
+
+    const CUT_OFF_MS: i64 = 100 * 86_400_000;
+
+    fn items() -> Vec<TrainingItem> {
+        (0..24).map(|id| TrainingItem { bu: format!("u{}", id % 3), item_id: id.to_string() }).collect()
+    }
+
+    fn small() -> TrainParams {
+        let mut params = TrainParams::default();
+        params.embedding.dimension = 4;
+        params
+    }
+
+    fn act(days: std::ops::Range<i64>) -> impl Strategy<Value = Interaction> {
+        let weight = prop_oneof![Just(1.0_f32), Just(3.0)];
+        (0_u32..9, 0_u32..24, days, weight).prop_map(|(person, item, days, weight)| Interaction {
+            person,
+            item,
+            ts_ms: days * 86_400_000,
+            weight,
+        })
+    }
+
+    /// Everything that was learnt, to the bit.
+    fn bits(made: &Generation) -> (u32, Vec<u32>, Vec<u32>, Vec<u32>) {
+        let popular = made.popular.units().iter().flat_map(|unit| unit.scores.iter().map(|score| score.to_bits()));
+        let vectors = made.spaces.iter().flat_map(|space| space.index.vectors().as_slice().iter().map(|v| v.to_bits()));
+        (
+            content_checksum(&made.spaces, &made.co_visited, &made.popular),
+            vectors.collect(),
+            made.co_visited.weights().iter().map(|weight| weight.to_bits()).collect(),
+            popular.collect(),
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn the_future_and_the_order_of_input_change_nothing(
+            past in proptest::collection::vec(act(0..100), 30..90),
+            future in proptest::collection::vec(act(100..130), 0..40),
+            other_future in proptest::collection::vec(act(100..130), 0..40),
+        ) {
+            let log = |later: &[Interaction], turned: bool| {
+                let mut acts = past.clone();
+                acts.extend_from_slice(later);
+                if turned {
+                    acts.reverse();
+                }
+                Log::new(items(), acts).unwrap().before(CUT_OFF_MS)
+            };
+            let train = |log: &Log| train_at(log, &small(), 7, &|_, _| ()).unwrap();
+            let made = train(&log(&future, false));
+            for same in [log(&[], false), log(&other_future, true)] {
+                let same = train(&same);
+                prop_assert_eq!(bits(&made), bits(&same));
+                prop_assert_eq!(&made.manifest, &same.manifest);
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_trained_names_the_fix() {
+        let train = |log: &Log, params: &TrainParams| train(log, params, &|_, _| ()).unwrap_err().to_string();
+        let is = |message: String, reason: &str| assert!(message.contains(reason), "{message}");
+        let act = |person, item| Interaction { person, item, ts_ms: 5, weight: 1.0 };
+        let log = |acts: Vec<Interaction>| Log::new(items(), acts).unwrap();
+        is(train(&Log::new(vec![], vec![]).unwrap(), &small()), "give an items table");
+        is(train(&log(vec![]), &small()), "check that events name items");
+        is(train(&log(vec![act(0, 0), act(1, 1), act(1, 1)]), &small()), "no two items were taken up by one person");
+        let spoilt = |spoil: fn(&mut TrainParams)| {
+            let mut params = small();
+            spoil(&mut params);
+            params
+        };
+        let pair = log(vec![act(0, 0), act(0, 1)]);
+        is(train(&pair, &spoilt(|params| params.embedding.dimension = 0)), "parameters of embedding: dimension");
+        is(train(&pair, &spoilt(|params| params.embedding.pairs.window = 0)), "parameters of embedding: window");
+        is(train(&pair, &spoilt(|params| params.co_visitation.pairs.tau_days = f64::NAN)), "co_visitation: tau_days");
+        is(train(&pair, &spoilt(|params| params.co_visitation.neighbours_max = 0)), "co_visitation: neighbours_max");
+        is(train(&pair, &spoilt(|params| params.popularity.half_life_days = 0.0)), "popularity: half_life_days");
+        is(train(&pair, &spoilt(|params| params.index.m = 0)), "index of unit u0");
+    }
+
+    #[test]
+    fn parameters_read_from_a_file_are_strict() {
+        let parse = serde_json::from_str::<TrainParams>;
+        assert_eq!(parse("{}").unwrap(), TrainParams::default());
+        assert_eq!(parse(r#"{"embedding":{"dimension":32}}"#).unwrap().embedding.dimension, 32);
+        assert!(parse(r#"{"embedding":{"dimensions":32}}"#).is_err());
+        let transition = r#"{"co_visitation":{"normalisation":{"transition":{"shrink":2.0,"half_life_days":60.0}}}}"#;
+        assert!(parse(transition).unwrap().check().is_ok());
+    }
+
+    #[test]
+    fn progress_goes_through_the_stages_in_order() {
+        let acts = (0..60).map(|n| Interaction { person: n % 7, item: n * 5 % 24, ts_ms: 5, weight: 1.0 });
+        let heard = RefCell::new(Vec::new());
+        let log = Log::new(items(), acts.collect()).unwrap();
+        train(&log, &small(), &|stage, share| heard.borrow_mut().push((stage, share))).unwrap();
+        let heard = heard.into_inner();
+        let mut stages: Vec<_> = heard.iter().map(|(stage, _)| *stage).collect();
+        stages.dedup();
+        assert_eq!(stages, Stage::ALL);
+        assert!(heard.chunk_by(|a, b| a.0 == b.0).all(|stage| stage.is_sorted_by(|a, b| a.1 <= b.1)));
+        assert!(heard.chunk_by(|a, b| a.0 == b.0).all(|stage| stage.last().is_some_and(|last| last.1 == 1.0)));
+    }
+}

@@ -1,0 +1,68 @@
+//! The command line: one file per command.
+
+pub mod eval;
+pub mod progress;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+
+/// One profile, a thousand faces: a recommendation engine for a group of shops that share customers.
+#[derive(Parser, Debug)]
+#[command(name = "faces", version, propagate_version = true)]
+#[command(after_help = "Examples:
+  faces demo                                   a simulated group of shops, no set-up
+  faces serve --config faces.toml              answer gRPC, consume Kafka
+  faces rebuild --events e.csv.zst --items i.csv.zst --out generations
+
+Every key of the configuration can be set by --set section.key=value or FACES__SECTION__KEY=value too.")]
+struct Cli {
+    #[command(flatten)]
+    configuration: Configuration,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the configuration comes from.
+#[derive(Args, Debug)]
+struct Configuration {
+    /// Configuration file (TOML); see faces.example.toml for every key.
+    #[arg(long, global = true, env = "FACES_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set one key, over file and environment; may be repeated.
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", value_parser = key_value)]
+    overrides: Vec<(String, String)>,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as section.key=value")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Eval(eval::EvalArgs),
+}
+
+/// Parses the command line and runs it. Errors go to standard error with their causes; the exit code is then 1 (2 for bad usage).
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<()> {
+    let config = Config::load(cli.configuration.config.as_deref(), &cli.configuration.overrides)?;
+    match &cli.command {
+        Command::Eval(args) => eval::run(args, &config),
+    }
+}

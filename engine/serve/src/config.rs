@@ -1,0 +1,276 @@
+//! Configuration: flags over environment over file over defaults, checked once. Unknown keys are errors.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use faces_core::{
+    identity::Limits,
+    ranking::{RankingOptions, blend::FixedBlend, query::SignalOptions},
+    state::StateOptions,
+};
+use faces_ingest::IngestConfig;
+use faces_rebuild::TrainParams;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::engine::EngineOptions;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Listening.
+    pub server: Server,
+    /// The log.
+    pub kafka: IngestConfig,
+    /// Index generations.
+    pub generations: Generations,
+    /// Identity.
+    pub identity: Identity,
+    /// Ranking.
+    pub ranking: Ranking,
+    /// Training of generations (`faces rebuild`, `faces eval`).
+    pub training: TrainParams,
+    /// Logs.
+    pub log: Log,
+}
+
+/// Where and how the server listens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// gRPC.
+    pub grpc_address: SocketAddr,
+    /// Admin HTTP: /livez, /readyz, /metrics.
+    pub admin_address: SocketAddr,
+    /// Largest request message, bytes.
+    pub request_bytes_max: usize,
+    /// Deadline of a request that brings none, milliseconds; also the longest one granted.
+    pub deadline_ms_max: u64,
+    /// How long requests under way may take to finish after SIGTERM, seconds.
+    pub drain_seconds_max: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            grpc_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
+            admin_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
+            request_bytes_max: 4 << 20,
+            deadline_ms_max: 1_000,
+            drain_seconds_max: 20,
+        }
+    }
+}
+
+/// Where generations lie.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Generations {
+    /// Folder that `faces rebuild` publishes to and `faces serve` watches.
+    pub folder: PathBuf,
+    /// How often the server looks for a new current generation, milliseconds.
+    pub watch_ms: u64,
+}
+
+impl Default for Generations {
+    fn default() -> Self {
+        Self { folder: PathBuf::from("generations"), watch_ms: 1_000 }
+    }
+}
+
+/// Bounds on identity links.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Identity {
+    /// Most live links of a key before it counts as a hub, whose links count for nobody.
+    pub degree_max: usize,
+    /// Most keys in one person.
+    pub person_keys_max: usize,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        let Limits { degree_max, person_keys_max } = Limits::default();
+        Self { degree_max, person_keys_max }
+    }
+}
+
+/// What may be tuned about ranking.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ranking {
+    /// Half-life of what counts as trending, days.
+    pub trend_half_life_days: f64,
+    /// Half-life of what counts as popular (the last resort), days.
+    pub popular_half_life_days: f64,
+    /// Half-life of a behaviour's weight in a profile, days.
+    pub behaviour_half_life_days: f64,
+    /// Factor from one behaviour to the next older one, in (0, 1]: how much the latest leads.
+    pub position_decay: f32,
+    /// Weight of what was done in other business units than the asked one, in [0, 1].
+    pub cross_unit_weight: f32,
+    /// Weight of co-visitation inside the personal part of the score, in [0, 1]; the rest is the interest's.
+    pub co_visitation_weight: f32,
+    /// Personal score of an item that only trends.
+    pub base_score: f32,
+    /// Trend of an item that nobody wants now.
+    pub trend_floor: f32,
+    /// How strongly the trend pulls, in [0, 1].
+    pub trend_pull: f32,
+    /// Bonus of the newest items.
+    pub novelty_bonus: f32,
+    /// Largest share of a slate that one category may hold, in (0, 1].
+    pub category_share_max: f32,
+    /// Impressions without a touch after which an item rests.
+    pub tired_impressions: usize,
+    /// How far back impressions count, hours.
+    pub tired_window_hours: i64,
+    /// Business units where people take the same item again; elsewhere what a person has is left out.
+    pub repeat_units: Vec<String>,
+}
+
+impl Default for Ranking {
+    fn default() -> Self {
+        let (state, ranking) = (StateOptions::default(), RankingOptions::default());
+        Self {
+            trend_half_life_days: state.trend_half_life_days,
+            popular_half_life_days: state.popular_half_life_days,
+            behaviour_half_life_days: ranking.signals.half_life_days,
+            position_decay: ranking.signals.position_decay,
+            cross_unit_weight: ranking.signals.cross_unit_weight,
+            co_visitation_weight: ranking.blend.co_visitation,
+            base_score: ranking.blend.base,
+            trend_floor: ranking.blend.floor,
+            trend_pull: ranking.blend.pull,
+            novelty_bonus: ranking.blend.novelty,
+            category_share_max: ranking.category_share_max,
+            tired_impressions: ranking.tired_impressions,
+            tired_window_hours: ranking.tired_window_hours,
+            repeat_units: Vec::new(),
+        }
+    }
+}
+
+/// How logs are written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Filter in the form of `tracing`'s `EnvFilter`, e.g. "info" or "faces_serve=debug,info".
+    pub filter: String,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".into(), json: false }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// A file that can't be read, a key that nobody knows, a value of the wrong sort.
+    #[error("configuration: {0}; see faces.example.toml for every key")]
+    Read(#[from] config::ConfigError),
+    /// A value out of range.
+    #[error("configuration: {key} is {value}; it must be {allowed}")]
+    Range {
+        /// The key.
+        key: &'static str,
+        /// What it is.
+        value: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads defaults, then `file`, then `FACES__SECTION__KEY` from the environment, then `flags` (`section.key`, value).
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key and the way out.
+    pub fn load(file: Option<&Path>, flags: &[(String, String)]) -> Result<Self, ConfigError> {
+        let mut builder = config::Config::builder();
+        if let Some(file) = file {
+            builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
+        }
+        let environment = config::Environment::with_prefix("FACES").prefix_separator("__").separator("__").try_parsing(true);
+        builder = builder.add_source(environment);
+        for (key, value) in flags {
+            builder = builder.set_override(key, value.as_str())?;
+        }
+        let config: Self = builder.build()?.try_deserialize()?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let ranking = &self.ranking;
+        let above_zero = "a number above 0";
+        let share = "a number from 0 to 1";
+        let share_above_zero = "a number above 0 and at most 1";
+        let checks = [
+            ("ranking.trend_half_life_days", ranking.trend_half_life_days, ranking.trend_half_life_days > 0.0, above_zero),
+            ("ranking.popular_half_life_days", ranking.popular_half_life_days, ranking.popular_half_life_days > 0.0, above_zero),
+            ("ranking.behaviour_half_life_days", ranking.behaviour_half_life_days, ranking.behaviour_half_life_days > 0.0, above_zero),
+            share_check("ranking.position_decay", ranking.position_decay, false, share_above_zero),
+            share_check("ranking.cross_unit_weight", ranking.cross_unit_weight, true, share),
+            share_check("ranking.co_visitation_weight", ranking.co_visitation_weight, true, share),
+            share_check("ranking.trend_pull", ranking.trend_pull, true, share),
+            share_check("ranking.category_share_max", ranking.category_share_max, false, share_above_zero),
+            ("identity.person_keys_max", self.identity.person_keys_max as f64, self.identity.person_keys_max >= 1, "at least 1"),
+            ("server.deadline_ms_max", self.server.deadline_ms_max as f64, self.server.deadline_ms_max >= 1, "at least 1"),
+            ("generations.watch_ms", self.generations.watch_ms as f64, self.generations.watch_ms >= 10, "at least 10"),
+        ];
+        for (key, value, fits, allowed) in checks {
+            if !fits || !value.is_finite() {
+                return Err(ConfigError::Range { key, value: value.to_string(), allowed });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the state is told at its start.
+    #[must_use]
+    pub fn state_options(&self) -> StateOptions {
+        StateOptions {
+            trend_half_life_days: self.ranking.trend_half_life_days,
+            popular_half_life_days: self.ranking.popular_half_life_days,
+            identity: Limits { degree_max: self.identity.degree_max, person_keys_max: self.identity.person_keys_max },
+        }
+    }
+
+    /// What answering is told at its start.
+    #[must_use]
+    pub fn engine_options(&self) -> EngineOptions {
+        let ranking = &self.ranking;
+        EngineOptions {
+            ranking: RankingOptions {
+                signals: SignalOptions {
+                    half_life_days: ranking.behaviour_half_life_days,
+                    position_decay: ranking.position_decay,
+                    cross_unit_weight: ranking.cross_unit_weight,
+                },
+                blend: FixedBlend {
+                    co_visitation: ranking.co_visitation_weight,
+                    base: ranking.base_score,
+                    floor: ranking.trend_floor,
+                    pull: ranking.trend_pull,
+                    novelty: ranking.novelty_bonus,
+                },
+                category_share_max: ranking.category_share_max,
+                tired_impressions: ranking.tired_impressions,
+                tired_window_hours: ranking.tired_window_hours,
+            },
+            repeat_units: ranking.repeat_units.clone(),
+        }
+    }
+}
+
+fn share_check(key: &'static str, value: f32, zero: bool, allowed: &'static str) -> (&'static str, f64, bool, &'static str) {
+    (key, f64::from(value), value <= 1.0 && (value > 0.0 || zero && value == 0.0), allowed)
+}

@@ -1,0 +1,214 @@
+//! The served code: from "who, where" to a slate. gRPC answers with it and `faces eval` measures it; there is no other.
+//!
+//! Knows nothing of wire types, sockets or clocks: time comes in with the request.
+
+use std::{cell::RefCell, sync::Arc, time::Instant};
+
+use arc_swap::ArcSwapOption;
+use faces_core::{
+    event::{Behaviour, EventKind},
+    ids::{BuId, EventId, EventTime, ItemId},
+    key::SourceKey,
+    profile::{BEHAVIOURS_MAX, Profile},
+    ranking::{
+        Candidate, CandidateSet, Condition, Model, Pipeline, Query, RankingOptions, Scratch, Signal, Slate,
+        explain::{Reason, explain},
+        query::signals,
+    },
+    state::State,
+};
+
+use crate::serving::ServingGeneration;
+
+/// State, generation and pipeline: all that answering needs.
+pub struct Engine {
+    state: Arc<State>,
+    generation: ArcSwapOption<ServingGeneration>,
+    pipeline: Pipeline,
+    options: EngineOptions,
+}
+
+/// What may be tuned about answering.
+#[derive(Clone, Debug, Default)]
+pub struct EngineOptions {
+    /// Ranking.
+    pub ranking: RankingOptions,
+    /// Business units where people take the same item again: what they have is offered again unless the request says no.
+    pub repeat_units: Vec<String>,
+}
+
+/// A question, in the domain's terms.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    /// Who.
+    pub keys: &'a [SourceKey],
+    /// Whose items.
+    pub bu: BuId,
+    /// How many.
+    pub wanted: usize,
+    /// What the person just did, newest first.
+    pub context: &'a [(ItemId, EventKind)],
+    /// Only items that match.
+    pub condition: Option<&'a Condition>,
+    /// Items ruled out, sorted.
+    pub excluded: &'a [ItemId],
+    /// Items of earlier pages by name hash, sorted.
+    pub served: &'a [u64],
+    /// Leave out what the person has; `None`: as the business unit has it.
+    pub suppress_owned: Option<bool>,
+    /// Use only what was done in the asked business unit.
+    pub siloed: bool,
+    /// Say why.
+    pub explain: bool,
+    /// Now.
+    pub now: EventTime,
+    /// When the answer is due.
+    pub deadline: Option<Instant>,
+}
+
+impl<'a> Ask<'a> {
+    /// A plain question: twenty items, no conditions.
+    #[must_use]
+    pub const fn new(keys: &'a [SourceKey], bu: BuId, now: EventTime) -> Self {
+        Self {
+            keys,
+            bu,
+            wanted: 20,
+            context: &[],
+            condition: None,
+            excluded: &[],
+            served: &[],
+            suppress_owned: None,
+            siloed: false,
+            explain: false,
+            now,
+            deadline: None,
+        }
+    }
+}
+
+/// An answer, before it is encoded.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// The items, best first, and what was removed.
+    pub slate: Slate,
+    /// One per item if asked for.
+    pub reasons: Vec<Reason>,
+    /// The generation that answered.
+    pub generation: Option<Arc<ServingGeneration>>,
+    /// Event time of the newest behaviour used.
+    pub newest: Option<EventTime>,
+}
+
+thread_local! {
+    static WORK: RefCell<(Scratch, CandidateSet)> = RefCell::default();
+}
+
+impl Engine {
+    /// An engine over `state`, without a generation yet.
+    #[must_use]
+    pub fn new(state: Arc<State>, options: EngineOptions) -> Self {
+        Self { state, generation: ArcSwapOption::empty(), pipeline: Pipeline::new(&options.ranking), options }
+    }
+
+    /// What came from the log.
+    #[must_use]
+    pub const fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// The generation in service.
+    #[must_use]
+    pub fn generation(&self) -> Option<Arc<ServingGeneration>> {
+        self.generation.load_full()
+    }
+
+    /// Puts a generation into service; requests under way finish with the one they began with. Returns the one before.
+    pub fn swap(&self, generation: ServingGeneration) -> Option<Arc<ServingGeneration>> {
+        self.generation.swap(Some(Arc::new(generation)))
+    }
+
+    /// A slate for a person.
+    #[must_use]
+    pub fn recommend(&self, ask: &Ask<'_>) -> Answer {
+        let mut profile = self.state.profile(ask.keys, ask.siloed.then_some(ask.bu));
+        add_context(&mut profile, ask);
+        let signals = signals(&self.state, &profile.taste, ask.bu, ask.now, self.options.ranking.signals);
+        let newest = profile.newest();
+        self.answer(ask, &profile, &signals, newest)
+    }
+
+    /// Items like `item`, without the person's taste but without what the person has.
+    #[must_use]
+    pub fn similar(&self, item: ItemId, ask: &Ask<'_>) -> Answer {
+        let mut profile = self.state.profile(ask.keys, ask.siloed.then_some(ask.bu));
+        // The item itself counts as had for this slate.
+        if let Err(position) = profile.owned.binary_search(&item) {
+            profile.owned.insert(position, item);
+        }
+        let newest = profile.newest();
+        let alike = Ask { suppress_owned: Some(true), ..ask.clone() };
+        self.answer(&alike, &profile, &[Signal { item, weight: 1.0 }], newest)
+    }
+
+    fn answer(&self, ask: &Ask<'_>, profile: &Profile, signals: &[Signal], newest: Option<EventTime>) -> Answer {
+        let generation = self.generation();
+        let query = self.query(ask, profile, signals, generation.as_deref());
+        let slate = WORK.with_borrow_mut(|(scratch, candidates)| self.pipeline.recommend(&query, scratch, candidates));
+        let reasons = if ask.explain { slate.items.iter().map(|item| explain(&query, item)).collect() } else { Vec::new() };
+        Answer { slate, reasons, generation, newest }
+    }
+
+    /// Orders `given` for the person; every one is returned.
+    #[must_use]
+    pub fn rerank(&self, given: &[ItemId], ask: &Ask<'_>) -> Answer {
+        let mut profile = self.state.profile(ask.keys, ask.siloed.then_some(ask.bu));
+        add_context(&mut profile, ask);
+        let signals = signals(&self.state, &profile.taste, ask.bu, ask.now, self.options.ranking.signals);
+        let newest = profile.newest();
+        let generation = self.generation();
+        let query = self.query(ask, &profile, &signals, generation.as_deref());
+        let items: Vec<Candidate> =
+            WORK.with_borrow_mut(|(scratch, candidates)| self.pipeline.rerank(&query, given, scratch, candidates));
+        let reasons = if ask.explain { items.iter().map(|item| explain(&query, item)).collect() } else { Vec::new() };
+        Answer { slate: Slate { items, ..Slate::default() }, reasons, generation, newest }
+    }
+
+    fn query<'a>(
+        &'a self,
+        ask: &'a Ask<'a>,
+        profile: &'a Profile,
+        signals: &'a [Signal],
+        generation: Option<&'a ServingGeneration>,
+    ) -> Query<'a> {
+        Query {
+            state: &self.state,
+            model: generation.map(|generation| generation as &dyn Model),
+            profile,
+            signals,
+            bu: ask.bu,
+            now: ask.now,
+            wanted: ask.wanted,
+            condition: ask.condition,
+            excluded: ask.excluded,
+            served: ask.served,
+            suppress_owned: ask.suppress_owned.unwrap_or_else(|| !self.is_repeat_unit(ask.bu)),
+            deadline: ask.deadline,
+        }
+    }
+
+    fn is_repeat_unit(&self, bu: BuId) -> bool {
+        let name = self.state.catalogue().bu_name(bu);
+        self.options.repeat_units.iter().any(|unit| unit == name)
+    }
+}
+
+/// What the caller says the person just did comes first, as done now.
+fn add_context(profile: &mut Profile, ask: &Ask<'_>) {
+    for (place, (item, kind)) in ask.context.iter().enumerate() {
+        let behaviour =
+            Behaviour { time: ask.now, event: EventId::from_raw(place as u64), item: *item, kind: *kind, rating_tenths: None };
+        profile.taste.insert(place.min(profile.taste.len()), behaviour);
+    }
+    profile.taste.truncate(BEHAVIOURS_MAX);
+}

@@ -1,0 +1,217 @@
+//! The replay itself: events strictly before a query, then the query.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use faces_core::{
+    ids::{EventTime, ItemId},
+    record::{Apply as _, Outcome},
+    state::{State, StateOptions},
+};
+use faces_rebuild::{
+    TrainParams,
+    tables::{EventRow, ItemRow, LinkRow, TableError, read_events, read_items, read_links},
+    train,
+    training::assemble,
+};
+
+use super::{
+    metrics::Scorecard,
+    queries::{Query, QuerySet},
+};
+use crate::{
+    engine::{Ask, Engine, EngineOptions},
+    rows,
+    serving::ServingGeneration,
+};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Where the log lies.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// Events table.
+    pub events: PathBuf,
+    /// Items table.
+    pub items: PathBuf,
+    /// Links table.
+    pub links: Option<PathBuf>,
+}
+
+/// How to replay.
+#[derive(Clone, Debug)]
+pub struct ReplayOptions {
+    /// State.
+    pub state: StateOptions,
+    /// Ranking.
+    pub engine: EngineOptions,
+    /// Training.
+    pub training: TrainParams,
+    /// A new generation is trained whenever this much time has passed, on what came before; 0: only once, before the first query.
+    pub rebuild_days: u32,
+    /// Use the target unit's history only, in profiles and in training.
+    pub siloed: bool,
+    /// Items an answer holds.
+    pub wanted: usize,
+}
+
+/// A log in memory, ready to be replayed.
+pub struct Replay {
+    events: Vec<EventRow>, // by time; ties in file order
+    items: Vec<ItemRow>,
+    links: Vec<LinkRow>, // by time
+    options: ReplayOptions,
+}
+
+/// What a replay came to.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// Metrics.
+    pub scorecard: Scorecard,
+    /// Events applied.
+    pub events: u64,
+    /// Events left out because their account is hidden.
+    pub events_hidden: u64,
+    /// Generations trained.
+    pub rebuilds: u32,
+    /// Items in the catalogue.
+    pub items: usize,
+}
+
+impl Replay {
+    /// Reads the tables.
+    ///
+    /// # Errors
+    /// A table that can't be read, by file and row.
+    pub fn read(inputs: &Inputs, options: ReplayOptions) -> Result<Self> {
+        let mut events: Vec<EventRow> = read_table(&inputs.events, read_events(&inputs.events)?)?;
+        let items = read_table(&inputs.items, read_items(&inputs.items)?)?;
+        let mut links: Vec<LinkRow> = match &inputs.links {
+            Some(path) => read_table(path, read_links(path)?)?,
+            None => Vec::new(),
+        };
+        ensure!(!events.is_empty(), "{} holds no events", inputs.events.display());
+        events.sort_by_key(|row| row.ts_ms);
+        links.sort_by_key(|row| row.ts_ms);
+        Ok(Self { events, items, links, options })
+    }
+
+    /// Answers every query, in order of time. `answered` gets each query with its items, best first.
+    ///
+    /// # Errors
+    /// A row that is no record, a generation that can't be trained, or what `answered` says.
+    pub fn run(
+        &self,
+        set: &QuerySet,
+        mut progress: impl FnMut(usize),
+        mut answered: impl FnMut(&Query, &[&str]) -> Result<()>,
+    ) -> Result<Replayed> {
+        let hidden = |row: &EventRow| set.hidden.contains(&(row.bu.clone(), row.local_user_id.clone()));
+        let visible: Vec<&EventRow> =
+            if set.hidden.is_empty() { self.events.iter().collect() } else { self.events.iter().filter(|row| !hidden(row)).collect() };
+        let targets = self.targets(set);
+        let engine = Engine::new(Arc::new(State::new(self.options.state)), self.options.engine.clone());
+        for row in &self.items {
+            engine.state().apply(&rows::item(row));
+        }
+        let mut replayed = Replayed {
+            events_hidden: (self.events.len() - visible.len()) as u64,
+            items: engine.state().catalogue().listed_count(),
+            ..Replayed::default()
+        };
+        let (mut next_event, mut next_link) = (0, 0);
+        let mut next_rebuild = i64::MIN;
+        for (done, query) in set.queries.iter().enumerate() {
+            while let Some(row) = self.links.get(next_link).filter(|row| row.ts_ms < query.ts_ms) {
+                engine.state().apply(&rows::link(row).with_context(|| format!("link row at {} ms", row.ts_ms))?);
+                next_link += 1;
+            }
+            while let Some(row) = visible.get(next_event).filter(|row| row.ts_ms < query.ts_ms) {
+                let record = rows::event(row).with_context(|| format!("event row at {} ms", row.ts_ms))?;
+                replayed.events += u64::from(engine.state().apply(&record) == Outcome::Applied);
+                next_event += 1;
+            }
+            if query.ts_ms >= next_rebuild {
+                let cut_off_ms = query.ts_ms - query.ts_ms.rem_euclid(DAY_MS);
+                if let Some(generation) = self.rebuild(visible.get(..next_event).unwrap_or_default(), cut_off_ms)? {
+                    engine.swap(ServingGeneration::new(generation, engine.state().catalogue()));
+                    replayed.rebuilds += 1;
+                }
+                let period_ms = i64::from(self.options.rebuild_days) * DAY_MS;
+                next_rebuild = if period_ms == 0 { i64::MAX } else { cut_off_ms + period_ms };
+            }
+            let names = self.answer(&engine, set, query)?;
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let empty = HashSet::new();
+            let taken = targets.get(&(query.bu.as_str(), query.local_user_id.as_str(), query.ts_ms)).unwrap_or(&empty);
+            let ruled_out = set.excluded.get(&day_and_unit(query));
+            let taken: HashSet<&str> =
+                taken.iter().copied().filter(|item| ruled_out.is_none_or(|out| !out.iter().any(|name| name == item))).collect();
+            replayed.scorecard.add(&query.segment, &query.bu, &names, &taken);
+            answered(query, &names)?;
+            progress(done + 1);
+        }
+        Ok(replayed)
+    }
+
+    /// What the asking account did at the moment of each query.
+    fn targets<'a>(&'a self, set: &'a QuerySet) -> HashMap<(&'a str, &'a str, i64), HashSet<&'a str>> {
+        let asked: HashSet<(&str, &str, i64)> =
+            set.queries.iter().map(|q| (q.bu.as_str(), q.local_user_id.as_str(), q.ts_ms)).collect();
+        let mut targets: HashMap<(&str, &str, i64), HashSet<&str>> = HashMap::new();
+        for row in &self.events {
+            if let Some(known) = asked.get(&(row.bu.as_str(), row.local_user_id.as_str(), row.ts_ms)) {
+                targets.entry(*known).or_default().insert(&row.item_id);
+            }
+        }
+        targets
+    }
+
+    fn answer(&self, engine: &Engine, set: &QuerySet, query: &Query) -> Result<Vec<String>> {
+        let catalogue = engine.state().catalogue();
+        let bu = catalogue.bu_or_new(&query.bu).context("too many business units")?;
+        let keys = [rows::account(&query.bu, &query.local_user_id)?];
+        let ruled_out = set.excluded.get(&day_and_unit(query)).into_iter().flatten();
+        let mut excluded: Vec<ItemId> = ruled_out.filter_map(|name| catalogue.item(bu, name)).collect();
+        excluded.sort_unstable();
+        let ask = Ask {
+            wanted: self.options.wanted,
+            excluded: &excluded,
+            siloed: self.options.siloed,
+            ..Ask::new(&keys, bu, EventTime::from_millis(query.ts_ms))
+        };
+        let answer = engine.recommend(&ask);
+        Ok(answer.slate.items.iter().filter_map(|c| catalogue.item_name(c.item)).map(str::to_owned).collect())
+    }
+
+    /// A generation from what happened before `cut_off_ms`; `None` when that is too little to train on.
+    fn rebuild(&self, before: &[&EventRow], cut_off_ms: i64) -> Result<Option<faces_rebuild::Generation>> {
+        fn whole<Row>(row: Row) -> Result<Row, TableError> {
+            Ok(row)
+        }
+        let links: &[LinkRow] = if self.options.siloed { &[] } else { &self.links };
+        let assembled = assemble(
+            before.iter().map(|row| whole((*row).clone())),
+            self.items.iter().map(|row| whole(row.clone())),
+            links.iter().map(|row| whole(row.clone())),
+            Some(cut_off_ms),
+        )?;
+        match train(&assembled.log, &self.options.training, &|_, _| {}) {
+            Ok(generation) => Ok(Some(generation)),
+            Err(faces_rebuild::RebuildError::NoInteractions { .. } | faces_rebuild::RebuildError::NoCooccurrence { .. }) => Ok(None),
+            Err(error) => Err(error).context("training failed"),
+        }
+    }
+}
+
+fn day_and_unit(query: &Query) -> (i64, String) {
+    (query.ts_ms - query.ts_ms.rem_euclid(DAY_MS), query.bu.clone())
+}
+
+fn read_table<Row>(path: &Path, table: impl Iterator<Item = Result<Row, TableError>>) -> Result<Vec<Row>> {
+    table.collect::<Result<_, _>>().with_context(|| format!("can't read {}", path.display()))
+}

@@ -1,0 +1,81 @@
+//! When an answer is due: `grpc-timeout` of the caller, capped by the server.
+
+use std::time::{Duration, Instant};
+
+use tonic::metadata::MetadataMap;
+
+use super::refusal::Refusal;
+
+/// When an answer is due.
+#[derive(Clone, Copy, Debug)]
+pub struct Due(Instant);
+
+impl Due {
+    /// From the request's metadata.
+    ///
+    /// # Errors
+    /// [`Refusal::DeadlineExceeded`] if there is no time left at all.
+    pub fn of(metadata: &MetadataMap, longest_ms: u64) -> Result<Self, Refusal> {
+        let longest = Duration::from_millis(longest_ms);
+        let asked = metadata.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
+        let timeout = asked.map_or(longest, |asked| asked.min(longest));
+        if timeout.is_zero() {
+            return Err(Refusal::DeadlineExceeded);
+        }
+        Ok(Self(Instant::now() + timeout))
+    }
+
+    /// The moment.
+    pub const fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// The result of `work`, unless the deadline comes first.
+    pub async fn within<T>(self, work: impl Future<Output = T>) -> Result<T, Refusal> {
+        tokio::time::timeout_at(self.0.into(), work).await.map_err(|_| Refusal::DeadlineExceeded)
+    }
+}
+
+/// `grpc-timeout`: at most eight digits and a unit (H, M, S, m, u, n). `None` for what is not of that form.
+fn parse(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3_600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_of_every_unit_and_nothing_else() {
+        for (text, expected) in [
+            ("2H", Some(Duration::from_secs(7_200))),
+            ("3M", Some(Duration::from_secs(180))),
+            ("15S", Some(Duration::from_secs(15))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("7u", Some(Duration::from_micros(7))),
+            ("99999999n", Some(Duration::from_nanos(99_999_999))),
+            ("0m", Some(Duration::ZERO)),
+            ("123456789m", None),
+            ("-1m", None),
+            ("m", None),
+            ("", None),
+            ("5x", None),
+            ("5é", None),
+        ] {
+            assert_eq!(parse(text), expected, "{text:?}");
+        }
+    }
+}

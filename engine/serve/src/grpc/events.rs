@@ -1,0 +1,50 @@
+//! `EventService`: appends events; an event is acknowledged when the log has acknowledged it.
+
+use faces_core::ids::EventTime;
+use faces_ingest::{decode, encode, validate};
+use faces_proto::v1::{self, event_service_server::EventService};
+use tonic::{Request, Response, Status};
+
+use super::{Services, deadline::Due, parse, refusal::Refusal};
+use crate::clock;
+
+const EVENTS_MAX: usize = 1_000;
+
+#[tonic::async_trait]
+impl EventService for Services {
+    async fn write_events(&self, request: Request<v1::WriteEventsRequest>) -> Result<Response<v1::WriteEventsResponse>, Status> {
+        let due = Due::of(request.metadata(), self.deadline_ms_max);
+        self.timed_async("WriteEvents", async {
+            let (due, events) = (due?, &request.get_ref().events);
+            parse::bounded("events", events, 1, EVENTS_MAX)?;
+            let now = clock::now();
+            let refusals: Vec<Option<Refusal>> = events.iter().enumerate().map(|(n, event)| self.check(event, n, now)).collect();
+            let valid = events.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
+            let records = valid.map(|(event, _)| encode::event(&self.topics, event, decode::Format::Protobuf)).collect();
+            let mut written = due.within(self.writer.write(records)).await?.into_iter();
+            let results = refusals.into_iter().map(|refusal| match refusal {
+                Some(refusal) => v1::WriteEventResult { error: Some(refusal.into()), ..Default::default() },
+                None => match written.next() {
+                    Some(Ok((partition, offset))) => v1::WriteEventResult { error: None, partition, offset },
+                    Some(Err(error)) => v1::WriteEventResult { error: Some(Refusal::from(error).into()), ..Default::default() },
+                    None => {
+                        let lost = Refusal::LogUnavailable("no acknowledgement".into());
+                        v1::WriteEventResult { error: Some(lost.into()), ..Default::default() }
+                    }
+                },
+            });
+            Ok(v1::WriteEventsResponse { results: results.collect() })
+        })
+        .await
+    }
+}
+
+impl Services {
+    /// What the consumer would refuse is refused here, with the path of the field.
+    fn check(&self, event: &v1::Event, n: usize, now: EventTime) -> Option<Refusal> {
+        let limits = decode::Limits { future_tolerance_ms: self.future_tolerance_ms, ..decode::Limits::default() };
+        let checked = validate::event(event);
+        let in_time = checked.and_then(|event| decode::not_future("event_time_ms", event.time, now, &limits));
+        in_time.err().map(|violation| violation.under(&format!("events[{n}]")).into())
+    }
+}

@@ -1,0 +1,115 @@
+//! The gRPC API: wire messages in, domain calls, wire messages out. One file per service.
+//!
+//! Knows wire types and status codes; knows nothing of how a slate is made. Every refusal goes through [`refusal`].
+
+mod admin;
+mod answer;
+mod catalog;
+mod deadline;
+mod events;
+mod identity;
+mod page;
+mod parse;
+mod profile;
+mod recommendation;
+mod refusal;
+
+use std::sync::Arc;
+
+use faces_core::ids::EventTime;
+use faces_ingest::{LogRecord, LogWriter, Progress, Topics};
+use faces_proto::v1;
+use tonic::service::Routes;
+
+use self::refusal::Refusal;
+use crate::{engine::Engine, metrics, swap::GenerationSwap};
+
+/// What the services share.
+pub struct Services {
+    /// Answers.
+    pub engine: Arc<Engine>,
+    /// How far the consumer is.
+    pub progress: Arc<Progress>,
+    /// Appends to the log.
+    pub writer: Arc<LogWriter>,
+    /// Topic names.
+    pub topics: Topics,
+    /// Loads generations.
+    pub swap: Arc<GenerationSwap>,
+    /// How far ahead of now an event may claim to be.
+    pub future_tolerance_ms: u64,
+    /// Longest deadline granted, and the one of requests that bring none.
+    pub deadline_ms_max: u64,
+    /// Largest request message, bytes.
+    pub request_bytes_max: usize,
+}
+
+/// All services as one, health and reflection included.
+///
+/// # Errors
+/// When the descriptor set can't be read: a defect of the build.
+pub async fn routes(services: Arc<Services>) -> anyhow::Result<(Routes, tonic_health::server::HealthReporter)> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let bytes_max = services.request_bytes_max;
+    let routes = Routes::new(health)
+        .add_service(reflection)
+        .add_service(
+            v1::recommendation_service_server::RecommendationServiceServer::from_arc(Arc::clone(&services))
+                .max_decoding_message_size(bytes_max),
+        )
+        .add_service(
+            v1::event_service_server::EventServiceServer::from_arc(Arc::clone(&services)).max_decoding_message_size(bytes_max),
+        )
+        .add_service(
+            v1::catalog_service_server::CatalogServiceServer::from_arc(Arc::clone(&services)).max_decoding_message_size(bytes_max),
+        )
+        .add_service(
+            v1::identity_service_server::IdentityServiceServer::from_arc(Arc::clone(&services)).max_decoding_message_size(bytes_max),
+        )
+        .add_service(
+            v1::profile_service_server::ProfileServiceServer::from_arc(Arc::clone(&services)).max_decoding_message_size(bytes_max),
+        )
+        .add_service(v1::admin_service_server::AdminServiceServer::from_arc(services).max_decoding_message_size(bytes_max));
+    Ok((routes, reporter))
+}
+
+impl Services {
+    /// The view's age and the person's newest behaviour, as the wire has it.
+    fn freshness(&self, newest: Option<EventTime>) -> v1::Freshness {
+        let view_age_ms = i64::try_from(self.progress.view_age_ms()).unwrap_or(i64::MAX);
+        v1::Freshness { newest_event_time_ms: newest.map(EventTime::millis), view_age_ms }
+    }
+
+    /// Appends one record to the log and waits for its acknowledgement, or for the deadline.
+    async fn append(&self, records: Vec<LogRecord>, due: deadline::Due) -> Result<(), Refusal> {
+        let results = due.within(self.writer.write(records)).await?;
+        match results.into_iter().find_map(Result::err) {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts and times one call.
+    fn timed<T>(&self, method: &'static str, call: impl FnOnce() -> Result<T, Refusal>) -> Result<tonic::Response<T>, tonic::Status> {
+        let started = std::time::Instant::now();
+        let result = call();
+        metrics::rpc(method, started, result.as_ref().err().map(Refusal::code));
+        result.map(tonic::Response::new).map_err(Into::into)
+    }
+
+    /// As [`Self::timed`], for calls that wait.
+    async fn timed_async<T>(
+        &self,
+        method: &'static str,
+        call: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<tonic::Response<T>, tonic::Status> {
+        let started = std::time::Instant::now();
+        let result = call.await;
+        metrics::rpc(method, started, result.as_ref().err().map(Refusal::code));
+        result.map(tonic::Response::new).map_err(Into::into)
+    }
+}

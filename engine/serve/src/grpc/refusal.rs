@@ -1,0 +1,120 @@
+//! Every way a call is refused, and the one table that turns it into a gRPC status with `google.rpc` details.
+
+use std::{collections::HashMap, time::Duration};
+
+use faces_ingest::{WriteError, validate::Violation};
+use faces_proto::v1;
+use thiserror::Error;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+/// `ErrorInfo.domain` of everything this server refuses.
+pub const DOMAIN: &str = "faces.v1";
+
+/// Why a call is refused.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// Fields that break their contract.
+    #[error("{}", violations_text(.0))]
+    Invalid(Vec<Violation>),
+    /// A business unit that nothing has named yet.
+    #[error("business unit {0:?} is unknown: no event and no item has named it; check the spelling")]
+    UnknownUnit(String),
+    /// An item that nothing has named yet, or that is deleted.
+    #[error("item {item_id:?} of {bu:?} is unknown or deleted")]
+    UnknownItem {
+        /// Its business unit.
+        bu: String,
+        /// Its id.
+        item_id: String,
+    },
+    /// The time that the caller gave is over.
+    #[error("the deadline passed; give more time or ask for less")]
+    DeadlineExceeded,
+    /// The log does not acknowledge.
+    #[error("the log is not available: {0}; nothing was lost that was acknowledged, retry the rest")]
+    LogUnavailable(String),
+    /// The log will never take this.
+    #[error("the log refuses the record: {0}")]
+    LogRejected(String),
+    /// A generation that is not sound or not there; the old one goes on serving.
+    #[error("generation refused: {0}; the one in service stays")]
+    Generation(String),
+}
+
+fn violations_text(violations: &[Violation]) -> String {
+    match violations {
+        [] => "the request is not valid".into(),
+        [one] => one.to_string(),
+        [first, rest @ ..] => format!("{first} (and {} more)", rest.len()),
+    }
+}
+
+impl Refusal {
+    /// A refusal of one field.
+    pub fn field(violation: Violation) -> Self {
+        Self::Invalid(vec![violation])
+    }
+
+    /// The table: status code, `ErrorInfo.reason`, and how long to wait before a retry that makes sense.
+    const fn row(&self) -> (Code, &'static str, Option<Duration>) {
+        match self {
+            Self::Invalid(_) => (Code::InvalidArgument, "INVALID_FIELD", None),
+            Self::UnknownUnit(_) => (Code::NotFound, "UNKNOWN_BU", None),
+            Self::UnknownItem { .. } => (Code::NotFound, "UNKNOWN_ITEM", None),
+            Self::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED", None),
+            Self::LogUnavailable(_) => (Code::Unavailable, "LOG_UNAVAILABLE", Some(Duration::from_secs(1))),
+            Self::LogRejected(_) => (Code::FailedPrecondition, "LOG_REJECTED", None),
+            Self::Generation(_) => (Code::FailedPrecondition, "GENERATION_REFUSED", None),
+        }
+    }
+
+    /// The status code.
+    pub const fn code(&self) -> Code {
+        self.row().0
+    }
+}
+
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        Self::field(violation)
+    }
+}
+
+impl From<WriteError> for Refusal {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Unavailable(reason) => Self::LogUnavailable(reason),
+            WriteError::Rejected(reason) => Self::LogRejected(reason),
+        }
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let (code, reason, retry_after) = refusal.row();
+        let mut details = ErrorDetails::new();
+        details.set_error_info(reason, DOMAIN, HashMap::new());
+        if let Refusal::Invalid(violations) = &refusal {
+            let fields = violations.iter().map(|v| FieldViolation::new(&v.field, &v.description));
+            details.set_bad_request(fields.collect::<Vec<_>>());
+        }
+        if retry_after.is_some() {
+            details.set_retry_info(retry_after);
+        }
+        Self::with_error_details(code, refusal.to_string(), details)
+    }
+}
+
+impl From<Refusal> for v1::EntryError {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        let code = refusal.code() as i32;
+        let violations = match refusal {
+            Refusal::Invalid(violations) => violations,
+            _ => Vec::new(),
+        };
+        let violations = violations.into_iter().map(|v| v1::FieldViolation { field: v.field, description: v.description });
+        Self { code, message, violations: violations.collect() }
+    }
+}

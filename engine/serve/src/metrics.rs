@@ -1,0 +1,139 @@
+//! The catalogue of metrics: every name, once. Never a person or an item as a label.
+
+use std::{sync::OnceLock, time::Instant};
+
+use anyhow::Context as _;
+use faces_ingest::Progress;
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tonic::Code;
+
+use crate::engine::{Answer, Engine};
+
+/// Calls by `method` and `code`.
+const RPC_TOTAL: &str = "faces_rpc_total";
+/// Time from decoded request to encoded answer.
+const RPC_SECONDS: &str = "faces_rpc_seconds";
+/// Slates by `size`: full, short, empty.
+const SLATES_TOTAL: &str = "faces_slates_total";
+/// Slates whose retrieval the deadline cut short.
+const SLATES_CUT_SHORT_TOTAL: &str = "faces_slates_cut_short_total";
+/// Candidates removed by `filter`.
+const FILTERED_TOTAL: &str = "faces_filtered_candidates_total";
+/// Generations by `outcome`: activated, refused.
+const GENERATIONS_TOTAL: &str = "faces_generation_swaps_total";
+/// Records by `outcome`: consumed = applied + duplicates + expired + ignored + dead.
+const RECORDS_TOTAL: &str = "faces_ingest_records_total";
+/// Records between position and end by `topic` and `partition`.
+const LAG_RECORDS: &str = "faces_ingest_lag_records";
+/// How long ago every partition was last seen at its end.
+const VIEW_AGE_SECONDS: &str = "faces_view_age_seconds";
+/// Fragments held.
+const FRAGMENTS: &str = "faces_fragments";
+/// Behaviours held.
+const BEHAVIOURS: &str = "faces_behaviours";
+/// Items in the catalogue.
+const ITEMS: &str = "faces_items";
+
+/// Upper bounds of the latency histogram, seconds.
+const SECONDS_BOUNDS: [f64; 14] =
+    [20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 500e-3, 2.0];
+
+/// Installs the recorder of this process, or returns the one there is.
+///
+/// # Errors
+/// When another recorder was installed by somebody else.
+pub fn install() -> anyhow::Result<PrometheusHandle> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS_BOUNDS)?;
+    let recorder = builder.build_recorder();
+    let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
+    // A second server of the same process (tests) loses the race and keeps the first one's recorder.
+    if metrics::set_global_recorder(recorder).is_ok() {
+        describe();
+    }
+    HANDLE.get().cloned().context("no recorder").map(|_| handle)
+}
+
+fn describe() {
+    describe_counter!(RPC_TOTAL, "calls by method and status code");
+    describe_histogram!(RPC_SECONDS, Unit::Seconds, "time from decoded request to encoded answer");
+    describe_counter!(SLATES_TOTAL, "slates by size: full, short, empty");
+    describe_counter!(SLATES_CUT_SHORT_TOTAL, "slates whose retrieval the deadline cut short");
+    describe_counter!(FILTERED_TOTAL, "candidates removed, by filter");
+    describe_counter!(GENERATIONS_TOTAL, "generation swaps by outcome: activated, refused");
+    describe_counter!(RECORDS_TOTAL, "records by outcome; consumed = applied + duplicates + expired + ignored + dead");
+    describe_gauge!(LAG_RECORDS, "records between position and end of a partition");
+    describe_gauge!(VIEW_AGE_SECONDS, Unit::Seconds, "how long ago every partition was last seen at its end");
+    describe_gauge!(FRAGMENTS, "source keys with behaviour");
+    describe_gauge!(BEHAVIOURS, "behaviours remembered");
+    describe_gauge!(ITEMS, "items in the catalogue");
+}
+
+/// Counts and times one call.
+pub fn rpc(method: &'static str, started: Instant, refused: Option<Code>) {
+    let code = refused.map_or("OK", code_name);
+    counter!(RPC_TOTAL, "method" => method, "code" => code).increment(1);
+    histogram!(RPC_SECONDS, "method" => method).record(started.elapsed().as_secs_f64());
+}
+
+/// Counts what an answer came to.
+pub fn slate(answer: &Answer, wanted: usize) {
+    let size = match answer.slate.items.len() {
+        0 => "empty",
+        n if n < wanted => "short",
+        _ => "full",
+    };
+    counter!(SLATES_TOTAL, "size" => size).increment(1);
+    if answer.slate.cut_short {
+        counter!(SLATES_CUT_SHORT_TOTAL).increment(1);
+    }
+    for (filter, removed) in &answer.slate.removed {
+        counter!(FILTERED_TOTAL, "filter" => *filter).increment(*removed as u64);
+    }
+}
+
+/// Counts a swap.
+pub fn generation(outcome: &'static str) {
+    counter!(GENERATIONS_TOTAL, "outcome" => outcome).increment(1);
+}
+
+/// Brings gauges and ingest counters up to date; called when somebody looks.
+pub fn refresh(engine: &Engine, progress: &Progress) {
+    let counts = progress.counts();
+    let outcomes = [
+        ("consumed", counts.consumed()),
+        ("applied", counts.applied),
+        ("duplicate", counts.duplicates),
+        ("expired", counts.expired),
+        ("ignored", counts.ignored),
+        ("dead", counts.dead),
+    ];
+    for (outcome, count) in outcomes {
+        counter!(RECORDS_TOTAL, "outcome" => outcome).absolute(count);
+    }
+    for partition in progress.partitions().iter() {
+        let (topic, number) = (partition.topic().to_owned(), partition.partition().to_string());
+        gauge!(LAG_RECORDS, "topic" => topic, "partition" => number).set(partition.lag() as f64);
+    }
+    gauge!(VIEW_AGE_SECONDS).set(progress.view_age_ms() as f64 / 1_000.0);
+    gauge!(FRAGMENTS).set(engine.state().fragment_count() as f64);
+    gauge!(BEHAVIOURS).set(engine.state().behaviour_count() as f64);
+    gauge!(ITEMS).set(engine.state().catalogue().listed_count() as f64);
+}
+
+const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::NotFound => "NOT_FOUND",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::Unavailable => "UNAVAILABLE",
+        _ => "OTHER",
+    }
+}

@@ -1,0 +1,180 @@
+//! The server: binding is apart from building, and running hands back when everything is drained.
+//!
+//! `App::bind` reads configuration and opens ports; `App::run` starts the consumer and serves until told to stop. Order of the
+//! end: not ready → no new connections, requests under way finish → consumer stops and commits.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use faces_core::state::State;
+use faces_ingest::{Cluster, Ingest, LogWriter, Progress, WriterConfig};
+use faces_rebuild::Store;
+use tokio::sync::watch;
+use tonic::transport::server::TcpIncoming;
+
+use crate::{
+    admin_http::{self, Pages},
+    config::Config,
+    engine::Engine,
+    grpc::{self, Services},
+    metrics,
+    swap::GenerationSwap,
+};
+
+/// A server that has its ports and is ready to run.
+pub struct App {
+    config: Config,
+    grpc: TcpListener,
+    admin: TcpListener,
+}
+
+/// Where an [`App`] listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// gRPC.
+    pub grpc: SocketAddr,
+    /// Admin HTTP.
+    pub admin: SocketAddr,
+}
+
+impl App {
+    /// Opens the ports.
+    ///
+    /// # Errors
+    /// A port that can't be had, with the setting to change.
+    pub fn bind(config: Config) -> Result<Self> {
+        let open = |address: SocketAddr, key: &str| {
+            let listener = TcpListener::bind(address).with_context(|| format!("can't listen on {address}; change {key}"))?;
+            listener.set_nonblocking(true)?;
+            anyhow::Ok(listener)
+        };
+        let grpc = open(config.server.grpc_address, "server.grpc_address")?;
+        let admin = open(config.server.admin_address, "server.admin_address")?;
+        Ok(Self { config, grpc, admin })
+    }
+
+    /// Where it listens (with the real ports where 0 was asked for).
+    ///
+    /// # Errors
+    /// When the system can't say.
+    pub fn addresses(&self) -> Result<Addresses> {
+        Ok(Addresses { grpc: self.grpc.local_addr()?, admin: self.admin.local_addr()? })
+    }
+
+    /// Consumes and serves until `stop` turns true, then drains. `started` gets the engine once it answers.
+    ///
+    /// # Errors
+    /// A log that can't be reached at start, a store that can't be read, a listener that fails.
+    pub async fn run(self, stop: watch::Receiver<bool>, started: impl FnOnce(&Arc<Engine>, &Arc<Progress>)) -> Result<()> {
+        let Self { config, grpc, admin } = self;
+        let recorder = metrics::install()?;
+        let state = Arc::new(State::new(config.state_options()));
+        let engine = Arc::new(Engine::new(Arc::clone(&state), config.engine_options()));
+        let store = Store::open(&config.generations.folder)
+            .with_context(|| format!("can't open the generations folder {}", config.generations.folder.display()))?;
+        let swap = Arc::new(GenerationSwap::new(Arc::clone(&engine), store));
+        swap.start().await?;
+
+        let ingest = Ingest::start(config.kafka.clone(), state).context("can't start the consumer")?;
+        let progress = ingest.progress();
+        let writer = LogWriter::new(&writer_config(&config)).context("can't start the producer")?;
+        let services = Arc::new(Services {
+            engine: Arc::clone(&engine),
+            progress: Arc::clone(&progress),
+            writer: Arc::new(writer),
+            topics: config.kafka.topics()?,
+            swap: Arc::clone(&swap),
+            future_tolerance_ms: config.kafka.future_tolerance_ms,
+            deadline_ms_max: config.server.deadline_ms_max,
+            request_bytes_max: config.server.request_bytes_max,
+        });
+        let (routes, health) = grpc::routes(services).await?;
+        let pages = Pages { engine: Arc::clone(&engine), progress: Arc::clone(&progress), recorder, draining: stop.clone() };
+
+        let admin_server = serve_admin(admin, pages, stop.clone())?;
+        let grpc_server = serve_grpc(grpc, routes, stop.clone())?;
+        let watch = tokio::spawn({
+            let (swap, stop) = (Arc::clone(&swap), stop.clone());
+            let period = Duration::from_millis(config.generations.watch_ms);
+            async move { swap.watch(period, stop).await }
+        });
+        let readiness = tokio::spawn(report_health(health, Arc::clone(&progress), stop.clone()));
+        started(&engine, &progress);
+
+        let drain = Duration::from_secs(config.server.drain_seconds_max);
+        let served = until_drained(grpc_server, stop, drain).await;
+        let stopped = tokio::task::spawn_blocking(move || ingest.stop()).await;
+        admin_server.abort();
+        for task in [watch, readiness] {
+            task.abort();
+        }
+        stopped.context("stopping the consumer was interrupted")?.context("the consumer did not stop cleanly")?;
+        served
+    }
+}
+
+fn writer_config(config: &Config) -> WriterConfig {
+    let Cluster { brokers, extra } = config.kafka.cluster();
+    let delivery_ms_max = u32::try_from(config.server.deadline_ms_max).unwrap_or(u32::MAX).max(100);
+    WriterConfig { brokers, extra, delivery_ms_max, ..WriterConfig::default() }
+}
+
+type Serving = tokio::task::JoinHandle<Result<()>>;
+
+fn serve_grpc(listener: TcpListener, routes: tonic::service::Routes, mut stop: watch::Receiver<bool>) -> Result<Serving> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let server = tonic::transport::Server::builder().http2_keepalive_interval(Some(Duration::from_secs(60))).add_routes(routes);
+    let until_stopped = async move { _ = stop.wait_for(|stop| *stop).await };
+    Ok(tokio::spawn(async move { server.serve_with_incoming_shutdown(incoming, until_stopped).await.context("gRPC failed") }))
+}
+
+fn serve_admin(listener: TcpListener, pages: Pages, mut stop: watch::Receiver<bool>) -> Result<Serving> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    Ok(tokio::spawn(async move {
+        let until_stopped = async move { _ = stop.wait_for(|stop| *stop).await };
+        axum::serve(listener, admin_http::router(pages)).with_graceful_shutdown(until_stopped).await.context("admin HTTP failed")
+    }))
+}
+
+/// Waits for the server to end by itself or, once stopped, for requests under way, but no longer than `drain`.
+async fn until_drained(mut server: Serving, mut stop: watch::Receiver<bool>, drain: Duration) -> Result<()> {
+    tokio::select! {
+        ended = &mut server => return ended.context("gRPC was interrupted")?,
+        _ = stop.wait_for(|stop| *stop) => tracing::info!("draining"),
+    }
+    match tokio::time::timeout(drain, &mut server).await {
+        Ok(ended) => ended.context("gRPC was interrupted")?,
+        Err(_) => {
+            tracing::warn!(seconds = drain.as_secs(), "requests were still under way after the drain time; closing");
+            server.abort();
+            Ok(())
+        }
+    }
+}
+
+/// Tells `grpc.health.v1` what `/readyz` says.
+async fn report_health(reporter: tonic_health::server::HealthReporter, progress: Arc<Progress>, mut stop: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    let mut told = None;
+    loop {
+        let ready = progress.caught_up() && !*stop.borrow();
+        if told != Some(ready) {
+            let status = if ready { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
+            reporter.set_service_status("", status).await;
+            told = Some(ready);
+        }
+        let stopped = tokio::select! {
+            _ = ticks.tick() => false,
+            result = stop.wait_for(|stop| *stop) => { drop(result); true }
+        };
+        if stopped {
+            reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+            return;
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Looking ahead: finds topics and partitions, and asks for the ends of the log. It has a thread of its own, because its questions wait
+//! for brokers and reading must not.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};
+
+use super::{Consumer, Stop};
+use crate::{
+    config::IngestConfig,
+    progress::{Partition, Progress},
+    topics::{TopicKind, Topics},
+};
+
+/// A partition that no broker names for so many rounds of looking is gone.
+const ROUNDS_UNTIL_GONE: u32 = 3;
+
+/// News for the reader.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Partitions to read from now on.
+    New(Vec<Arc<Partition>>),
+    /// Partitions of topics that were deleted.
+    Gone(Vec<Arc<Partition>>),
+}
+
+type Address = (String, i32);
+type Offsets = BTreeMap<Address, i64>;
+
+#[derive(Debug)]
+struct Known {
+    partition: Arc<Partition>,
+    rounds_missing: u32,
+}
+
+/// The thread that looks ahead.
+pub(super) struct Scout {
+    config: Arc<IngestConfig>,
+    topics: Topics,
+    consumer: Arc<Consumer>,
+    progress: Arc<Progress>,
+    stop: Arc<Stop>,
+    found: mpsc::Sender<Found>,
+    known: BTreeMap<Address, Known>,
+}
+
+impl Scout {
+    pub(super) fn new(
+        config: Arc<IngestConfig>,
+        topics: Topics,
+        consumer: Arc<Consumer>,
+        progress: Arc<Progress>,
+        stop: Arc<Stop>,
+        found: mpsc::Sender<Found>,
+    ) -> Self {
+        Self { config, topics, consumer, progress, stop, found, known: BTreeMap::new() }
+    }
+
+    pub(super) fn run(mut self) {
+        let mut discovery_due = Instant::now();
+        let mut was_reachable = true;
+        while !self.stop.is_requested() {
+            let is_discovery = Instant::now() >= discovery_due;
+            let asked = if is_discovery { self.discover() } else { Ok(()) };
+            let asked = asked.and_then(|()| self.ask_bounds(is_discovery));
+            if is_discovery && asked.is_ok() {
+                discovery_due = Instant::now() + Duration::from_millis(self.config.discovery_ms);
+            }
+            match asked {
+                Ok(()) if !was_reachable => tracing::info!("brokers answer again"),
+                Err(ref error) if was_reachable => tracing::warn!(%error, "brokers don't answer; the view ages until they do"),
+                _ => {}
+            }
+            was_reachable = asked.is_ok();
+            self.stop.sleep(Duration::from_millis(self.config.watermark_ms));
+        }
+    }
+
+    /// Looks for topics and partitions.
+    fn discover(&mut self) -> KafkaResult<()> {
+        let metadata = self.consumer.fetch_metadata(None, self.config.request_timeout())?;
+        let mut there: BTreeMap<Address, TopicKind> = BTreeMap::new();
+        for topic in metadata.topics() {
+            let Some(kind) = self.topics.kind(topic.name()).filter(TopicKind::is_source) else { continue };
+            // A partition without a leader can't be asked for its bounds; it is found once it has one.
+            let led = topic.partitions().iter().filter(|partition| partition.leader() >= 0);
+            there.extend(led.map(|partition| ((topic.name().to_owned(), partition.id()), kind.clone())));
+        }
+        self.let_go(&there);
+        there.retain(|address, _| !self.known.contains_key(address));
+        if !there.is_empty() {
+            self.welcome(there)?;
+        }
+        self.progress.note_discovered();
+        Ok(())
+    }
+
+    /// Asks where new partitions begin and end, makes them known and hands them to the reader.
+    fn welcome(&mut self, new: BTreeMap<Address, TopicKind>) -> KafkaResult<()> {
+        let starts = self.offsets(new.keys(), Offset::Beginning)?;
+        let ends = self.offsets(new.keys(), Offset::End)?;
+        let committed = self.committed(new.keys());
+        let mut partitions = Vec::with_capacity(new.len());
+        for (address, kind) in new {
+            let (Some(&start), Some(&end)) = (starts.get(&address), ends.get(&address)) else { continue };
+            let committed = committed.get(&address).copied().unwrap_or(0);
+            let partition = Arc::new(Partition::new(address.0.clone(), address.1, kind, start, end, committed));
+            partitions.push(Arc::clone(&partition));
+            self.known.insert(address, Known { partition, rounds_missing: 0 });
+        }
+        self.publish();
+        self.found.send(Found::New(partitions)).ok(); // the reader ends only when we are to end too
+        Ok(())
+    }
+
+    /// Lets go of partitions that have been missing for long.
+    fn let_go(&mut self, there: &BTreeMap<Address, TopicKind>) {
+        for (address, known) in &mut self.known {
+            known.rounds_missing = if there.contains_key(address) { 0 } else { known.rounds_missing + 1 };
+        }
+        let is_gone = |_: &Address, known: &mut Known| known.rounds_missing >= ROUNDS_UNTIL_GONE;
+        let gone: Vec<_> = self.known.extract_if(.., is_gone).map(|(_, known)| known.partition).collect();
+        if !gone.is_empty() {
+            self.publish();
+            self.found.send(Found::Gone(gone)).ok();
+        }
+    }
+
+    fn publish(&self) {
+        self.progress.set_partitions(self.known.values().map(|known| Arc::clone(&known.partition)).collect());
+    }
+
+    /// Asks for the end of every partition, and at times for its start (retention moves it).
+    fn ask_bounds(&self, with_starts: bool) -> KafkaResult<()> {
+        let asked_at_ms = self.progress.now_ms();
+        let ends = self.offsets(self.known.keys(), Offset::End)?;
+        let starts = if with_starts { self.offsets(self.known.keys(), Offset::Beginning)? } else { Offsets::new() };
+        let mut is_complete = true;
+        for (address, known) in &self.known {
+            match ends.get(address) {
+                Some(end) => known.partition.set_bounds(starts.get(address).copied(), *end),
+                None => is_complete = false,
+            }
+        }
+        if is_complete {
+            self.progress.note_ends(asked_at_ms);
+        }
+        Ok(())
+    }
+
+    /// One question for many partitions. A logical offset in place of a time asks for that end of the log.
+    fn offsets<'a>(&self, of: impl Iterator<Item = &'a Address>, which: Offset) -> KafkaResult<Offsets> {
+        let list = partition_list(of, which)?;
+        if list.count() == 0 {
+            return Ok(Offsets::new());
+        }
+        Ok(known_offsets(&self.consumer.offsets_for_times(list, self.config.request_timeout())?))
+    }
+
+    /// Positions of the group. Unknown ones are no harm: dead letters are then written once more.
+    fn committed<'a>(&self, of: impl Iterator<Item = &'a Address>) -> Offsets {
+        let answer = partition_list(of, Offset::Invalid)
+            .and_then(|list| self.consumer.committed_offsets(list, self.config.request_timeout()));
+        match answer {
+            Ok(list) => known_offsets(&list),
+            Err(error) => {
+                tracing::debug!(%error, "the group's positions can't be read");
+                Offsets::new()
+            }
+        }
+    }
+}
+
+fn partition_list<'a>(of: impl Iterator<Item = &'a Address>, offset: Offset) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in of {
+        list.add_partition_offset(topic, *partition, offset)?;
+    }
+    Ok(list)
+}
+
+/// The offsets of those partitions that were answered for.
+fn known_offsets(list: &TopicPartitionList) -> Offsets {
+    let elements = list.elements();
+    let answered = elements.iter().filter(|element| element.error().is_ok());
+    answered
+        .filter_map(|element| match element.offset() {
+            Offset::Offset(offset) => Some(((element.topic().to_owned(), element.partition()), offset)),
+            _ => None,
+        })
+        .collect()
+}

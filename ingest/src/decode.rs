@@ -1,0 +1,153 @@
+//! From a log record's bytes to a domain record, or to the reason for its dead letter.
+//!
+//! Two formats, told apart by the `content-type` header: protobuf (also without a header) and proto3 JSON. Unknown fields pass in both.
+//!
+//! The rule on future times lives here, because it needs the time at which the log took the record: a record that claims to be from the
+//! future would stay the newest of its fragment or register for as long as it claims.
+
+use faces_core::{ids::EventTime, record::Record};
+use faces_proto::v1;
+use prost::Message;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Reason, TopicKind,
+    validate::{self, Violation},
+};
+
+/// The header that names a payload's format.
+pub const CONTENT_TYPE: &str = "content-type";
+
+/// How a payload is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Protobuf.
+    #[default]
+    Protobuf,
+    /// Proto3 JSON.
+    Json,
+}
+
+impl Format {
+    /// From the `content-type` header's value; `None` for a format that is not spoken here.
+    #[must_use]
+    pub fn from_content_type(value: &[u8]) -> Option<Self> {
+        let essence = std::str::from_utf8(value).ok()?.split(';').next()?.trim();
+        let is = |name: &str| essence.eq_ignore_ascii_case(name);
+        if is("application/x-protobuf") || is("application/protobuf") {
+            return Some(Self::Protobuf);
+        }
+        is("application/json").then_some(Self::Json)
+    }
+
+    /// The `content-type` header's value.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Protobuf => "application/x-protobuf",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// Limits on records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest payload, bytes.
+    pub record_bytes_max: usize,
+    /// How far ahead of its append time a record may claim to be, ms.
+    pub future_tolerance_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { record_bytes_max: 1_048_576, future_tolerance_ms: 300_000 }
+    }
+}
+
+/// Why a record went to the dead letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why, as a code.
+    pub reason: Reason,
+    /// Why, for people.
+    pub detail: String,
+}
+
+impl Rejection {
+    /// A rejection.
+    #[must_use]
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+impl From<Violation> for Rejection {
+    fn from(violation: Violation) -> Self {
+        Self { reason: violation.reason, detail: violation.to_string() }
+    }
+}
+
+/// Decodes and checks the payload of one log record.
+///
+/// # Errors
+/// Why it belongs to the dead letters.
+pub fn record(
+    topic: &TopicKind,
+    format: Format,
+    payload: &[u8],
+    append_time: EventTime,
+    limits: &Limits,
+) -> Result<Record, Rejection> {
+    if payload.len() > limits.record_bytes_max {
+        let detail = format!("payload has {} bytes; at most {} are taken", payload.len(), limits.record_bytes_max);
+        return Err(Rejection::new(Reason::TooLarge, detail));
+    }
+    match topic {
+        TopicKind::Events { bu } => {
+            let event = validate::event(&message::<v1::Event>(format, payload)?)?;
+            if event.bu != *bu {
+                let detail = format!("bu: is {:?} in the topic of {bu:?}", event.bu);
+                return Err(Rejection::new(Reason::BuMismatch, detail));
+            }
+            not_future("event_time_ms", event.time, append_time, limits)?;
+            Ok(Record::Event(event))
+        }
+        TopicKind::Identity => {
+            let statement = validate::link(&message::<v1::IdentityLink>(format, payload)?)?;
+            not_future("event_time_ms", statement.time, append_time, limits)?;
+            Ok(Record::Link(statement))
+        }
+        TopicKind::Catalog => {
+            let change = validate::item_change(&message::<v1::CatalogRecord>(format, payload)?)?;
+            not_future("updated_time_ms", change.time, append_time, limits)?;
+            Ok(Record::Item(change))
+        }
+        TopicKind::DeadLetters => Err(Rejection::new(Reason::UnknownTopic, "dead letters are not read")),
+    }
+}
+
+/// Checks that a time is not further ahead of `append_time` than allowed. The server calls it with its own clock.
+///
+/// # Errors
+/// [`Reason::FutureTime`] on `field`.
+pub fn not_future(field: &str, time: EventTime, append_time: EventTime, limits: &Limits) -> Result<(), Violation> {
+    let ahead_ms = time.millis().saturating_sub(append_time.millis());
+    let tolerance_ms = i64::try_from(limits.future_tolerance_ms).unwrap_or(i64::MAX);
+    if ahead_ms > tolerance_ms {
+        let description = format!("is {ahead_ms} ms ahead of the log's clock; at most {tolerance_ms} are allowed");
+        return Err(Violation::new(field, Reason::FutureTime, description));
+    }
+    Ok(())
+}
+
+fn message<M: Message + Default + DeserializeOwned>(format: Format, payload: &[u8]) -> Result<M, Rejection> {
+    match format {
+        Format::Protobuf => M::decode(payload).map_err(|error| Rejection::new(Reason::Undecodable, error.to_string())),
+        Format::Json => serde_json::from_slice(payload).map_err(|error| Rejection::new(Reason::Undecodable, error.to_string())),
+    }
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

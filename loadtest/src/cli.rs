@@ -1,0 +1,215 @@
+//! The command line of `faces-loadtest`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use faces_proto::v1::EventType;
+
+use crate::{
+    people::is_bu,
+    schedule::{Rate, RunLength},
+};
+
+/// Puts load on a deployment of faces and measures how it fares, from the outside.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "faces-loadtest", version, about)]
+pub struct Cli {
+    /// What to measure.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to measure.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Open-loop load of Recommend: requests come due by a Poisson schedule, whatever the server does.
+    #[command(after_help = RECOMMEND_EXAMPLES)]
+    Recommend(RecommendArgs),
+    /// How long until a written event is in the profile, and until it changes the slate. Writes one real event a trial.
+    #[command(after_help = FRESHNESS_EXAMPLES)]
+    Freshness(FreshnessArgs),
+}
+
+const RECOMMEND_EXAMPLES: &str = "\
+Examples:
+  faces-loadtest recommend --target http://127.0.0.1:50051 --bu marketplace --rate 2000 --seconds 20
+  faces-loadtest recommend --target http://127.0.0.1:50051 --bu groceries --people people.csv --json
+  zstdcat events.csv.zst > people.csv   # any CSV with bu and local_user_id: people come as often as their rows
+
+Latency counts from the instant at which a request was due, so a stalled server shows in every request that it held up.
+A request without an answer at its deadline is over, counts as DEADLINE_EXCEEDED, and stays in the percentiles.
+Ctrl-C stops early and prints the report so far. Exit code 1 when not one request was answered.";
+
+const FRESHNESS_EXAMPLES: &str = "\
+Examples:
+  faces-loadtest freshness --target http://127.0.0.1:50051 --bu marketplace --trials 200
+  faces-loadtest freshness --target http://127.0.0.1:50051 --bu video --event purchase --json
+
+Each trial invents a session, reads its slate twice (a slate that differs by itself is not timed), writes an event about one
+of its items, and asks for profile and slate until both show it. Exit code 1 when no event was ever seen in a profile.";
+
+/// Where the load goes.
+#[derive(Args, Clone, Debug)]
+pub struct TargetArgs {
+    /// Address of the gRPC server; anything but loopback is refused without --allow-remote.
+    #[arg(long, value_name = "URL")]
+    pub target: String,
+    /// Allow a target on another machine. Make sure that it is yours to load.
+    #[arg(long)]
+    pub allow_remote: bool,
+    /// Business unit whose items are asked for.
+    #[arg(long, value_parser = bu)]
+    pub bu: String,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub json: bool,
+    /// Worker threads of the generator.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub threads: u8,
+    /// Seed of everything drawn at random.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Arguments of `recommend`.
+#[derive(Args, Clone, Debug)]
+pub struct RecommendArgs {
+    /// Where to.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Arrivals a second, at most 200,000.
+    #[arg(long, default_value = "1000")]
+    pub rate: Rate,
+    /// How long, at most 7,200.
+    #[arg(long, default_value = "20", value_name = "SECONDS")]
+    pub seconds: RunLength,
+    /// HTTP/2 connections, used in turn.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub connections: u16,
+    /// CSV with the columns bu and local_user_id; people of other business units may ask too.
+    #[arg(long, value_name = "CSV", conflicts_with = "people_count")]
+    pub people: Option<PathBuf>,
+    /// Without a file: accounts u1 to u<N> of the business unit.
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub people_count: u32,
+    /// How uneven people come: the r-th with weight r^-S, 0 for evenly. Default: 1 for numbered people, 0 for a file.
+    #[arg(long, value_name = "S", value_parser = zipf_exponent)]
+    pub zipf: Option<f64>,
+    /// Items asked for.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub page_size: u8,
+    /// Where the slate is said to be shown, up to 64 bytes.
+    #[arg(long, default_value = "")]
+    pub placement: String,
+    /// Deadline of a request, from when it is due.
+    #[arg(long, default_value_t = 1_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub deadline_ms: u64,
+    /// Requests under way at once, at most; beyond it they are counted as generator_saturated.
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub in_flight_max: u32,
+}
+
+/// Arguments of `freshness`.
+#[derive(Args, Clone, Debug)]
+pub struct FreshnessArgs {
+    /// Where to.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Events to write and wait for, one after the other.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub trials: u32,
+    /// What the invented person does.
+    #[arg(long, default_value = "view")]
+    pub event: EventKind,
+    /// Items in the slate that is watched for a change.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub page_size: u8,
+    /// Pause between two looks; results are late by up to this plus one call.
+    #[arg(long, default_value_t = 2, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub poll_ms: u64,
+    /// When to give an event up.
+    #[arg(long, default_value_t = 5_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub timeout_ms: u64,
+    /// Longest random pause before a trial, so that trials don't fall in step with the server's own beat.
+    #[arg(long, default_value_t = 20, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub pause_ms_max: u64,
+}
+
+/// Events to try freshness with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EventKind {
+    /// Opened.
+    View,
+    /// Clicked in a list.
+    Click,
+    /// Put in the cart.
+    Cart,
+    /// Bought.
+    Purchase,
+}
+
+impl From<EventKind> for EventType {
+    fn from(kind: EventKind) -> Self {
+        match kind {
+            EventKind::View => Self::View,
+            EventKind::Click => Self::Click,
+            EventKind::Cart => Self::Cart,
+            EventKind::Purchase => Self::Purchase,
+        }
+    }
+}
+
+fn bu(text: &str) -> Result<String, String> {
+    if is_bu(text) { Ok(text.to_owned()) } else { Err("allowed is 1 to 64 of [a-z0-9_-]".to_owned()) }
+}
+
+fn zipf_exponent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(exponent) if (0.0..=5.0).contains(&exponent) => Ok(exponent),
+        _ => Err("allowed is 0 to 5".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(arguments: &str, accepted: bool) {
+        let all = ["faces-loadtest"].into_iter().chain(arguments.split_whitespace());
+        assert_eq!(Cli::try_parse_from(all).is_ok(), accepted, "{arguments}");
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_number_is_bounded() {
+        let base = "recommend --target http://127.0.0.1:1 --bu video";
+        check(base, true);
+        check(&format!("{base} --seconds 7200 --rate 2000.5 --page-size 200 --zipf 0"), true);
+        for wrong in [
+            "--seconds 7201",
+            "--seconds 0",
+            "--rate 0",
+            "--rate NaN",
+            "--connections 0",
+            "--page-size 0",
+            "--page-size 201",
+            "--people-count 0",
+            "--deadline-ms 0",
+            "--in-flight-max 0",
+            "--zipf -1",
+            "--people a.csv --people-count 3",
+        ] {
+            check(&format!("{base} {wrong}"), false);
+        }
+        check("recommend --target http://127.0.0.1:1 --bu Video", false);
+        check("freshness --target http://127.0.0.1:1 --bu video --trials 200 --event purchase", true);
+        check("freshness --target http://127.0.0.1:1 --bu video --trials 0", false);
+    }
+}

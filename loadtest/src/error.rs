@@ -1,0 +1,69 @@
+//! What can stop a run before it has a report.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a run could not start or go on. A server that answers badly is not an error here: that is what the report is for.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The target is not an address this tool can speak to.
+    #[error("target `{target}` is not usable: {why}; give one such as http://127.0.0.1:50051")]
+    TargetInvalid {
+        /// As given.
+        target: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The target is on another machine and nobody said that this is meant.
+    #[error("target host `{host}` is not loopback, and load can take a machine down: pass --allow-remote if it is yours to load")]
+    TargetRemote {
+        /// Host part of the target.
+        host: String,
+    },
+    /// Nothing listens there, or it does not speak HTTP/2.
+    #[error("cannot connect to {target}; is a server running there?")]
+    Connect {
+        /// As given.
+        target: String,
+        /// What the transport said.
+        #[source]
+        source: tonic::transport::Error,
+    },
+    /// A number outside of what is allowed.
+    #[error("{name} is {value}; allowed is {allowed}")]
+    OutOfRange {
+        /// What the number is.
+        name: &'static str,
+        /// As given.
+        value: String,
+        /// The range.
+        allowed: &'static str,
+    },
+    /// The file of people can't be read.
+    #[error("cannot read people from {}", path.display())]
+    PeopleRead {
+        /// The file.
+        path: PathBuf,
+        /// Why, with the line.
+        #[source]
+        source: csv::Error,
+    },
+    /// The file of people is readable but unusable.
+    #[error("people file {} {why}", path.display())]
+    PeopleInvalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The people can't be drawn with the given skew.
+    #[error("cannot draw people with these weights")]
+    Weights(#[source] rand::distr::weighted::Error),
+    /// No thread for the pace.
+    #[error("cannot start the pacing thread")]
+    Pace(#[source] std::io::Error),
+    /// No histogram.
+    #[error("cannot set up a latency histogram")]
+    Histogram(#[from] hdrhistogram::CreationError),
+}

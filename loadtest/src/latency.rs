@@ -1,0 +1,56 @@
+//! Latencies as HDR histograms: exact counts, three significant digits, no averaging away of the tail.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::error::LoadError;
+
+/// Longest latency told apart; no deadline allowed here is longer.
+const LATENCY_US_MAX: u64 = 120_000_000;
+
+/// A distribution of latencies from a microsecond to two minutes.
+#[derive(Clone, Debug)]
+pub struct Latencies {
+    histogram: Histogram<u64>,
+}
+
+impl Latencies {
+    /// None yet.
+    ///
+    /// # Errors
+    /// Never with the bounds used here; the histogram's constructor says it can.
+    pub fn new() -> Result<Self, LoadError> {
+        Ok(Self { histogram: Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)? })
+    }
+
+    /// Adds one.
+    pub fn record(&mut self, latency: Duration) {
+        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(LATENCY_US_MAX);
+        self.histogram.saturating_record(latency_us);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    /// Milliseconds below or at which a share `quantile` (0 to 1) of them lies; `None` while there are none.
+    #[must_use]
+    pub fn quantile_ms(&self, quantile: f64) -> Option<f64> {
+        (!self.histogram.is_empty()).then(|| self.histogram.value_at_quantile(quantile) as f64 / 1_000.0)
+    }
+
+    /// The longest, in milliseconds.
+    #[must_use]
+    pub fn max_ms(&self) -> Option<f64> {
+        self.quantile_ms(1.0)
+    }
+}
+
+/// A latency in milliseconds for people, `-` where there is none.
+#[must_use]
+pub fn for_people(latency_ms: Option<f64>) -> String {
+    latency_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}"))
+}

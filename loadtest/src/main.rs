@@ -1,0 +1,11 @@
+//! The binary `faces-loadtest`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use faces_loadtest::{cli::Cli, run};
+
+fn main() -> anyhow::Result<ExitCode> {
+    run::run(Cli::parse())
+}
