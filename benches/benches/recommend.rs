@@ -1,5 +1,6 @@
 //! One answer, whole and in parts, over a group of 50,000 items and 2,000 persons with 30 behaviours each.
 #![allow(missing_docs, reason = "criterion's macros write items without docs")]
+#![allow(clippy::expect_used, reason = "a bench whose world can't be built has failed")]
 
 use std::{hint::black_box, time::Instant};
 

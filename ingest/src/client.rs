@@ -1,6 +1,6 @@
 //! What all librdkafka clients of this crate share: basic properties, and their log lines in `tracing`.
 
-use rdkafka::{ClientConfig, ClientContext, config::RDKafkaLogLevel, error::KafkaError};
+use rdkafka::{ClientConfig, ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext, error::KafkaError};
 
 use crate::config::Cluster;
 
@@ -39,6 +39,8 @@ impl ClientContext for LogContext {
         log_error(&error, reason);
     }
 }
+
+impl ConsumerContext for LogContext {}
 
 /// One log line of librdkafka.
 pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {

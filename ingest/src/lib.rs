@@ -11,6 +11,7 @@
 pub mod config;
 pub mod consumer;
 pub mod decode;
+pub mod embedded;
 pub mod encode;
 pub mod producer;
 pub mod progress;

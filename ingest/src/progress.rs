@@ -255,6 +255,7 @@ pub struct Progress {
     partitions: RwLock<Partitions>,
     counts: Mutex<KindCounts>,
     discovered: AtomicBool,
+    brokers_answer: AtomicBool,
     asked_at_ms: AtomicI64,   // last round of asking for ends that succeeded, ms since `origin`; -1 for none
     at_end_as_of: AtomicI64,  // last such round whose ends were all reached; -1 for none
     apply_lag_ms: AtomicI64,  // -1 before the first batch
@@ -275,6 +276,7 @@ impl Progress {
             partitions: RwLock::new(Arc::from([])),
             counts: Mutex::default(),
             discovered: AtomicBool::new(false),
+            brokers_answer: AtomicBool::new(false),
             asked_at_ms: AtomicI64::new(-1),
             at_end_as_of: AtomicI64::new(-1),
             apply_lag_ms: AtomicI64::new(-1),
@@ -310,6 +312,12 @@ impl Progress {
     #[must_use]
     pub fn caught_up(&self) -> bool {
         self.discovered.load(Relaxed) && self.partitions().iter().all(|partition| partition.caught_up.load(Relaxed))
+    }
+
+    /// Whether the brokers answered when they were last asked for the ends of the log.
+    #[must_use]
+    pub fn brokers_answer(&self) -> bool {
+        self.brokers_answer.load(Relaxed)
     }
 
     /// How long ago the consumer was last known to be at the end of every partition; 0 when it is there now, to within two rounds of
@@ -380,6 +388,10 @@ impl Progress {
 
     pub(crate) fn set_partitions(&self, partitions: Vec<Arc<Partition>>) {
         *self.partitions.write() = partitions.into();
+    }
+
+    pub(crate) fn set_brokers_answer(&self, answer: bool) {
+        self.brokers_answer.store(answer, Relaxed);
     }
 
     pub(crate) fn note_discovered(&self) {

@@ -34,7 +34,7 @@ const RECOMMEND_EXAMPLES: &str = "\
 Examples:
   faces-loadtest recommend --target http://127.0.0.1:50051 --bu marketplace --rate 2000 --seconds 20
   faces-loadtest recommend --target http://127.0.0.1:50051 --bu groceries --people people.csv --json
-  zstdcat events.csv.zst > people.csv   # any CSV with bu and local_user_id: people come as often as their rows
+  zstdcat events.csv.zst > people.csv   # any CSV with bu and local_user_id will do
 
 Latency counts from the instant at which a request was due, so a stalled server shows in every request that it held up.
 A request without an answer at its deadline is over, counts as DEADLINE_EXCEEDED, and stays in the percentiles.
@@ -89,7 +89,7 @@ pub struct RecommendArgs {
     /// CSV with the columns bu and local_user_id; people of other business units may ask too.
     #[arg(long, value_name = "CSV", conflicts_with = "people_count")]
     pub people: Option<PathBuf>,
-    /// Without a file: accounts u1 to u<N> of the business unit.
+    /// Without a file: accounts u1, u2, .. of the business unit, N of them.
     #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub people_count: u32,
     /// How uneven people come: the r-th with weight r^-S, 0 for evenly. Default: 1 for numbered people, 0 for a file.

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use faces_loadtest::{cli::Cli, run};
 
-fn main() -> anyhow::Result<ExitCode> {
-    run::run(Cli::parse())
+fn main() -> ExitCode {
+    run::run(Cli::parse()).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }

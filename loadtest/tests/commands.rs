@@ -79,7 +79,9 @@ async fn bad_slates_errors_and_a_swap_are_counted() {
 async fn the_report_has_the_promised_keys_and_reads_well() {
     let address = serve(Scripted::new(|_, _| Line::slate(&ITEMS, "g1")), SlowLog::new(1)).await;
     let report =
-        recommend(&format!("--target http://{address} --bu video --rate 200 --seconds 0.1 --page-size 3")).await.unwrap();
+        recommend(&format!("--target http://{address} --bu video --rate 200 --seconds 0.1 --page-size 3 --deadline-ms 60000"))
+            .await
+            .unwrap();
     let json = serde_json::to_value(&report).unwrap();
     for key in ["rate_per_s", "goodput_per_s", "p50_ms", "p99_ms", "p999_ms", "bad_slates", "sent", "answered"] {
         assert!(json[key].is_number(), "{key}: {}", json[key]);

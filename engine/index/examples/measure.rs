@@ -22,7 +22,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let ef_construction = rest.first().map_or(Ok(BuildSpec::default().ef_construction), |number| number.parse())?;
     let graph = build(base, metric, &BuildSpec { kind: Some(IndexKind::Graph), ef_construction, ..BuildSpec::default() })?;
-    println!("{} rows, dimension {}: built in {:.1} s", exact.vectors().len(), exact.vectors().dimension(), started.elapsed().as_secs_f32());
+    println!(
+        "{} rows, dimension {}: built in {:.1} s",
+        exact.vectors().len(),
+        exact.vectors().dimension(),
+        started.elapsed().as_secs_f32()
+    );
 
     let truth = answers(&*exact, &queries, Effort::default(), None);
     println!("exact          {:7.1} us", best_us(&*exact, &queries, Effort::default(), None));
@@ -32,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("graph ef {:5} {:7.1} us  recall@{K} {:.4}", effort.0, cost, recall(&truth, &found));
     }
     for per_mille in [1, 10, 50, 100, 200, 300, 500, 900] {
-        let allowed = RowSet::from_fn(exact.vectors().len(), |row| row.wrapping_mul(2_654_435_761) >> 8 & 1023 < per_mille * 1024 / 1000);
+        let allowed =
+            RowSet::from_fn(exact.vectors().len(), |row| row.wrapping_mul(2_654_435_761) >> 8 & 1023 < per_mille * 1024 / 1000);
         let truth = answers(&*exact, &queries, Effort::default(), Some(&allowed));
         let found = answers(&*graph, &queries, Effort::default(), Some(&allowed));
         let scan_us = best_us(&*exact, &queries, Effort::default(), Some(&allowed));

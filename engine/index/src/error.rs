@@ -55,9 +55,7 @@ pub enum IndexError {
         expected: usize,
     },
     /// A value of the query is NaN, infinite, or so large that scores could overflow.
-    #[error(
-        "the query holds {value} in column {column}: values must be finite and at most {max:e} in magnitude"
-    )]
+    #[error("the query holds {value} in column {column}: values must be finite and at most {max:e} in magnitude")]
     QueryValue {
         /// The column of the value.
         column: usize,
@@ -98,7 +96,9 @@ pub enum IndexError {
     #[error("not an index file: it does not start with the magic bytes; check the path")]
     Foreign,
     /// The file was written by a later version of this crate.
-    #[error("index file version {found} is newer than {supported}, the newest known here: upgrade this binary or rebuild the index")]
+    #[error(
+        "index file version {found} is newer than {supported}, the newest known here: upgrade this binary or rebuild the index"
+    )]
     Newer {
         /// The version in the file.
         found: u32,

@@ -51,11 +51,7 @@ impl Exact {
     }
 
     pub(crate) fn rows(&self) -> Rows<'_> {
-        Rows {
-            values: self.vectors.as_slice(),
-            stride: self.vectors.dimension(),
-            scales: self.scales.as_deref(),
-        }
+        Rows { values: self.vectors.as_slice(), stride: self.vectors.dimension(), scales: self.scales.as_deref() }
     }
 
     /// Writes a row as the kernels see it (normalised under cosine) to `place`.
@@ -175,12 +171,7 @@ impl VectorIndex for Exact {
         &self.vectors
     }
 
-    fn search(
-        &self,
-        search: &Search<'_>,
-        scratch: &mut Scratch,
-        found: &mut Vec<Neighbour>,
-    ) -> Result<(), IndexError> {
+    fn search(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) -> Result<(), IndexError> {
         found.clear();
         self.check_filter(search.allowed)?;
         let dimension = self.vectors.dimension();
@@ -201,13 +192,7 @@ impl VectorIndex for Exact {
         Ok(())
     }
 
-    fn score(
-        &self,
-        query: &[f32],
-        rows: &[u32],
-        scratch: &mut Scratch,
-        scores: &mut Vec<f32>,
-    ) -> Result<(), IndexError> {
+    fn score(&self, query: &[f32], rows: &[u32], scratch: &mut Scratch, scores: &mut Vec<f32>) -> Result<(), IndexError> {
         scores.clear();
         let dimension = self.vectors.dimension();
         prepare(self.metric, query, dimension, dimension, &mut scratch.query)?;

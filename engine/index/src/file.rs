@@ -131,12 +131,7 @@ pub fn read(bytes: &[u8]) -> Result<Box<dyn VectorIndex>, IndexError> {
         starts: numbers.by_ref().take(header.nodes as usize + 1).collect(),
         rows: numbers.by_ref().take(header.rows as usize).collect(),
     };
-    let layout = Layout {
-        groups,
-        entries: header.entries as usize,
-        degree: header.degree as usize,
-        links: numbers.collect(),
-    };
+    let layout = Layout { groups, entries: header.entries as usize, degree: header.degree as usize, links: numbers.collect() };
     Ok(Box::new(Graph::new(exact, layout)?))
 }
 
@@ -224,8 +219,7 @@ impl Header {
             2 => Metric::Cosine,
             _ => return malformed("the metric is unknown"),
         };
-        let [dimension, rows, nodes, degree, entries] =
-            [dimension, rows, nodes, degree, entries].map(u32::from_le_bytes);
+        let [dimension, rows, nodes, degree, entries] = [dimension, rows, nodes, degree, entries].map(u32::from_le_bytes);
         let has_layout = nodes > 0 || degree > 0 || entries > 0;
         if version == 0
             || dimension as usize > DIMENSION_MAX

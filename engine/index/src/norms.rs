@@ -2,8 +2,9 @@
 //! falls below the worst answer kept, the rest need not be looked at (Teflioudi, Gemulla and Mykytiuk, "LEMP: fast
 //! retrieval of large entries in a matrix product", SIGMOD 2015). The answer stays exact.
 //!
-//! Trained factors differ a lot in length. ALS factors of 40,000 items, d = 64, k = 10: 1,066 rows scored on average
-//! (another set: 565), where the plain scan scores them all. On rows of log-normal length (σ = 0.5): 7,000 of 50,000.
+//! Trained factors differ a lot in length. ALS factors of 40,578 items, d = 64, k = 10: 1,066 rows scored on average
+//! (another set: 565 of 40,308), 13–16 µs a query where the plain scan took 540. On rows of log-normal length (σ = 0.5):
+//! 7,000 of 50,000, 140–190 µs instead of 660.
 
 use crate::vectors::Vectors;
 
@@ -48,4 +49,28 @@ impl Norms {
 /// The length of a vector, in double precision, so that neither very large nor very small values are lost.
 pub(crate) fn norm(values: &[f32]) -> f64 {
     values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_is_kept_only_where_it_pays() {
+        let of = |rows: u16, length: fn(u16) -> f32| Norms::of(&Vectors::new(1, (0..rows).map(length).collect()).unwrap());
+        assert!(of(2000, |_| 1.0).is_none());
+        assert!(of(0, |_| 1.0).is_none());
+        assert!(of(500, f32::from).is_none());
+        let norms = of(2000, |row| f32::from(row / 2)).unwrap();
+        assert_eq!(norms.rows[..4], [1998, 1999, 1996, 1997]);
+        assert!(norms.bound(0, 2.0) >= 1998.0 && norms.bound(2, 2.0) < 1998.0);
+        assert!(norms.bound(9999, 2.0) < 1e-20);
+    }
+
+    #[test]
+    fn lengths_survive_extreme_values() {
+        for (values, expected) in [(vec![3.0, -4.0], 5.0), (vec![1e15; 4], 2e15), (vec![1e-25; 4], 2e-25), (vec![], 0.0)] {
+            assert!((norm(&values) - expected).abs() <= expected * 1e-6, "{values:?}");
+        }
+    }
 }

@@ -39,7 +39,8 @@ impl IndexKind {
 pub struct Effort(pub u32);
 
 impl Default for Effort {
-    /// 64: recall@10 of .99 and more under cosine on clustered vectors, at some 10–20 µs.
+    /// 64: recall@10 of .99 under cosine and .97 under inner product on 50,000 × 64 synthetic rows in 400 clusters, at 30
+    /// to 50 µs on a busy machine; 1.0 on ALS factors.
     fn default() -> Self {
         Self(64)
     }
@@ -106,25 +107,14 @@ pub trait VectorIndex: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`IndexError::QueryDimension`], [`IndexError::QueryValue`] or [`IndexError::FilterRows`]; `found` is empty then.
-    fn search(
-        &self,
-        search: &Search<'_>,
-        scratch: &mut Scratch,
-        found: &mut Vec<Neighbour>,
-    ) -> Result<(), IndexError>;
+    fn search(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) -> Result<(), IndexError>;
 
     /// The scores of given `rows` in their order: what [`search`](Self::search) would say of them, for candidates
     /// that come from elsewhere. `scores` is cleared first. One dot product a row.
     ///
     /// # Errors
     /// As [`search`](Self::search), and [`IndexError::RowUnknown`]; `scores` is empty then.
-    fn score(
-        &self,
-        query: &[f32],
-        rows: &[u32],
-        scratch: &mut Scratch,
-        scores: &mut Vec<f32>,
-    ) -> Result<(), IndexError>;
+    fn score(&self, query: &[f32], rows: &[u32], scratch: &mut Scratch, scores: &mut Vec<f32>) -> Result<(), IndexError>;
 
     /// What a file of this index holds; [`write`](crate::write) asks for it.
     fn parts(&self) -> Parts<'_>;

@@ -27,9 +27,10 @@ const HALF_LIVES_MAX: f64 = 8.0;
 /// Items whose rows are made between two reports of progress.
 const ROWS_PER_REPORT: usize = 8_192;
 
-/// How pairs of interactions are made and weighed.
+/// How pairs of interactions are made and weighed. In a file it is given whole or not at all: what is best for one user
+/// of pairs is not for another.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct PairParams {
     /// A pair's weight halves with every `tau_days` between its interactions, in days.
     pub tau_days: f64,

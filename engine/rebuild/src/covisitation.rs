@@ -8,6 +8,10 @@
 //! - [`Normalisation::Transition`]: `c_ij / (n_i + shrink)`, the share of i's takers that took j, with counts that
 //!   fade by a half-life: where people go from i *these days*.
 //!
+//! The default is the second, with a half-life of 60 days. Measured on `xbu` without trending items, warm persons,
+//! HR@20: cut to 64 neighbours it loses nothing (3.5 % whole and cut), where the first loses 8 % (3.10 % to 2.84 %); on the
+//! validation weeks, refitted every 14 days, it has 3.7 % against 2.7 %. Cold persons are too few there to tell.
+//!
 //! **Places per unit.** A slate is asked for one unit, and a person who is new there has history in others alone. So
 //! half of an item's places go to its own unit and half are split evenly among the others; places that a unit cannot
 //! fill go to the best of the rest, whatever their unit.

@@ -18,7 +18,7 @@
 //!
 //! **The SVD** is Halko, Martinsson & Tropp (SIAM Review 2011), algorithms 4.4 and 5.1: a random block, a few power
 //! iterations with re-orthonormalisation in between, then a small dense problem. Sparse times dense is ours
-//! ([`sparse`]); the dense eigenproblems are nalgebra's ([`basis`]).
+//! (`sparse`); the dense eigenproblems are nalgebra's (`basis`).
 //!
 //! Items without a positive association get **no vector**: a zero row has no direction and must not be searched.
 //!

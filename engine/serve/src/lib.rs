@@ -5,14 +5,18 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod admin_http;
+pub mod client;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod demo;
 pub mod engine;
 pub mod eval;
 pub mod grpc;
+pub mod logs;
 pub mod metrics;
 pub mod rows;
 pub mod server;
 pub mod serving;
+pub mod simulate;
 pub mod swap;

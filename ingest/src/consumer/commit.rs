@@ -1,124 +1,92 @@
-//! Committing positions to the group, for the lag tools: asynchronously, and never ahead of what is applied.
+//! Committing positions to the group, for the lag tools, and never ahead of what is applied.
+//!
+//! It has a thread of its own: the client library reports the result only to a caller that waits for it (its callback for asynchronous
+//! commits is never called), and waiting can take long when the group's coordinator is away.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-    },
+    collections::HashMap,
+    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{CommitMode, Consumer as _, ConsumerContext},
-    error::{KafkaError, KafkaResult},
+    Offset, TopicPartitionList,
+    consumer::{CommitMode, Consumer as _},
 };
 
-use super::Consumer;
-use crate::{
-    client::{log_error, log_line},
-    progress::{Partition, Progress},
-};
+use super::{Consumer, Stop};
+use crate::progress::Progress;
 
-/// Hears what became of commits.
-#[derive(Debug)]
-pub(super) struct CommitContext {
-    progress: Arc<Progress>,
-    in_flight: AtomicUsize,
-    failed: AtomicBool,
-    told: AtomicBool,
-}
-
-impl CommitContext {
-    pub(super) fn new(progress: Arc<Progress>) -> Self {
-        Self { progress, in_flight: AtomicUsize::new(0), failed: AtomicBool::new(false), told: AtomicBool::new(false) }
-    }
-
-    fn note(&self, result: &KafkaResult<()>) {
-        self.progress.note_commit(result.is_ok());
-        match result {
-            Ok(()) => self.told.store(false, Relaxed),
-            Err(error) => {
-                self.failed.store(true, Relaxed);
-                // Once is enough until it works again: positions only serve the lag tools.
-                if !self.told.swap(true, Relaxed) {
-                    tracing::warn!(%error, "positions can't be committed; reading goes on, but the group's lag is not visible");
-                }
-            }
-        }
-    }
-}
-
-impl ClientContext for CommitContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log_line(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
-    }
-}
-
-impl ConsumerContext for CommitContext {
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        self.in_flight.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1)).ok();
-        self.note(&result);
-    }
-}
-
-/// Remembers what was committed, so that only news is sent.
-#[derive(Debug, Default)]
+/// The thread that commits.
 pub(super) struct Committer {
-    sent: Vec<(Arc<Partition>, i64)>,
+    consumer: Arc<Consumer>,
+    progress: Arc<Progress>,
+    stop: Arc<Stop>,
+    interval: Duration,
+    applied: mpsc::Receiver<()>, // closed when everything that was read is applied
+    committed: HashMap<(String, i32), i64>,
+    failing: bool,
 }
 
 impl Committer {
-    /// Sends the positions that moved since the last time. Does not wait.
-    pub(super) fn commit(&mut self, consumer: &Consumer, progress: &Progress) {
-        let context = consumer.context();
-        if context.in_flight.load(Relaxed) > 0 {
-            return;
+    pub(super) fn new(
+        consumer: Arc<Consumer>,
+        progress: Arc<Progress>,
+        stop: Arc<Stop>,
+        interval: Duration,
+        applied: mpsc::Receiver<()>,
+    ) -> Self {
+        Self { consumer, progress, stop, interval, applied, committed: HashMap::new(), failing: false }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            self.stop.sleep(self.interval);
+            if self.stop.is_requested() {
+                break;
+            }
+            self.commit();
         }
-        if context.failed.swap(false, Relaxed) {
-            self.sent.clear();
+        let deadline = Instant::now() + self.stop.patience();
+        let left = deadline.saturating_duration_since(Instant::now());
+        if self.applied.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!("stopping before everything read was applied; the next run reads it again");
+        }
+        self.commit();
+    }
+
+    /// Sends the positions that moved since the last success, and waits for the answer.
+    fn commit(&mut self) {
+        // With the brokers away it would only wait, and hold up the end.
+        if !self.progress.brokers_answer() {
+            return;
         }
         let mut list = TopicPartitionList::new();
         let mut moved = Vec::new();
-        for partition in progress.partitions().iter() {
+        for partition in self.progress.partitions().iter() {
+            let address = (partition.topic().to_owned(), partition.partition());
             let position = partition.position();
-            let sent = self.sent.iter().find(|(of, _)| Arc::ptr_eq(of, partition)).map(|(_, sent)| *sent);
-            let is_news = sent.map_or(position > 0, |sent| sent != position);
-            if is_news && list.add_partition_offset(partition.topic(), partition.partition(), Offset::Offset(position)).is_ok() {
-                moved.push((Arc::clone(partition), position));
+            let is_news = self.committed.get(&address).map_or(position > 0, |committed| *committed != position);
+            if is_news && list.add_partition_offset(&address.0, address.1, Offset::Offset(position)).is_ok() {
+                moved.push((address, position));
             }
         }
         if moved.is_empty() {
             return;
         }
-        context.in_flight.fetch_add(1, Relaxed);
-        match consumer.commit(&list, CommitMode::Async) {
+        let result = self.consumer.commit(&list, CommitMode::Sync);
+        self.progress.note_commit(result.is_ok());
+        match result {
             Ok(()) => {
-                self.sent.retain(|(of, _)| !moved.iter().any(|(partition, _)| Arc::ptr_eq(of, partition)));
-                self.sent.append(&mut moved);
+                self.committed.extend(moved);
+                self.failing = false;
             }
-            Err(error) => {
-                context.in_flight.store(0, Relaxed);
-                context.note(&Err(error));
+            // Once is enough until it works again: positions serve the lag tools, and nothing is lost without them.
+            Err(error) if !self.failing => {
+                self.failing = true;
+                tracing::warn!(%error, "positions can't be committed; reading goes on, but the group's lag is not visible");
             }
+            Err(_) => {}
         }
-    }
-
-    /// Sends the last positions and waits for the answer, but not longer than `patience`.
-    pub(super) fn finish(&mut self, consumer: &Consumer, progress: &Progress, patience: Duration) {
-        let deadline = Instant::now() + patience;
-        let wait = || {
-            while consumer.context().in_flight.load(Relaxed) > 0 && Instant::now() < deadline {
-                drop(consumer.poll(Duration::from_millis(10)));
-            }
-        };
-        wait();
-        self.commit(consumer, progress);
-        wait();
     }
 }

@@ -1,9 +1,9 @@
-//! From topics to state: three threads, a bounded queue between reading and applying, and a clean end.
+//! From topics to state: four threads, a bounded queue between reading and applying, and a clean end.
 //!
 //! ```text
 //!  scout ──(partitions found)──► poll ──(bounded queue of batches)──► apply ──► sink, dead letters
 //!  looks for topics,             assigns, reads, decodes,             applies, delivers dead letters,
-//!  asks for ends                 pauses, commits                      then moves positions
+//!  asks for ends                 pauses, resumes                      then moves positions ──► commit: sends them to the group
 //! ```
 //!
 //! - **Explicit assignment.** Every replica reads every partition from its beginning (the state is in memory), so nothing here depends on
@@ -34,16 +34,15 @@ use faces_core::record::Apply;
 use rdkafka::{ClientConfig, consumer::BaseConsumer, error::KafkaError};
 use thiserror::Error;
 
-use self::{apply::Applier, commit::CommitContext, poll::Poller, scout::Scout};
+use self::{apply::Applier, commit::Committer, poll::Poller, scout::Scout};
 use crate::{
-    client::{apply_extra, client_config},
+    client::{LogContext, apply_extra, client_config},
     config::{ConfigError, IngestConfig},
     dead_letter::DeadLetterWriter,
     progress::Progress,
 };
 
-/// The consumer with the context that hears of commits.
-type Consumer = BaseConsumer<CommitContext>;
+type Consumer = BaseConsumer<LogContext>;
 
 /// Why ingest could not start or did not stop in time.
 #[derive(Debug, Error)]
@@ -86,8 +85,7 @@ impl Ingest {
         let topics = config.topics()?;
         let progress = Arc::new(Progress::new(config.watermark_ms));
         let stop = Arc::new(Stop::new(Duration::from_millis(config.stop_ms_max)));
-        let context = CommitContext::new(Arc::clone(&progress));
-        let consumer: Arc<Consumer> = Arc::new(consumer_config(&config).create_with_context(context)?);
+        let consumer: Arc<Consumer> = Arc::new(consumer_config(&config).create_with_context(LogContext)?);
         let letters = DeadLetterWriter::new(&config, &topics)?;
 
         let (batches_in, batches_out) = mpsc::sync_channel(config.batch_queue_max);
@@ -102,6 +100,12 @@ impl Ingest {
             Arc::clone(&stop),
             found_out,
             batches_in,
+        );
+        let committer = Committer::new(
+            Arc::clone(&consumer),
+            Arc::clone(&progress),
+            Arc::clone(&stop),
+            Duration::from_millis(config.commit_ms),
             applied_out,
         );
         let scout = Scout::new(Arc::clone(&config), topics, consumer, Arc::clone(&progress), Arc::clone(&stop), found_in);
@@ -112,6 +116,7 @@ impl Ingest {
             drop(applied_in);
         })?;
         ingest.spawn("faces-poll", ended_in.clone(), move || poller.run())?;
+        ingest.spawn("faces-commit", ended_in.clone(), move || committer.run())?;
         ingest.spawn("faces-scout", ended_in, move || scout.run())?;
         Ok(ingest)
     }
@@ -146,7 +151,7 @@ impl Ingest {
         self.stop.request();
         self.threads.iter().for_each(|handle| handle.thread().unpark());
         // The channel is closed when the last thread has dropped its end of it.
-        let timed_out = self.ended.recv_timeout(self.stop.patience) == Err(mpsc::RecvTimeoutError::Timeout);
+        let timed_out = self.ended.recv_timeout(self.stop.patience()) == Err(mpsc::RecvTimeoutError::Timeout);
         let threads = std::mem::take(&mut self.threads);
         if timed_out {
             return Err(IngestError::StopTimeout { stop_ms_max: self.stop_ms_max });
@@ -184,6 +189,11 @@ impl Stop {
         self.requested.store(true, Relaxed);
     }
 
+    /// How long stopping may take.
+    const fn patience(&self) -> Duration {
+        self.patience
+    }
+
     pub(crate) fn is_requested(&self) -> bool {
         self.requested.load(Relaxed)
     }
@@ -208,6 +218,8 @@ fn consumer_config(config: &IngestConfig) -> ClientConfig {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("allow.auto.create.topics", "false")
+        // No membership rests on it; it bounds how long a commit waits for a coordinator that is away.
+        .set("session.timeout.ms", "6000")
         // An offset that is out of range (retention overtook us, or the topic was made anew) leads to the oldest record there is:
         // reading a record twice changes nothing.
         .set("auto.offset.reset", "earliest")

@@ -1,4 +1,4 @@
-//! Reading: assigns what the scout finds, decodes, fills batches, pauses when applying is behind, commits positions.
+//! Reading: assigns what the scout finds, decodes, fills batches, and pauses when applying is behind.
 
 use std::{
     collections::HashMap,
@@ -14,7 +14,7 @@ use rdkafka::{
     message::{BorrowedMessage, Headers},
 };
 
-use super::{Consumer, Stop, batch::Batch, commit::Committer, scout::Found};
+use super::{Consumer, Stop, batch::Batch, scout::Found};
 use crate::{
     Reason,
     config::IngestConfig,
@@ -25,7 +25,6 @@ use crate::{
 
 const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 const FULL_POLL_TIMEOUT: Duration = Duration::from_millis(5);
-const LAST_COMMIT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One partition that is read.
 #[derive(Debug)]
@@ -44,20 +43,16 @@ pub(super) struct Poller {
     stop: Arc<Stop>,
     found: mpsc::Receiver<Found>,
     batches: mpsc::SyncSender<Batch>,
-    applied: mpsc::Receiver<()>,
     slots: Vec<Slot>,
     slot_of: HashMap<String, HashMap<i32, usize>>,
     last_slot: usize,
     building: Batch,
     waiting: Option<Batch>, // full, but the queue is too
     paused: bool,
-    committer: Committer,
-    commit_due: Instant,
     skips_due: Instant,
 }
 
 impl Poller {
-    #[allow(clippy::too_many_arguments)] // called once, where the threads are wired
     pub(super) fn new(
         config: Arc<IngestConfig>,
         consumer: Arc<Consumer>,
@@ -65,27 +60,22 @@ impl Poller {
         stop: Arc<Stop>,
         found: mpsc::Receiver<Found>,
         batches: mpsc::SyncSender<Batch>,
-        applied: mpsc::Receiver<()>,
     ) -> Self {
-        let now = Instant::now();
         Self {
             limits: config.limits(),
-            commit_due: now + Duration::from_millis(config.commit_ms),
-            skips_due: now + Duration::from_millis(config.watermark_ms),
+            skips_due: Instant::now() + Duration::from_millis(config.watermark_ms),
             config,
             consumer,
             progress,
             stop,
             found,
             batches,
-            applied,
             slots: Vec::new(),
             slot_of: HashMap::new(),
             last_slot: 0,
             building: Batch::default(),
             waiting: None,
             paused: false,
-            committer: Committer::default(),
         }
     }
 
@@ -98,7 +88,6 @@ impl Poller {
                 break;
             }
             self.rest_or_resume();
-            self.commit_when_due();
         }
         self.finish();
     }
@@ -307,16 +296,9 @@ impl Poller {
         list
     }
 
-    fn commit_when_due(&mut self) {
-        if Instant::now() >= self.commit_due {
-            self.commit_due = Instant::now() + Duration::from_millis(self.config.commit_ms);
-            self.committer.commit(&self.consumer, &self.progress);
-        }
-    }
-
-    /// Hands on what was read, waits until it is applied, commits.
+    /// Hands on what was read; the applier ends when it is through with it.
     fn finish(mut self) {
-        let deadline = Instant::now() + self.stop.patience.mul_f32(0.7);
+        let deadline = Instant::now() + self.stop.patience();
         while (self.waiting.is_some() || self.building.len() > 0) && Instant::now() < deadline {
             if !self.hand_on() {
                 break;
@@ -325,16 +307,6 @@ impl Poller {
                 std::thread::park_timeout(FULL_POLL_TIMEOUT);
             }
         }
-        drop(self.batches);
-        // Closed when the applier is through with the queue.
-        let left = deadline.saturating_duration_since(Instant::now());
-        if self.applied.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Timeout) {
-            tracing::warn!("stopping before everything read was applied; the next run reads it again");
-        }
-        if let Err(error) = self.consumer.unassign() {
-            tracing::debug!(%error, "unassign");
-        }
-        self.committer.finish(&self.consumer, &self.progress, LAST_COMMIT_PATIENCE.min(self.stop.patience / 4));
     }
 }
 

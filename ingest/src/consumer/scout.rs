@@ -76,6 +76,7 @@ impl Scout {
                 _ => {}
             }
             was_reachable = asked.is_ok();
+            self.progress.set_brokers_answer(was_reachable);
             self.stop.sleep(Duration::from_millis(self.config.watermark_ms));
         }
     }

@@ -16,7 +16,7 @@ pub struct BulkOptions {
     pub in_flight_max: usize,
     /// Failures after which the rest is left: a log that is away does not come back sooner for being asked a million times.
     pub failures_max: usize,
-    /// Progress is told every so many records, and at the end.
+    /// Progress is told about every so many records, and at the end.
     pub progress_every: u64,
 }
 
@@ -55,17 +55,19 @@ impl LogWriter {
     ) -> BulkReport {
         let mut report = BulkReport::default();
         let mut window: VecDeque<UnderWay> = VecDeque::with_capacity(options.in_flight_max);
-        let mut tell = |report: &BulkReport, is_last: bool| {
+        let mut told = 0;
+        let mut tell = |report: &BulkReport, every: u64| {
             let done = report.written + report.failures.len() as u64;
-            if is_last || done.is_multiple_of(options.progress_every.max(1)) {
+            if done >= told + every {
+                told = done;
                 progress(done);
             }
         };
         for (record, place) in records.into_iter().zip(0_u64..) {
             while window.len() >= options.in_flight_max.max(1) {
                 settle(&mut window, &mut report).await;
-                tell(&report, false);
             }
+            tell(&report, options.progress_every);
             match self.enqueue_when_free(&record, &mut window, &mut report).await {
                 Ok(delivery) => window.push_back(UnderWay { place, bytes: record.payload.len() as u64, delivery }),
                 Err(error) => report.failures.push((place, WriteError::of(&error))),
@@ -77,9 +79,9 @@ impl LogWriter {
         }
         while !window.is_empty() {
             settle(&mut window, &mut report).await;
-            tell(&report, false);
+            tell(&report, options.progress_every);
         }
-        tell(&report, true);
+        tell(&report, 1);
         report
     }
 

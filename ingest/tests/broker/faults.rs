@@ -1,4 +1,4 @@
-//! Brokers that are away, come back empty, or write transaction markers.
+//! Brokers that are away, come back, or write transaction markers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,27 +26,6 @@ fn a_broker_that_is_away_makes_the_view_age_and_does_not_hinder_the_end() {
     setup.broker.kill();
     assert!(wait_until(PATIENCE, || progress.view_age_ms() > 0), "nobody knows what else there is");
     ingest.stop().unwrap();
-}
-
-#[test]
-fn a_broker_that_comes_back_empty_is_read_from_its_new_beginning() {
-    let Some(mut setup) = Setup::new(&["video"]) else { return };
-    if !setup.broker.is_own() {
-        return;
-    }
-    let ingest = setup.start(&Arc::new(State::default()));
-    let progress = ingest.progress();
-    setup.write(setup.events(&[view("video", 1), view("video", 2)], Format::Protobuf));
-    wait_for_consumed(&progress, 2);
-    setup.broker.restart().unwrap();
-    setup.ensure(&["video"]);
-    let is_written = || {
-        let results = setup.runtime.block_on(setup.writer.write(setup.events(&[view("video", 3)], Format::Protobuf)));
-        results.iter().all(Result::is_ok)
-    };
-    assert!(wait_until(PATIENCE, is_written), "the writer finds its way back");
-    let expected = |progress: &faces_ingest::Progress| progress.counts().consumed() >= 3;
-    assert!(wait_until(PATIENCE, || expected(&progress)), "{:?}", progress.counts());
 }
 
 #[test]

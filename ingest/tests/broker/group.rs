@@ -41,7 +41,7 @@ fn positions_are_visible_to_the_group_while_running_and_after_the_end() {
     wait_for_consumed(&progress, 60);
     let committed = || committed(setup.broker.address(), &group_id, &topic, 4);
     assert!(wait_until(PATIENCE, || committed() == 60), "{} of 60 committed", committed());
-    assert!(progress.commits() > 0);
+    assert!(wait_until(PATIENCE, || progress.commits() > 0));
 
     setup.write(setup.events(&events[60..], Format::Protobuf));
     wait_for_consumed(&progress, 100);

@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use faces_core::{
@@ -86,10 +86,6 @@ pub(crate) fn wait_for_consumed(progress: &Progress, records: u64) {
     let is_there = || progress.counts().consumed() >= records;
     assert!(wait_until(PATIENCE, is_there), "waited for {records} records: {:?}", progress.counts());
     assert_eq!(progress.counts().consumed(), records);
-}
-
-pub(crate) fn now_ms() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
 pub(crate) fn key(bu: &str, user: &str) -> v1::SourceKey {

@@ -9,7 +9,7 @@ use faces_ingest::{
 use crate::support::{Setup, view};
 
 fn writer(setup: &Setup, change: impl FnOnce(&mut WriterConfig)) -> LogWriter {
-    let mut config = WriterConfig { brokers: setup.broker.address().to_owned(), delivery_ms_max: 1_000, ..WriterConfig::default() };
+    let mut config = WriterConfig { brokers: setup.broker.address().to_owned(), delivery_ms_max: 30_000, ..WriterConfig::default() };
     change(&mut config);
     LogWriter::new(&config).unwrap()
 }
@@ -43,9 +43,10 @@ fn what_can_be_tried_again_is_told_from_what_can_not() {
 
     if setup.broker.is_own() {
         setup.broker.kill();
-        let results = setup.runtime.block_on(narrow.write(vec![small]));
+        let hasty = writer(&setup, |config| config.delivery_ms_max = 300);
+        let results = setup.runtime.block_on(hasty.write(vec![small]));
         assert!(matches!(results.as_slice(), [Err(WriteError::Unavailable(_))]), "{results:?}");
-        assert_eq!(narrow.in_flight(), 0, "given up means given up");
+        assert_eq!(hasty.in_flight(), 0, "given up means given up");
     }
 }
 
@@ -55,7 +56,7 @@ fn bulk_writing_is_bounded_complete_and_counts_failures() {
     let records = |n: u32| setup.events(&(0..n).map(|n| view("video", n)).collect::<Vec<_>>(), Format::Protobuf);
     let (all, few) = (records(5_000), records(50));
     let bytes: usize = all.iter().map(|record| record.payload.len()).sum();
-    let narrow = writer(&setup, |config| (config.buffer_records_max, config.delivery_ms_max) = (100, 30_000));
+    let narrow = writer(&setup, |config| config.buffer_records_max = 100);
     let options = BulkOptions { in_flight_max: 1_000, failures_max: 10, progress_every: 1_000 };
     let mut told = Vec::new();
     let report = setup.runtime.block_on(narrow.write_bulk(all, options, |done| told.push(done)));

@@ -43,8 +43,8 @@ pub(crate) fn item_name(n: u8) -> String {
 /// Events of few keys, items and ids, so that they collide in every way; key 0 does half of it, so that its lists overflow.
 pub(crate) fn event(days: std::ops::Range<i64>) -> impl Strategy<Value = Event> {
     use EventKind::{Cart, Click, Dislike, Favourite, Impression, Purchase, Rating, Return, Review, Search, View};
-    let kind =
-        select(vec![View, View, View, Click, Impression, Search, Favourite, Cart, Purchase, Rating, Review, Dislike, Return]);
+    let often = [View, View, View, Impression, Impression, Impression];
+    let kind = select([&often[..], &[Click, Search, Favourite, Cart, Purchase, Rating, Review, Dislike, Return]].concat());
     let who = prop_oneof![Just(0), 0..KEYS];
     let item = prop_oneof![9 => (0..ITEMS).prop_map(Some), 1 => Just(None)];
     let time = days.prop_flat_map(|day| (0..24_i64).prop_map(move |hour| day * DAY_MS + hour * DAY_MS / 24));
@@ -62,7 +62,7 @@ pub(crate) fn event(days: std::ops::Range<i64>) -> impl Strategy<Value = Event> 
 pub(crate) fn attributes() -> impl Strategy<Value = ItemAttributes> {
     let price = prop::option::of((1..9_u8).prop_map(f64::from));
     let regions = prop::option::of(0..2_u8).prop_map(|n| n.map(|n| format!("r{n}")).into_iter().collect());
-    (prop::option::of(0..4_u8), 0..3_u8, price, any::<bool>(), regions, prop::bool::weighted(0.2)).prop_map(
+    (prop::option::weighted(0.8, 0..3_u8), 0..3_u8, price, any::<bool>(), regions, prop::bool::weighted(0.2)).prop_map(
         |(category, brand, price, gift, regions, sold_out)| ItemAttributes {
             title: format!("a thing of brand {brand}"),
             categories: category.map(|n| vec!["all".to_owned(), format!("c{n}")]).unwrap_or_default(),

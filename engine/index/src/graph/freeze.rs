@@ -103,8 +103,7 @@ impl<'a> Reach<'a> {
     /// Whether `stray` is reached, linking it from the nearest of its own neighbours that is reached and has room.
     fn adopt(&mut self, stray: u32) -> bool {
         let hosts = self.neighbours(stray).to_vec();
-        self.parent(stray).is_some()
-            || hosts.into_iter().any(|host| self.parent(host).is_some() && self.link(host, stray))
+        self.parent(stray).is_some() || hosts.into_iter().any(|host| self.parent(host).is_some() && self.link(host, stray))
     }
 
     /// Links `stray` from the nearest entry that has room, else from the last node reached: that one is no parent, so

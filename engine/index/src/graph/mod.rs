@@ -96,13 +96,7 @@ impl Graph {
     }
 
     /// Under inner product, writes the best of the longest rows to `found`; whether they are the exact answer.
-    fn answer_longest(
-        &self,
-        search: &Search<'_>,
-        effort: usize,
-        scratch: &mut Scratch,
-        found: &mut Vec<Neighbour>,
-    ) -> bool {
+    fn answer_longest(&self, search: &Search<'_>, effort: usize, scratch: &mut Scratch, found: &mut Vec<Neighbour>) -> bool {
         scratch.best.reset(search.k);
         let limit = effort.saturating_mul(LONGEST_PER_EFFORT);
         let Some(scan) = self.exact.scan_longest(search.allowed, limit, scratch) else {
@@ -128,9 +122,7 @@ impl Graph {
             walked += found.len() - before;
             worst = key.score();
         }
-        found.sort_unstable_by(|left, right| {
-            right.score.total_cmp(&left.score).then(left.row.cmp(&right.row))
-        });
+        found.sort_unstable_by(|left, right| right.score.total_cmp(&left.score).then(left.row.cmp(&right.row)));
         // A row found twice has the same bits both times: every kernel adds in the same order.
         found.dedup_by_key(|neighbour| neighbour.row);
         found.truncate(search.k);
@@ -150,12 +142,7 @@ impl VectorIndex for Graph {
         self.exact.vectors()
     }
 
-    fn search(
-        &self,
-        search: &Search<'_>,
-        scratch: &mut Scratch,
-        found: &mut Vec<Neighbour>,
-    ) -> Result<(), IndexError> {
+    fn search(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) -> Result<(), IndexError> {
         found.clear();
         self.exact.check_filter(search.allowed)?;
         let effort = (search.effort.0 as usize).max(search.k);
@@ -186,13 +173,7 @@ impl VectorIndex for Graph {
         Ok(())
     }
 
-    fn score(
-        &self,
-        query: &[f32],
-        rows: &[u32],
-        scratch: &mut Scratch,
-        scores: &mut Vec<f32>,
-    ) -> Result<(), IndexError> {
+    fn score(&self, query: &[f32], rows: &[u32], scratch: &mut Scratch, scores: &mut Vec<f32>) -> Result<(), IndexError> {
         self.exact.score(query, rows, scratch, scores)
     }
 

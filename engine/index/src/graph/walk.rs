@@ -12,13 +12,7 @@ const STARTS: usize = 8;
 /// Leaves the best `effort` nodes that `allows` is true for in `scratch.best`, for the query in `scratch.query`. Nodes
 /// that are not allowed are walked through, not answered. Fewer than `effort` nodes come back only if no more exist:
 /// all nodes are reachable, and the walk ends early only once it holds `effort`.
-pub(crate) fn walk(
-    layout: &Layout,
-    slab: &AlignedRows,
-    effort: usize,
-    allows: impl Fn(u32) -> bool,
-    scratch: &mut Scratch,
-) {
+pub(crate) fn walk(layout: &Layout, slab: &AlignedRows, effort: usize, allows: impl Fn(u32) -> bool, scratch: &mut Scratch) {
     let Scratch { query, picked, scores, best, sorted, frontier, visited } = scratch;
     visited.reset(layout.groups.len());
     frontier.clear();

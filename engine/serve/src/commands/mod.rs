@@ -1,7 +1,15 @@
 //! The command line: one file per command.
 
+pub mod call;
+pub mod demo;
 pub mod eval;
+pub mod generations;
+pub mod import;
 pub mod progress;
+pub mod rebuild;
+pub mod serve;
+
+pub(crate) use serve::asked_to_stop;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -44,7 +52,14 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Demo(demo::DemoArgs),
+    Serve(serve::ServeArgs),
+    Import(import::ImportArgs),
+    Rebuild(rebuild::RebuildArgs),
+    Generations(generations::GenerationsArgs),
     Eval(eval::EvalArgs),
+    Recommend(call::RecommendArgs),
+    Act(call::ActArgs),
 }
 
 /// Parses the command line and runs it. Errors go to standard error with their causes; the exit code is then 1 (2 for bad usage).
@@ -63,6 +78,13 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: &Cli) -> Result<()> {
     let config = Config::load(cli.configuration.config.as_deref(), &cli.configuration.overrides)?;
     match &cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Serve(args) => serve::run(args, config),
+        Command::Import(args) => import::run(args, &config),
+        Command::Rebuild(args) => rebuild::run(args, &config),
+        Command::Generations(args) => generations::run(args, &config),
         Command::Eval(args) => eval::run(args, &config),
+        Command::Recommend(args) => call::recommend(args),
+        Command::Act(args) => call::act(args),
     }
 }

@@ -22,6 +22,7 @@ use faces_proto::v1;
 use tonic::service::Routes;
 
 use self::refusal::Refusal;
+pub use profile::event_type;
 use crate::{engine::Engine, metrics, swap::GenerationSwap};
 
 /// What the services share.

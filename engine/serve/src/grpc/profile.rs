@@ -39,7 +39,8 @@ impl Services {
     }
 }
 
-const fn event_type(kind: EventKind) -> v1::EventType {
+/// An event kind on the wire.
+pub const fn event_type(kind: EventKind) -> v1::EventType {
     match kind {
         EventKind::Impression => v1::EventType::Impression,
         EventKind::View => v1::EventType::View,

@@ -1,0 +1,92 @@
+//! Seeded vectors and the helpers that the other modules share.
+
+use std::sync::LazyLock;
+
+use faces_index::{BuildSpec, Effort, IndexKind, Metric, Neighbour, RowSet, Scratch, Search, VectorIndex, Vectors, build};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+
+pub const METRICS: [Metric; 2] = [Metric::InnerProduct, Metric::Cosine];
+pub const KINDS: [IndexKind; 2] = [IndexKind::Exact, IndexKind::Graph];
+pub const K: usize = 10;
+const ROWS: usize = 3_000;
+const DIMENSION: usize = 20;
+
+/// Both kinds over the same clustered rows, whose lengths differ by up to twice, and queries near the clusters.
+pub struct Fixture {
+    pub exact: Box<dyn VectorIndex>,
+    pub graph: Box<dyn VectorIndex>,
+    pub queries: Vec<Vec<f32>>,
+}
+
+pub fn fixture(metric: Metric) -> &'static Fixture {
+    static FIXTURES: LazyLock<[Fixture; 2]> = LazyLock::new(|| METRICS.map(Fixture::make));
+    &FIXTURES[usize::from(metric == Metric::Cosine)]
+}
+
+impl Fixture {
+    fn make(metric: Metric) -> Self {
+        let mut random = Random::new(7);
+        let centres: Vec<Vec<f32>> = (0..60).map(|_| random.vector(DIMENSION)).collect();
+        let mut near = |spread: f32| {
+            let centre = &centres[random.below(60)];
+            let length = 0.5 + random.unit();
+            let step = random.vector(DIMENSION);
+            centre.iter().zip(step).map(|(value, step)| length * (value + spread * step)).collect::<Vec<f32>>()
+        };
+        let rows: Vec<f32> = (0..ROWS).flat_map(|_| near(0.4)).collect();
+        let queries = (0..200).map(|_| near(0.4)).collect();
+        let vectors = Vectors::new(DIMENSION, rows).unwrap();
+        let make = |kind| made(vectors.clone(), metric, kind);
+        Self { exact: make(IndexKind::Exact), graph: make(IndexKind::Graph), queries }
+    }
+}
+
+pub fn made(vectors: Vectors, metric: Metric, kind: IndexKind) -> Box<dyn VectorIndex> {
+    build(vectors, metric, &BuildSpec { kind: Some(kind), ..BuildSpec::default() }).unwrap()
+}
+
+/// One search with everything fresh.
+pub fn found(index: &dyn VectorIndex, query: &[f32], k: usize, effort: Effort, allowed: Option<&RowSet>) -> Vec<Neighbour> {
+    let mut found = vec![Neighbour { row: 9, score: 9.0 }];
+    index.search(&Search { query, k, effort, allowed }, &mut Scratch::new(), &mut found).unwrap();
+    found
+}
+
+pub fn rows(found: &[Neighbour]) -> Vec<u32> {
+    found.iter().map(|neighbour| neighbour.row).collect()
+}
+
+/// Mean share of the exact answers that the graph finds.
+pub fn recall(fixture: &Fixture, allowed: Option<&RowSet>) -> f64 {
+    let (mut hits, mut wanted) = (0, 0);
+    for query in &fixture.queries {
+        let truth = found(&*fixture.exact, query, K, Effort::default(), allowed);
+        let answer = found(&*fixture.graph, query, K, Effort::default(), allowed);
+        assert_eq!(answer.len(), truth.len());
+        hits += truth.iter().filter(|neighbour| answer.contains(neighbour)).count();
+        wanted += truth.len();
+    }
+    hits as f64 / wanted.max(1) as f64
+}
+
+pub struct Random(ChaCha8Rng);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    pub fn unit(&mut self) -> f32 {
+        self.0.next_u32() as f32 / u32::MAX as f32
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0.next_u32() as usize % end
+    }
+
+    /// Roughly normal values: the sum of twelve uniform ones.
+    pub fn vector(&mut self, dimension: usize) -> Vec<f32> {
+        (0..dimension).map(|_| (0..12).map(|_| self.unit()).sum::<f32>() - 6.0).collect()
+    }
+}

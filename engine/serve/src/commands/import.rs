@@ -1,0 +1,207 @@
+//! `faces import`: tables into the topics of the log.
+
+use std::{collections::BTreeSet, path::PathBuf, time::Instant};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use faces_ingest::{
+    LogRecord, LogWriter, Topics, WriterConfig,
+    decode::Format,
+    encode,
+    producer::{BulkOptions, BulkReport},
+    topics::{self, Layout},
+    validate,
+};
+use faces_proto::v1;
+use faces_rebuild::tables::{EventRow, ItemRow, LinkRow, Table, TableError, TableSize, read_events, read_items, read_links};
+use serde_json::json;
+
+use super::progress;
+use crate::{config::Config, grpc, rows};
+
+/// Writes tables of events, items and links into the topics of the log; makes the topics that are missing.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  faces import --items items.csv.zst --links links.csv.zst --events events.csv.zst
+  faces import --events e.parquet --set kafka.brokers=broker-1:9092 --partitions 64 --replication 3 --json
+
+Importing the same file twice is harmless: events without an id get one from their content.")]
+pub struct ImportArgs {
+    /// Events table: CSV, CSV + zstd or Parquet (ts_ms,bu,local_user_id,item_id,event_type[,value,currency]).
+    #[arg(long, required_unless_present_any = ["items", "links"])]
+    events: Option<PathBuf>,
+    /// Items table (item_id,bu[,title,category,brand,price]).
+    #[arg(long)]
+    items: Option<PathBuf>,
+    /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b).
+    #[arg(long)]
+    links: Option<PathBuf>,
+    /// Partitions of topics that have to be made.
+    #[arg(long, default_value_t = 8)]
+    partitions: i32,
+    /// Copies of each partition of topics that have to be made.
+    #[arg(long, default_value_t = 1)]
+    replication: i32,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Default)]
+struct Totals {
+    written: u64,
+    bytes: u64,
+    seconds: f64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A table or row that can't be read or is not valid; a log that is away or refuses. Says how much was written before.
+pub fn run(args: &ImportArgs, config: &Config) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(import(args, config))
+}
+
+async fn import(args: &ImportArgs, config: &Config) -> Result<()> {
+    let (topics, cluster) = (config.kafka.topics()?, config.kafka.cluster());
+    let bus = business_units(args)?;
+    let names: Vec<&str> = bus.iter().map(String::as_str).collect();
+    let layout = Layout { partitions: args.partitions, replication: args.replication };
+    let made = topics::ensure(&cluster, &topics, &names, layout).await?;
+    let writer = LogWriter::new(&WriterConfig {
+        brokers: cluster.brokers,
+        extra: cluster.extra,
+        linger_ms: 20,
+        delivery_ms_max: 60_000,
+        ..WriterConfig::default()
+    })?;
+    let mut totals = Vec::new();
+    if let Some(path) = &args.items {
+        let now_ms = 0; // items of a table were there from the beginning
+        let table = read_items(path)?;
+        totals.push(("items", write(&writer, table, "items", |row| item(&topics, row, now_ms)).await?));
+    }
+    if let Some(path) = &args.links {
+        totals.push(("links", write(&writer, read_links(path)?, "links", |row| link(&topics, row)).await?));
+    }
+    if let Some(path) = &args.events {
+        totals.push(("events", write(&writer, read_events(path)?, "events", |row| event(&topics, row)).await?));
+    }
+    report(args, &made, &totals);
+    Ok(())
+}
+
+/// The units that topics are needed for. Costs one pass over the events, which names a bad row before anything is written.
+fn business_units(args: &ImportArgs) -> Result<BTreeSet<String>> {
+    let mut bus = BTreeSet::new();
+    if let Some(path) = &args.events {
+        let table = read_events(path)?;
+        let size = table.size();
+        let bar = progress::bytes(size.bytes_total(), "checking");
+        for row in table {
+            let row = row?;
+            if !bus.contains(&row.bu) {
+                validate::bu(&row.bu)?;
+                bus.insert(row.bu);
+            }
+            rows::event_kind(&row.event_type)?;
+            bar.set_position(size.bytes_read());
+        }
+        bar.finish_and_clear();
+    }
+    Ok(bus)
+}
+
+async fn write<Row>(
+    writer: &LogWriter,
+    table: Table<Row>,
+    things: &'static str,
+    record: impl Fn(&Row) -> Result<LogRecord>,
+) -> Result<Totals>
+where
+    Table<Row>: Iterator<Item = Result<Row, TableError>>,
+{
+    let started = Instant::now();
+    let size: TableSize = table.size();
+    let bar = progress::bytes(size.bytes_total(), things);
+    let mut failed = None;
+    let records = table.map_while(|row| {
+        let made = row.map_err(anyhow::Error::from).and_then(|row| record(&row));
+        made.map_err(|error| failed = Some(error)).ok()
+    });
+    let result: BulkReport = writer.write_bulk(records, BulkOptions::default(), |_| bar.set_position(size.bytes_read())).await;
+    bar.finish_and_clear();
+    if let Some(error) = failed {
+        return Err(error.context(format!("{things}: stopped after {} records were written", result.written)));
+    }
+    if let Some((place, error)) = result.failures.first() {
+        let count = result.failures.len();
+        bail!("{things}: {count} records were not written, the first one at row {}: {error}; {} were; repeating the import is harmless", place + 1, result.written);
+    }
+    Ok(Totals { written: result.written, bytes: result.bytes, seconds: started.elapsed().as_secs_f64() })
+}
+
+fn key(bu: &str, id: &str) -> v1::SourceKey {
+    v1::SourceKey { bu: bu.to_owned(), kind: v1::KeyKind::Account as i32, id: id.to_owned() }
+}
+
+fn event(topics: &Topics, row: &EventRow) -> Result<LogRecord> {
+    let event = v1::Event {
+        event_time_ms: row.ts_ms,
+        bu: row.bu.clone(),
+        source: Some(key(&row.bu, &row.local_user_id)),
+        r#type: grpc::event_type(rows::event_kind(&row.event_type)?) as i32,
+        item_id: row.item_id.clone(),
+        value: row.value,
+        currency: row.currency.clone().unwrap_or_default(),
+        ..v1::Event::default()
+    };
+    validate::event(&event).with_context(|| format!("event at {} ms", row.ts_ms))?;
+    Ok(encode::event(topics, &event, Format::Protobuf))
+}
+
+fn item(topics: &Topics, row: &ItemRow, updated_time_ms: i64) -> Result<LogRecord> {
+    let item = v1::Item {
+        r#ref: Some(v1::ItemRef { bu: row.bu.clone(), item_id: row.item_id.clone() }),
+        title: row.title.clone().unwrap_or_default(),
+        categories: row.category.clone(),
+        brand: row.brand.clone().unwrap_or_default(),
+        price: row.price,
+        ..v1::Item::default()
+    };
+    let record = v1::CatalogRecord { updated_time_ms, change: Some(v1::catalog_record::Change::Upsert(item)) };
+    validate::item_change(&record).with_context(|| format!("item {}/{}", row.bu, row.item_id))?;
+    Ok(encode::catalog(topics, &record, Format::Protobuf))
+}
+
+fn link(topics: &Topics, row: &LinkRow) -> Result<LogRecord> {
+    let link = v1::IdentityLink {
+        a: Some(key(&row.bu_a, &row.local_user_a)),
+        b: Some(key(&row.bu_b, &row.local_user_b)),
+        operation: v1::LinkOperation::Link as i32,
+        evidence: v1::LinkEvidence::Declared as i32,
+        confidence: 1.0,
+        event_time_ms: row.ts_ms,
+    };
+    validate::link(&link).with_context(|| format!("link at {} ms", row.ts_ms))?;
+    Ok(encode::link(topics, &link, Format::Protobuf))
+}
+
+fn report(args: &ImportArgs, made: &[String], totals: &[(&str, Totals)]) {
+    if args.json {
+        let by_kind: serde_json::Map<_, _> = totals
+            .iter()
+            .map(|(things, of)| ((*things).to_owned(), json!({ "written": of.written, "bytes": of.bytes, "seconds": of.seconds })))
+            .collect();
+        println!("{}", json!({ "topics_made": made, "written": by_kind }));
+        return;
+    }
+    for topic in made {
+        println!("made topic {topic}");
+    }
+    for (things, of) in totals {
+        let (rate, mib) = (of.written as f64 / of.seconds.max(1e-9), of.bytes as f64 / f64::from(1 << 20));
+        println!("{things}: {} records acknowledged by the log, {mib:.1} MiB, {rate:.0} a second", of.written);
+    }
+}

@@ -1,0 +1,144 @@
+//! `faces rebuild`: from tables to a published generation.
+
+use std::{cell::RefCell, path::PathBuf, time::Instant};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use faces_rebuild::{
+    Stage, Store,
+    generation::Input,
+    tables::{Table, TableError, read_events, read_items, read_links},
+    train,
+    training::{AssemblyReport, assemble},
+};
+use serde_json::json;
+
+use super::progress;
+use crate::config::Config;
+
+/// Trains item embeddings and neighbours on an event log, builds an index per business unit, and publishes a generation.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  faces rebuild --events events.csv.zst --items items.csv.zst --links links.csv.zst
+  faces rebuild --events e.parquet --items i.parquet --until 2014-01-01T00:00:00Z --out /srv/generations --json
+
+A running `faces serve` that watches the folder swaps the new generation in under load.")]
+pub struct RebuildArgs {
+    /// Events table: CSV, CSV + zstd or Parquet (ts_ms,bu,local_user_id,item_id,event_type[,value,currency]).
+    #[arg(long)]
+    events: PathBuf,
+    /// Items table (item_id,bu[,title,category,brand,price]).
+    #[arg(long)]
+    items: PathBuf,
+    /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b); without it every account is a person of its own.
+    #[arg(long)]
+    links: Option<PathBuf>,
+    /// Train only on what happened before this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    until: Option<jiff::Timestamp>,
+    /// Folder to publish to; default: generations.folder of the configuration.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Publish without making it the current generation.
+    #[arg(long)]
+    no_activate: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A table that can't be read, by file and row; a log too poor to train on; a folder that can't be written.
+pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
+    let started = Instant::now();
+    let store = Store::open(args.out.clone().unwrap_or_else(|| config.generations.folder.clone()))?;
+    let (log, report, inputs) = read(args)?;
+    let bar = progress::bar(1_000 * Stage::ALL.len() as u64, "training");
+    let stage_started = RefCell::new((None, Instant::now(), Vec::<(&str, f64)>::new()));
+    let mut generation = train(&log, &config.training, &|stage, share| {
+        let mut timing = stage_started.borrow_mut();
+        if timing.0 != Some(stage) {
+            let (ended, seconds) = (timing.0.replace(stage), timing.1.elapsed().as_secs_f64());
+            timing.1 = Instant::now();
+            timing.2.extend(ended.map(|ended| (ended.name(), seconds)));
+            bar.set_message(stage.name());
+        }
+        let place = Stage::ALL.iter().position(|known| *known == stage).unwrap_or(0);
+        bar.set_position(1_000 * place as u64 + (share * 1_000.0) as u64);
+    })
+    .context("training failed; nothing was published")?;
+    bar.finish_and_clear();
+    let (last, since, mut stages) = stage_started.into_inner();
+    stages.extend(last.map(|last| (last.name(), since.elapsed().as_secs_f64())));
+    generation.manifest.inputs = inputs;
+    let id = if args.no_activate { store.stage(&generation)? } else { store.publish(&generation)? };
+    let manifest = store.manifest(&id)?;
+    if args.json {
+        let stages: serde_json::Map<_, _> = stages.iter().map(|(name, seconds)| ((*name).to_owned(), json!(seconds))).collect();
+        let object = json!({
+            "generation_id": id, "folder": store.root(), "counts": manifest.counts, "events": events_json(&report),
+            "seconds_by_stage": stages, "seconds": started.elapsed().as_secs_f64(), "activated": !args.no_activate,
+        });
+        println!("{object}");
+        return Ok(());
+    }
+    let counts = manifest.counts;
+    println!("{} interactions of {} persons on {} items", counts.interactions, counts.persons, counts.items);
+    print_left_out(&report);
+    println!("{} items embedded in {} dimensions, {} neighbour pairs", counts.embedded_items, manifest.dimension, counts.co_visited_pairs);
+    let stages: Vec<String> = stages.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
+    println!("{} ({:.1} s in all)", stages.join(", "), started.elapsed().as_secs_f64());
+    println!("published {id} to {}{}", store.root().display(), if args.no_activate { ", not activated" } else { "" });
+    Ok(())
+}
+
+fn read(args: &RebuildArgs) -> Result<(faces_rebuild::Log, AssemblyReport, Vec<Input>)> {
+    let events = read_events(&args.events)?;
+    let items = read_items(&args.items)?;
+    let links = args.links.as_ref().map(read_links).transpose()?;
+    let size = events.size();
+    let bar = progress::bytes(size.bytes_total(), "reading");
+    let sizes = [Some(&args.events), Some(&args.items), args.links.as_ref()].into_iter().flatten();
+    let sizes: Vec<(String, u64)> =
+        sizes.map(|path| Ok((path.display().to_string(), std::fs::metadata(path)?.len()))).collect::<std::io::Result<_>>()?;
+    let events = events.inspect(|_| bar.set_position(size.bytes_read()));
+    let links: Box<dyn Iterator<Item = Result<_, TableError>>> = match links {
+        Some(links) => Box::new(into_rows(links)),
+        None => Box::new(std::iter::empty()),
+    };
+    let assembled = assemble(events, items, links, args.until.map(|until| until.as_millisecond()))?;
+    bar.finish_and_clear();
+    let rows = [assembled.report.events_read, assembled.report.items_read, assembled.report.links_read];
+    let inputs = sizes.into_iter().zip(rows).map(|((name, bytes), rows)| Input { name, bytes, rows }).collect();
+    Ok((assembled.log, assembled.report, inputs))
+}
+
+fn into_rows<Row>(table: Table<Row>) -> impl Iterator<Item = Result<Row, TableError>>
+where
+    Table<Row>: Iterator<Item = Result<Row, TableError>>,
+{
+    table
+}
+
+fn events_json(report: &AssemblyReport) -> serde_json::Value {
+    json!({
+        "read": report.events_read, "interactions": report.interactions, "after_cut_off": report.after_cut_off,
+        "of_unknown_item": report.of_unknown_item, "of_bad_account": report.of_bad_account,
+        "unweighted_by_type": report.unweighted_by_type, "links_left_out": report.links_left_out,
+    })
+}
+
+fn print_left_out(report: &AssemblyReport) {
+    let unweighted: u64 = report.unweighted_by_type.values().sum();
+    let left_out = [
+        ("after the cut-off", report.after_cut_off),
+        ("of unknown items", report.of_unknown_item),
+        ("of bad accounts", report.of_bad_account),
+        ("without weight", unweighted),
+    ];
+    for (what, count) in left_out.into_iter().filter(|(_, count)| *count > 0) {
+        println!("  left out: {count} events {what}");
+    }
+}

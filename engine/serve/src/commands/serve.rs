@@ -1,0 +1,65 @@
+//! `faces serve`: consume the log, answer gRPC.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use tokio::sync::watch;
+
+use crate::{config::Config, logs, server::App};
+
+/// Consumes the log, answers gRPC, shows /livez, /readyz and /metrics.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  faces serve --config faces.toml
+  faces serve --set kafka.brokers=broker-1:9092,broker-2:9092 --set server.grpc_address=0.0.0.0:50051
+  FACES__KAFKA__BROKERS=broker-1:9092 faces serve
+
+SIGTERM and Ctrl-C drain: not ready any more, requests under way finish, the consumer commits.")]
+pub struct ServeArgs {
+    /// Write the listening addresses to this file as JSON once they are open (for tests and scripts that ask for port 0).
+    #[arg(long, value_name = "FILE")]
+    addresses_file: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What keeps the server from starting, and what ends it early.
+pub fn run(args: &ServeArgs, config: Config) -> Result<()> {
+    logs::start(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("faces-grpc").build()?;
+    runtime.block_on(async {
+        let app = App::bind(config)?;
+        let addresses = app.addresses()?;
+        if let Some(path) = &args.addresses_file {
+            let json = serde_json::json!({ "grpc": addresses.grpc, "admin": addresses.admin });
+            let unfinished = path.with_extension("part");
+            std::fs::write(&unfinished, json.to_string()).with_context(|| format!("can't write {}", path.display()))?;
+            std::fs::rename(&unfinished, path)?;
+        }
+        let (stop_sender, stop) = watch::channel(false);
+        tokio::spawn(async move {
+            asked_to_stop().await;
+            stop_sender.send_replace(true);
+        });
+        app.run(stop, |_, _| tracing::info!(grpc = %addresses.grpc, admin = %addresses.admin, "serving")).await
+    })
+}
+
+/// Resolves on SIGTERM or Ctrl-C.
+pub(crate) async fn asked_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM can't be heard; only Ctrl-C drains");
+            _ = interrupt.await;
+        }
+    }
+}
