@@ -110,11 +110,11 @@ fn recommend(criterion: &mut Criterion) {
     bench("condition on 1 item in 500", &persons, &Ask { condition: Some(narrow), ..ask.clone() });
     bench("rerank 100", &persons, &Ask { rerank: Some(given), ..ask });
     group.finish();
+    steps(criterion, &shop);
 }
 
 /// The steps before the pipeline.
-fn steps(criterion: &mut Criterion) {
-    let shop = Shop::new();
+fn steps(criterion: &mut Criterion, shop: &Shop) {
     let (state, persons) = (&shop.group.state, &shop.group.persons);
     let mut group = criterion.benchmark_group("recommend steps");
     let mut at = 0;
@@ -134,5 +134,5 @@ fn steps(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, recommend, steps);
+criterion_group!(benches, recommend);
 criterion_main!(benches);

@@ -182,7 +182,8 @@ struct Redacted<'a>(&'a BTreeMap<String, String>);
 
 impl fmt::Debug for Redacted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_secret = |key: &str| ["password", "secret", "key.pem", "jaas", "oauthbearer"].iter().any(|part| key.contains(part));
+        let is_secret =
+            |key: &str| ["password", "secret", "key.pem", "jaas", "oauthbearer"].iter().any(|part| key.contains(part));
         f.debug_map().entries(self.0.iter().map(|(k, v)| (k, if is_secret(k) { "***" } else { v.as_str() }))).finish()
     }
 }

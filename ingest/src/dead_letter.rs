@@ -86,7 +86,9 @@ impl DeadLetterWriter {
             }
             progress.note_dead_letter_retry();
             tracing::warn!(
-                topic = self.topic, letters = left.len(), retry_ms = backoff.as_millis(),
+                topic = self.topic,
+                letters = left.len(),
+                retry_ms = backoff.as_millis(),
                 "dead letters can't be written, so reading pauses: check that the topic exists and takes writes"
             );
             stop.sleep(backoff);
@@ -188,7 +190,8 @@ fn head(payload: &[u8]) -> &[u8] {
 }
 
 fn head_of_text(text: &str, bytes_max: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or(text)
+    let cut = (0..=bytes_max).rev().find_map(|end| text.get(..end));
+    if text.len() <= bytes_max { text } else { cut.unwrap_or_default() }
 }
 
 /// Collects what became of the letters of one attempt; `None` while it is not known.

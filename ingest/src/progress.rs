@@ -256,9 +256,9 @@ pub struct Progress {
     counts: Mutex<KindCounts>,
     discovered: AtomicBool,
     brokers_answer: AtomicBool,
-    asked_at_ms: AtomicI64,   // last round of asking for ends that succeeded, ms since `origin`; -1 for none
-    at_end_as_of: AtomicI64,  // last such round whose ends were all reached; -1 for none
-    apply_lag_ms: AtomicI64,  // -1 before the first batch
+    asked_at_ms: AtomicI64,  // last round of asking for ends that succeeded, ms since `origin`; -1 for none
+    at_end_as_of: AtomicI64, // last such round whose ends were all reached; -1 for none
+    apply_lag_ms: AtomicI64, // -1 before the first batch
     queued_batches: AtomicUsize,
     paused: AtomicBool,
     pauses: AtomicU64,

@@ -21,9 +21,10 @@ const TRIAL_K: usize = 20;
 
 /// What to build. The defaults suit catalogues up to a few hundred thousand rows.
 ///
-/// Cost of a graph: the defaults took 25 s of one (busy) core for 50,000 × 64, and `ef_construction` = 200 took 35 s for
-/// recall@10 of .994 instead of .993 at the default effort. It grows a little faster than linearly in rows, and it is one
-/// core only: inserting in parallel would make equal input give unequal graphs. Some 3 kB a row are in use meanwhile.
+/// Cost of a graph: 50,000 × 64 took 25 s of one core, shared with other work, by the defaults, and 35 s by
+/// `ef_construction` = 200, for a recall@10 of .994 instead of .993 at the default effort. It grows a little faster than
+/// linearly in rows, and it is one core only: inserting in parallel would make equal input give unequal graphs. Some
+/// 3 kB a row are in use meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BuildSpec {

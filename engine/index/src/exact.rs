@@ -1,6 +1,8 @@
 //! The exact scan: scores every allowed row. It serves small catalogues and narrow filters, and is the oracle that
 //! every approximate kind is measured against.
 
+use std::fmt;
+
 use crate::error::IndexError;
 use crate::file::Parts;
 use crate::kernels::{Rows, score_picked, score_range};
@@ -32,12 +34,18 @@ pub(crate) struct Scan {
 }
 
 /// All rows and what they are multiplied by. Memory: the vectors, and 4 bytes a row under cosine, 8 under inner product.
-#[derive(Debug)]
 pub(crate) struct Exact {
     vectors: Vectors,
     metric: Metric,
     scales: Option<Vec<f32>>,
     norms: Option<Norms>,
+}
+
+impl fmt::Debug for Exact {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut summary = formatter.debug_struct("Exact");
+        summary.field("vectors", &self.vectors).field("metric", &self.metric).finish_non_exhaustive()
+    }
 }
 
 impl Exact {

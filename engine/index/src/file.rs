@@ -33,7 +33,7 @@ use crate::metric::Metric;
 use crate::search::{IndexKind, VectorIndex};
 use crate::vectors::{DIMENSION_MAX, ROWS_MAX, Vectors};
 
-/// The version that [`write`] writes, and the newest that [`read`] takes.
+/// The version that [`write()`] writes, and the newest that [`read`] takes.
 pub const FORMAT_VERSION: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"FACESIDX";
@@ -43,7 +43,7 @@ const DEGREE_MAX: u32 = 256;
 /// Values turned into bytes at a time while writing.
 const CHUNK_VALUES: usize = 4096;
 
-/// What a file of an index holds beside its vectors; opaque, made by an index for [`write`].
+/// What a file of an index holds beside its vectors; opaque, made by an index for [`write()`].
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
     layout: Option<&'a Layout>,
@@ -101,7 +101,7 @@ pub fn write(index: &dyn VectorIndex, out: &mut dyn Write) -> Result<(), IndexEr
     written.map_err(IndexError::Write)
 }
 
-/// Reads an index that [`write`] wrote, and checks all of it.
+/// Reads an index that [`write()`] wrote, and checks all of it.
 ///
 /// # Errors
 /// [`IndexError::Foreign`], [`IndexError::Newer`], [`IndexError::Length`], [`IndexError::Checksum`],

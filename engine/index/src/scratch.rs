@@ -32,7 +32,7 @@ pub(crate) struct Visited {
 }
 
 impl Visited {
-    /// Forgets all, and makes room for `nodes` nodes. 125 kB are cleared for a million nodes (~3 µs).
+    /// Forgets all, and makes room for `nodes` nodes. 125 kB are cleared for a million nodes.
     pub(crate) fn reset(&mut self, nodes: usize) {
         self.words.clear();
         self.words.resize(nodes.div_ceil(u64::BITS as usize), 0);

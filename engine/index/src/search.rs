@@ -116,6 +116,6 @@ pub trait VectorIndex: Send + Sync + Debug {
     /// As [`search`](Self::search), and [`IndexError::RowUnknown`]; `scores` is empty then.
     fn score(&self, query: &[f32], rows: &[u32], scratch: &mut Scratch, scores: &mut Vec<f32>) -> Result<(), IndexError>;
 
-    /// What a file of this index holds; [`write`](crate::write) asks for it.
+    /// What a file of this index holds; [`write`](crate::write()) asks for it.
     fn parts(&self) -> Parts<'_>;
 }

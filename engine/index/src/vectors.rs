@@ -2,6 +2,8 @@
 //!
 //! It exists so that everything behind it may trust its numbers: finite, bounded, whole rows.
 
+use std::fmt;
+
 use crate::error::IndexError;
 
 /// The largest dimension of a vector. The smallest is 1, for tests; below 8 an index is correct but pointless.
@@ -14,11 +16,19 @@ pub const ROWS_MAX: usize = 1 << 28;
 pub const VALUE_MAX: f32 = 1e15;
 
 /// A row-major `f32` matrix, one row per vector. Every value is finite and at most [`VALUE_MAX`] in magnitude.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Vectors {
     dimension: usize,
     rows: usize,
     data: Vec<f32>,
+}
+
+/// Says the shape, not the values: there may be millions.
+impl fmt::Debug for Vectors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shape = formatter.debug_struct("Vectors");
+        shape.field("rows", &self.rows).field("dimension", &self.dimension).finish_non_exhaustive()
+    }
 }
 
 impl Vectors {

@@ -39,7 +39,10 @@ impl Applier {
             self.progress.note_dequeued();
             let counts = self.apply(&batch);
             if !self.letters.deliver(&batch.dead, &self.progress, &self.stop) {
-                tracing::warn!(letters = batch.dead.len(), "stopped with dead letters undelivered; the next run reads them again");
+                tracing::warn!(
+                    letters = batch.dead.len(),
+                    "stopped with dead letters undelivered; the next run reads them again"
+                );
                 return;
             }
             self.complete(&batch, &counts);

@@ -219,7 +219,8 @@ fn consumer_config(config: &IngestConfig) -> ClientConfig {
         .set("enable.auto.offset.store", "false")
         .set("allow.auto.create.topics", "false")
         // No membership rests on it; it bounds how long a commit waits for a coordinator that is away.
-        .set("session.timeout.ms", "6000")
+        .set("session.timeout.ms", "2000")
+        .set("heartbeat.interval.ms", "500")
         // An offset that is out of range (retention overtook us, or the topic was made anew) leads to the oldest record there is:
         // reading a record twice changes nothing.
         .set("auto.offset.reset", "earliest")

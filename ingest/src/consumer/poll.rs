@@ -170,10 +170,12 @@ impl Poller {
         let decoded = match (&content_type, payload) {
             (Err(rejection), _) => Err(rejection.clone()),
             (Ok(_), None) => Err(Rejection::new(Reason::EmptyPayload, "the record has no payload")),
-            (Ok(content_type), Some(payload)) => match content_type.as_deref().map_or(Some(Format::default()), Format::from_content_type) {
-                Some(format) => decode::record(slot.partition.kind(), format, payload, append_time, &self.limits),
-                None => Err(Rejection::new(Reason::UnsupportedFormat, "content-type is neither protobuf nor json")),
-            },
+            (Ok(content_type), Some(payload)) => {
+                match content_type.as_deref().map_or(Some(Format::default()), Format::from_content_type) {
+                    Some(format) => decode::record(slot.partition.kind(), format, payload, append_time, &self.limits),
+                    None => Err(Rejection::new(Reason::UnsupportedFormat, "content-type is neither protobuf nor json")),
+                }
+            }
         };
         match decoded {
             Ok(record) => self.building.records.push(record),
@@ -323,7 +325,8 @@ fn content_type(message: &BorrowedMessage<'_>) -> Result<Option<Vec<u8>>, Reject
 
 /// When the log took the record. A producer's own stamp may lie in the future; our clock bounds it.
 fn append_time(stamp: Timestamp) -> EventTime {
-    let now_ms = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    let now_ms =
+        || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
     EventTime::from_millis(match stamp {
         Timestamp::LogAppendTime(ms) if ms >= 0 => ms,
         Timestamp::CreateTime(ms) if ms >= 0 => ms.min(now_ms()),

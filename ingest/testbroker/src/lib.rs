@@ -11,6 +11,7 @@ mod binary;
 
 use std::{
     env, io,
+    io::{BufRead as _, BufReader},
     net::{Ipv4Addr, TcpListener},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -41,8 +42,25 @@ pub struct Broker {
 struct Started {
     binary: PathBuf,
     port: u16,
-    child: Option<Child>,
+    running: Option<Running>,
 }
+
+/// The shell that minds the broker, and the broker's own process id.
+#[derive(Debug)]
+struct Running {
+    shell: Child,
+    pid: u32,
+}
+
+/// Runs a broker that can't outlive us: when the other end of standard input goes, even by a crash of the test, it is killed.
+const MINDER: &str = r#"
+exec 3<&0
+"$0" "$@" </dev/null >/dev/null 2>&1 3<&- &
+broker=$!
+echo $broker
+{ read -r _ <&3; kill -9 $broker; } >/dev/null 2>&1 &
+wait $broker
+"#;
 
 impl Broker {
     /// A broker, or `None` with the reason on standard error.
@@ -72,7 +90,7 @@ impl Broker {
         let mut why = String::new();
         for _ in 0..START_ATTEMPTS {
             let port = free_port().map_err(|error| format!("no free port: {error}"))?;
-            let started = Started { binary: binary.clone(), port, child: None };
+            let started = Started { binary: binary.clone(), port, running: None };
             let mut broker = Self { address: format!("127.0.0.1:{port}"), started: Some(started) };
             match broker.launch() {
                 Ok(()) => return Ok(broker),
@@ -106,19 +124,21 @@ impl Broker {
     /// Process id of a broker that was started here and runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.started.as_ref()?.child.as_ref().map(Child::id)
+        self.started.as_ref()?.running.as_ref().map(|running| running.pid)
     }
 
     /// Kills the broker at once (SIGKILL); its data is gone. Does nothing to a broker that was not started here.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.started.as_mut().and_then(|started| started.child.take()) {
-            // It may be dead already; either way it must be waited for.
-            child.kill().ok();
-            child.wait().ok();
+        if let Some(mut running) = self.started.as_mut().and_then(|started| started.running.take()) {
+            drop(running.shell.stdin.take());
+            running.shell.wait().ok(); // the shell waits for the broker, so now the port is free
         }
     }
 
     /// Starts a killed broker again on the same port, empty.
+    ///
+    /// Not for clients that were reading from it: it does not know their topics' ids any more and answers in a way that makes
+    /// librdkafka 2.12.1 follow a null pointer (`rd_kafka_metadata_update_op`). Stop them first.
     ///
     /// # Errors
     /// When it was not started here, or does not come up.
@@ -133,14 +153,21 @@ impl Broker {
     fn launch(&mut self) -> Result<(), String> {
         let Some(started) = self.started.as_mut() else { return Ok(()) };
         let url = format!("tcp://127.0.0.1:{}", started.port);
-        let child = Command::new(&started.binary)
+        let shell = Command::new("sh")
+            .args(["-c", MINDER])
+            .arg(&started.binary)
             .args(["broker", "--listener-url", &url, "--advertised-listener-url", &url, "--storage-engine", "memory://tansu/"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn();
-        let child = child.map_err(|error| format!("{} can't be started: {error}", started.binary.display()))?;
-        started.child = Some(child);
+        let mut shell = shell.map_err(|error| format!("sh can't be started: {error}"))?;
+        let mut line = String::new();
+        if let Some(output) = shell.stdout.take() {
+            BufReader::new(output).read_line(&mut line).map_err(|error| format!("sh does not answer: {error}"))?;
+        }
+        let pid = line.trim().parse().map_err(|_| format!("sh gave no process id but {line:?}"))?;
+        started.running = Some(Running { shell, pid });
         let deadline = Instant::now() + READY_PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = self.exit_status() {
@@ -156,7 +183,7 @@ impl Broker {
     }
 
     fn exit_status(&mut self) -> Option<std::process::ExitStatus> {
-        self.started.as_mut()?.child.as_mut()?.try_wait().ok().flatten()
+        self.started.as_mut()?.running.as_mut()?.shell.try_wait().ok().flatten()
     }
 }
 
@@ -204,12 +231,15 @@ mod tests {
     #[test]
     fn a_broker_answers_dies_and_comes_back() {
         let Some(mut broker) = Broker::start() else { return };
+        let is_alive = |pid: Option<u32>| pid.is_some_and(|pid| PathBuf::from(format!("/proc/{pid}")).exists());
         assert_ne!(broker.prefix(), broker.prefix());
         if !broker.is_own() {
             return;
         }
-        assert!(broker.pid().is_some());
+        let pid = broker.pid();
+        assert!(is_alive(pid));
         broker.kill();
+        assert!(!is_alive(pid) && broker.pid().is_none());
         assert!(!answers(broker.address(), Duration::from_millis(300)));
         broker.restart().unwrap();
         assert!(answers(broker.address(), READY_PATIENCE));

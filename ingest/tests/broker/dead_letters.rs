@@ -73,7 +73,8 @@ fn a_bad_record_becomes_a_dead_letter_and_the_batch_goes_on() {
     let negative = v1::Event { value: Some(-1.0), ..view("video", 8) };
     let mut negative = setup.events(&[negative], Format::Json).remove(0);
     negative.key = key.clone();
-    let written = setup.write(vec![good(1), bad(b"\xFF\xFF", Format::Protobuf), good(2), bad(b"{", Format::Json), negative, good(3)]);
+    let written =
+        setup.write(vec![good(1), bad(b"\xFF\xFF", Format::Protobuf), good(2), bad(b"{", Format::Json), negative, good(3)]);
     let state = Arc::new(State::default());
     let ingest = setup.start(&state);
     let progress = ingest.progress();

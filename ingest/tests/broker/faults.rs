@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use faces_core::state::State;
-use faces_ingest::decode::Format;
+use faces_ingest::{Ingest, IngestConfig, LogWriter, Topics, WriterConfig, decode::Format, encode};
 use faces_testbroker::wait_until;
 use rdkafka::{
     ClientConfig,
+    mocking::MockCluster,
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
 
@@ -25,6 +26,36 @@ fn a_broker_that_is_away_makes_the_view_age_and_does_not_hinder_the_end() {
     assert!(wait_until(PATIENCE, || progress.view_age_ms() == 0));
     setup.broker.kill();
     assert!(wait_until(PATIENCE, || progress.view_age_ms() > 0), "nobody knows what else there is");
+    ingest.stop().unwrap();
+}
+
+#[test]
+fn after_an_outage_reading_goes_on_where_it_was() {
+    // The mock keeps its data while it is away; the real broker here would lose it.
+    let cluster = MockCluster::new(1).unwrap();
+    let topics = Topics::default();
+    cluster.create_topic(&topics.events("video"), 4, 1).unwrap();
+    let brokers = cluster.bootstrap_servers();
+    let writer =
+        LogWriter::new(&WriterConfig { brokers: brokers.clone(), delivery_ms_max: 30_000, ..WriterConfig::default() }).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let write = |users: std::ops::Range<u32>| {
+        let records = users.map(|n| encode::event(&topics, &view("video", n), Format::Protobuf)).collect();
+        assert!(runtime.block_on(writer.write(records)).iter().all(Result::is_ok));
+    };
+    let config = IngestConfig { brokers, discovery_ms: 100, watermark_ms: 50, request_ms_max: 500, ..IngestConfig::default() };
+    let ingest = Ingest::start(config, Arc::new(State::default())).unwrap();
+    let progress = ingest.progress();
+    write(0..50);
+    wait_for_consumed(&progress, 50);
+    assert!(wait_until(PATIENCE, || progress.view_age_ms() == 0));
+    cluster.broker_down(1).unwrap();
+    assert!(wait_until(PATIENCE, || progress.view_age_ms() > 0 && !progress.brokers_answer()));
+    cluster.broker_up(1).unwrap();
+    write(50..100);
+    wait_for_consumed(&progress, 100);
+    assert!(wait_until(PATIENCE, || progress.view_age_ms() == 0 && progress.brokers_answer()));
+    assert_eq!((progress.counts().applied, progress.counts().duplicates), (100, 0), "nothing twice, nothing left out");
     ingest.stop().unwrap();
 }
 

@@ -1,9 +1,6 @@
 //! A broker with our topics, a writer, and a way to start the consumer on a state.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use faces_core::{
     event::Behaviour,
@@ -36,7 +33,8 @@ impl Setup {
     pub(crate) fn new(bus: &[&str]) -> Option<Self> {
         let broker = Broker::start()?;
         let prefix = broker.prefix();
-        let writer_config = WriterConfig { brokers: broker.address().to_owned(), delivery_ms_max: 5_000, ..WriterConfig::default() };
+        let writer_config =
+            WriterConfig { brokers: broker.address().to_owned(), delivery_ms_max: 5_000, ..WriterConfig::default() };
         let setup = Self {
             topics: Topics::new(&prefix).unwrap(),
             prefix,

@@ -1,15 +1,12 @@
 //! The writer: acknowledged means written, and errors say whether trying again helps.
 
-use faces_ingest::{
-    LogRecord, LogWriter, WriteError, WriterConfig,
-    decode::Format,
-    producer::BulkOptions,
-};
+use faces_ingest::{LogRecord, LogWriter, WriteError, WriterConfig, decode::Format, producer::BulkOptions};
 
 use crate::support::{Setup, view};
 
 fn writer(setup: &Setup, change: impl FnOnce(&mut WriterConfig)) -> LogWriter {
-    let mut config = WriterConfig { brokers: setup.broker.address().to_owned(), delivery_ms_max: 30_000, ..WriterConfig::default() };
+    let mut config =
+        WriterConfig { brokers: setup.broker.address().to_owned(), delivery_ms_max: 30_000, ..WriterConfig::default() };
     change(&mut config);
     LogWriter::new(&config).unwrap()
 }

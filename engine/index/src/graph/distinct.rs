@@ -10,7 +10,7 @@ use crate::exact::Exact;
 use crate::search::VectorIndex as _;
 
 /// The rows of every node: node `n` has `rows[starts[n]..starts[n + 1]]`, at least one, ascending.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Groups {
     pub(crate) starts: Vec<u32>,
     pub(crate) rows: Vec<u32>,

@@ -17,7 +17,6 @@ use crate::kernels::squared_distance;
 const LAYERS_MAX: usize = 16;
 
 /// A base layer as it was built.
-#[derive(Debug)]
 pub(crate) struct Grown {
     /// The nodes in the order of their insertion: a random order, by seed.
     pub(crate) order: Vec<u32>,

@@ -17,6 +17,8 @@ mod grow;
 mod reduce;
 mod walk;
 
+use std::fmt;
+
 use crate::build::GraphSpec;
 use crate::error::IndexError;
 use crate::exact::Exact;
@@ -41,7 +43,7 @@ const FILTER_SCAN_FACTOR: usize = 16;
 const LONGEST_PER_EFFORT: usize = 16;
 
 /// A graph without its vectors: what freezing makes and a file holds. Nodes are numbered in layout order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// The rows of each node; more than one where rows are duplicates.
     pub(crate) groups: Groups,
@@ -51,6 +53,13 @@ pub(crate) struct Layout {
     pub(crate) degree: usize,
     /// `degree` neighbours per node; a node with fewer repeats its own number, which a walk has always visited.
     pub(crate) links: Vec<u32>,
+}
+
+impl fmt::Debug for Layout {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut summary = formatter.debug_struct("Layout");
+        summary.field("nodes", &self.groups.len()).field("degree", &self.degree).finish_non_exhaustive()
+    }
 }
 
 /// A [`Layout`] over its vectors, ready to search.

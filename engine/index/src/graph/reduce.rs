@@ -20,7 +20,6 @@ use crate::query::inverse_norm;
 use crate::search::VectorIndex as _;
 
 /// One point per node, of length 1, or 0 where the vector has no direction; compared by squared Euclidean distance.
-#[derive(Debug)]
 pub(crate) struct Points {
     values: Vec<f32>,
     dimension: usize,

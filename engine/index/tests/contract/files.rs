@@ -100,7 +100,7 @@ fn refusals_name_the_reason() {
         let message = read(&resealed(bytes)).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
     }
-    let (rows, content) = (380, HEADER_BYTES);
+    let (rows, content) = (320, HEADER_BYTES);
     let (starts, order) = (content + 16 * rows, content + 16 * rows + 4 * 301);
     let links = order + 4 * rows;
     check(|bytes| bytes[0] = b'f', "not an index file");
