@@ -97,21 +97,21 @@ pub fn bu(name: &str) -> Result<&str, Violation> {
     Ok(name)
 }
 
-/// 2000-01-01, ms since 1970 UTC: nothing here is older; what claims to be has a unit wrong or no clock.
-pub const EVENT_TIME_MS_MIN: i64 = 946_684_800_000;
+/// 1990-01-01, ms since 1970 UTC: nothing here is older; what claims to be has a unit wrong or no clock.
+pub const EVENT_TIME_MS_MIN: i64 = 631_152_000_000;
 /// 2200-01-01, ms since 1970 UTC: what claims to be later has a unit wrong.
 pub const EVENT_TIME_MS_MAX: i64 = 7_258_118_400_000;
 
 /// Checks that a time is one at which something can have happened, whatever the clock says.
 ///
 /// # Errors
-/// When it is unset, before the year 2000 or after the year 2199.
+/// When it is unset, before the year 1990 or after the year 2199.
 pub fn time(field: &str, millis: i64) -> Result<EventTime, Violation> {
     if millis == 0 {
         return Err(Violation::new(field, Reason::BadTime, "is not set; give milliseconds since 1970 UTC"));
     }
     if !(EVENT_TIME_MS_MIN..EVENT_TIME_MS_MAX).contains(&millis) {
-        let description = format!("{millis} is not between the years 2000 and 2200; give milliseconds since 1970 UTC");
+        let description = format!("{millis} is not between the years 1990 and 2200; give milliseconds since 1970 UTC");
         return Err(Violation::new(field, Reason::BadTime, description));
     }
     Ok(EventTime::from_millis(millis))

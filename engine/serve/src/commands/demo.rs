@@ -41,7 +41,7 @@ pub struct DemoArgs {
 /// # Errors
 /// Whatever keeps a part of it from working.
 pub fn run(args: &DemoArgs) -> Result<()> {
-    logs::start(&Log { filter: "warn,faces_serve=warn,librdkafka=error".into(), json: false })?;
+    logs::start(&Log { filter: "error".into(), json: false })?;
     let DemoArgs { once, json, seed, shoppers, trials, port } = *args;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(demo::run(DemoOptions { seed, shoppers: shoppers as usize, once, json, trials, port }))

@@ -78,9 +78,8 @@ async fn import(args: &ImportArgs, config: &Config) -> Result<()> {
     })?;
     let mut totals = Vec::new();
     if let Some(path) = &args.items {
-        let now_ms = 0; // items of a table were there from the beginning
-        let table = read_items(path)?;
-        totals.push(("items", write(&writer, table, "items", |row| item(&topics, row, now_ms)).await?));
+        let listed_ms = validate::EVENT_TIME_MS_MIN; // items of a table were there from the beginning
+        totals.push(("items", write(&writer, read_items(path)?, "items", |row| item(&topics, row, listed_ms)).await?));
     }
     if let Some(path) = &args.links {
         totals.push(("links", write(&writer, read_links(path)?, "links", |row| link(&topics, row)).await?));

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use faces_proto::v1;
-use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
+use rand::{SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{client::Client, clock, simulate::World};
@@ -54,23 +54,29 @@ pub(super) struct Freshness {
     pub(super) max_ms: f64,
 }
 
-/// Time from writing an event to a slate that differs, over people and items drawn at random. An event that moves nothing within two
-/// seconds counts as unchanged and is reported, not hidden.
+/// Time from writing an event to a slate that follows: people drawn at random buy the first item they are offered, which is then not
+/// offered any more. A slate that has not followed within two seconds counts as unchanged and is reported, not hidden.
 pub(super) async fn freshness(client: &mut Client, world: &World, seed: u64, trials: usize) -> Result<Freshness> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed.wrapping_add(1));
     let mut millis = Vec::with_capacity(trials);
     let mut unchanged = 0;
     for trial in 0..trials {
-        let shopper = rng.random_range(0..world.shoppers().len());
-        let interest = world.new_interest(shopper);
-        let who = world.shoppers().get(shopper).context("no such shopper")?;
-        let (Some(key), Some(item)) = (who.account(interest.bu), interest.items.first()) else { continue };
-        let item_id = item.r#ref.as_ref().map(|item| item.item_id.as_str()).unwrap_or_default();
-        let before = slate(client, key, interest.bu).await?;
+        let who = world.shoppers().choose(&mut rng).context("nobody to ask")?;
+        let key = who.keys.first().context("a shopper without keys")?;
+        let first = slate(client, key, &key.bu).await?.into_iter().next().context("an empty slate")?;
+        let bought = v1::Event {
+            event_id: format!("trial-{trial}"),
+            event_time_ms: clock::now().millis(),
+            bu: key.bu.clone(),
+            source: Some(key.clone()),
+            r#type: v1::EventType::Purchase as i32,
+            item_id: first.clone(),
+            ..v1::Event::default()
+        };
         let acted = Instant::now();
-        client.write(world.view(shopper, interest.bu, item_id, clock::now().millis(), format!("trial-{trial}"))).await?;
+        client.write(bought).await?;
         loop {
-            if slate(client, key, interest.bu).await? != before {
+            if !slate(client, key, &key.bu).await?.contains(&first) {
                 millis.push(acted.elapsed().as_secs_f64() * 1_000.0);
                 break;
             }
