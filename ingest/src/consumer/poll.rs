@@ -11,6 +11,7 @@ use faces_core::ids::EventTime;
 use rdkafka::{
     Message, Offset, Timestamp, TopicPartitionList,
     consumer::Consumer as _,
+    error::KafkaError,
     message::{BorrowedMessage, Headers},
 };
 
@@ -146,6 +147,11 @@ impl Poller {
         while self.building.len() < self.config.batch_records_max {
             match consumer.poll(patience) {
                 Some(Ok(message)) => self.take(&message),
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    tracing::error!(%error, "the kafka client is broken for good; restart the process");
+                    self.progress.set_failure(format!("the kafka client is broken for good: {error}"));
+                    return;
+                }
                 Some(Err(error)) => {
                     // librdkafka goes on by itself: it reconnects, asks anew, resets offsets.
                     tracing::debug!(%error, "poll");
