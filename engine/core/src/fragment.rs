@@ -101,6 +101,11 @@ impl Fragment {
         }
     }
 
+    /// Narrows a copy to the behaviours that one view may use.
+    pub(crate) fn retain(&mut self, may_use: impl FnMut(&Behaviour) -> bool) {
+        self.behaviours.retain(may_use);
+    }
+
     /// Behaviours of one class, oldest first.
     #[must_use]
     pub fn class(&self, class: BehaviourClass) -> &[Behaviour] {

@@ -111,18 +111,18 @@ impl State {
 
     /// The unified profile of the persons that `keys` belong to, taken as one. Unknown keys give an empty one.
     ///
-    /// `only` keeps to what was done on items of one business unit. Cost: a map access and a copy per key.
+    /// `only` keeps to what was done on items of one business unit, and is applied before anything is bounded: what was done
+    /// elsewhere pushes nothing out. Cost: a map access and a copy per key.
     #[must_use]
     pub fn profile(&self, keys: &[SourceKey], only: Option<BuId>) -> Profile {
-        let held = self.person_keys(keys).into_iter().filter_map(|key| Some((key, self.fragments.get(&key)?.value().clone())));
-        let mut profile = Profile::fold(held.collect());
-        if let Some(bu) = only {
-            let in_bu = |behaviour: &Behaviour| self.catalogue.bu_of(behaviour.item) == Some(bu);
-            profile.taste.retain(in_bu);
-            profile.rejected.retain(in_bu);
-            profile.shown.retain(in_bu);
-        }
-        profile
+        let held = self.person_keys(keys).into_iter().filter_map(|key| {
+            let mut fragment = self.fragments.get(&key)?.value().clone();
+            if let Some(bu) = only {
+                fragment.retain(|behaviour| self.catalogue.bu_of(behaviour.item) == Some(bu));
+            }
+            Some((key, fragment))
+        });
+        Profile::fold(held.collect())
     }
 
     /// Source keys with behaviour.
