@@ -82,15 +82,15 @@ fn ask() -> impl Strategy<Value = Ask> {
 
 /// The default, and blends that make ties and zeros.
 fn options() -> impl Strategy<Value = RankingOptions> {
-    let zero = FixedBlend { co_visitation: 1.0, base: 0.0, floor: 0.0, pull: 1.0, novelty: 0.0 };
+    let zero = FixedBlend { co_visitation: 1.0, base: 0.0, floor: 0.0, novelty: 0.0 };
     let blend = select(vec![FixedBlend::default(), zero, FixedBlend { novelty: 1.0, ..zero }]);
     (blend, select(vec![0.1, 0.25, 0.5, 1.0]), 1..5_usize).prop_map(|(blend, category_share_max, tired_impressions)| {
         RankingOptions { blend, category_share_max, tired_impressions, ..RankingOptions::default() }
     })
 }
 
-/// Names of what may stand on the slate, straight from the past. Only what is tired is read from the profile's bounded lists.
-fn allowed(past: &Past, query: &Query<'_>, ask: &Ask, options: &RankingOptions) -> BTreeSet<String> {
+/// Names of what may stand on the slate, straight from the past.
+fn allowed(past: &Past, query: &Query<'_>, ask: &Ask) -> BTreeSet<String> {
     let bu = BUS[ask.bu];
     let mut standing: BTreeMap<&str, (EventTime, Option<ItemAttributes>)> = BTreeMap::new();
     for event in past.events.iter().filter(|event| event.bu == bu) {
@@ -114,7 +114,7 @@ fn allowed(past: &Past, query: &Query<'_>, ask: &Ask, options: &RankingOptions) 
         let is_ruled_out = of.sold_out || ask.excluded.contains(&item) || ask.served.contains(&item);
         let is_had = ask.suppress_owned && owned.contains(name);
         let is_asked_for = ask.condition.as_ref().is_none_or(|condition| condition.holds(item, of));
-        is_asked_for && !(is_ruled_out || is_had || is_tired(query, item, options))
+        is_asked_for && !is_ruled_out && !is_had
     };
     let served = standing.iter().filter(|(name, (_, of))| of.as_ref().is_some_and(|of| stands(name, of)));
     served.map(|(name, _)| (*name).to_owned()).collect()
@@ -150,12 +150,16 @@ proptest! {
         for ask in &asks {
             // One shop answers all: what one request leaves in the shared memory must not show in the next.
             let checked = shop.answer(ask, |query, slate| {
-                let (names, allowed) = (names(query, &slate.items), allowed(&past, query, ask, &options));
+                let (names, allowed) = (names(query, &slate.items), allowed(&past, query, ask));
                 let distinct: BTreeSet<_> = names.iter().cloned().collect();
                 prop_assert_eq!(distinct.len(), names.len(), "an item stands twice: {:?}", names);
                 let bad: Vec<_> = distinct.difference(&allowed).collect();
                 prop_assert!(bad.is_empty(), "not allowed: {:?}", bad);
                 prop_assert_eq!(names.len(), ask.wanted.min(allowed.len()), "of {:?}", allowed);
+                // What was shown too often of late comes last, and only for want of anything else.
+                let tired = |name: &String| query.state.catalogue().item(query.bu, name).is_some_and(|i| is_tired(query, i, &options));
+                let lively = allowed.iter().filter(|name| !tired(name)).count();
+                prop_assert!(names.iter().take(lively).all(|name| !tired(name)), "tired before others: {:?}", names);
                 prop_assert!(slate.items.iter().all(|c| query.state.catalogue().bu_of(c.item) == Some(query.bu)));
                 is_ordered(&slate.items)?;
                 prop_assert_eq!(slate.cut_short, ask.is_late);
@@ -181,7 +185,7 @@ proptest! {
     fn pages_never_repeat_and_reach_everything(past in past(), ask in ask(), page in 1..9_usize, by_token in any::<bool>()) {
         let options = RankingOptions::default();
         let mut shop = Shop::of(&past.log, &options);
-        let everything = with_query(&shop.state, &shop.model, &ask, |query| allowed(&past, query, &ask, &options));
+        let everything = with_query(&shop.state, &shop.model, &ask, |query| allowed(&past, query, &ask));
         let mut ask = Ask { wanted: page, ..ask };
         let mut walked: Vec<String> = Vec::new();
         while let Some((items, names)) = shop.answer(&ask, |query, slate| (slate.items.clone(), names(query, &slate.items))) {
@@ -213,7 +217,7 @@ proptest! {
         };
         let mut log: Vec<_> = items.into_iter().enumerate().map(listed).collect();
         log.extend(events.into_iter().map(Record::Event));
-        let options = RankingOptions { category_share_max: share_max, ..RankingOptions::default() };
+        let options = RankingOptions { category_share_max: share_max, tired_impressions: usize::MAX, ..RankingOptions::default() };
         let mut shop = Shop::of(&log, &options);
         let checked = shop.answer(&Ask::of(0, 0, wanted), |query, slate| {
             let catalogue = query.state.catalogue();
@@ -221,7 +225,7 @@ proptest! {
                 *counts.entry(catalogue.category(*item)).or_insert(0_usize) += 1;
                 counts
             });
-            let stands = |item: &ItemId| catalogue.is_servable(*item) && !is_tired(query, *item, &options);
+            let stands = |item: &ItemId| catalogue.is_servable(*item);
             let there: Vec<_> = catalogue.items_of(query.bu).filter(stands).collect();
             let cap = (wanted as f32 * share_max).ceil() as usize;
             let within = |category: &Option<_>, count: usize| if category.is_some() { count.min(cap) } else { count };

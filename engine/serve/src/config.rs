@@ -118,8 +118,6 @@ pub struct Ranking {
     pub base_score: f32,
     /// Trend of an item that nobody wants now.
     pub trend_floor: f32,
-    /// How strongly the trend pulls, in [0, 1].
-    pub trend_pull: f32,
     /// Bonus of the newest items.
     pub novelty_bonus: f32,
     /// Largest share of a slate that one category may hold, in (0, 1].
@@ -144,7 +142,6 @@ impl Default for Ranking {
             co_visitation_weight: ranking.blend.co_visitation,
             base_score: ranking.blend.base,
             trend_floor: ranking.blend.floor,
-            trend_pull: ranking.blend.pull,
             novelty_bonus: ranking.blend.novelty,
             category_share_max: ranking.category_share_max,
             tired_impressions: ranking.tired_impressions,
@@ -220,7 +217,6 @@ impl Config {
             share_check("ranking.position_decay", ranking.position_decay, false, share_above_zero),
             share_check("ranking.cross_unit_weight", ranking.cross_unit_weight, true, share),
             share_check("ranking.co_visitation_weight", ranking.co_visitation_weight, true, share),
-            share_check("ranking.trend_pull", ranking.trend_pull, true, share),
             share_check("ranking.category_share_max", ranking.category_share_max, false, share_above_zero),
             ("identity.person_keys_max", self.identity.person_keys_max as f64, self.identity.person_keys_max >= 1, "at least 1"),
             ("server.deadline_ms_max", self.server.deadline_ms_max as f64, self.server.deadline_ms_max >= 1, "at least 1"),
@@ -259,7 +255,6 @@ impl Config {
                     co_visitation: ranking.co_visitation_weight,
                     base: ranking.base_score,
                     floor: ranking.trend_floor,
-                    pull: ranking.trend_pull,
                     novelty: ranking.novelty_bonus,
                 },
                 category_share_max: ranking.category_share_max,

@@ -1,8 +1,19 @@
 //! The fixed blend, for as long as no learned ranker is published.
 //!
-//! `score = (personal + base) · (trend + floor)^pull`, where `personal` is the mean of co-visitation (as a share of the best
-//! candidate's) and the cosine to the interest. People who left no trace are ranked by trend alone; for the others recency of
-//! demand pulls, which on real shopping data is worth more than any cleverness in the personal part.
+//! `score = (personal + base) · (trend + floor) + novelty · newness`
+//!
+//! - *personal*: co-visitation as a share of the best candidate's, mixed with the cosine to the interest;
+//! - *trend*: faded demand of the business unit as a share of its hottest item's.
+//!
+//! A product, because the two parts are worth more together: what goes with a person's items *and* is wanted now beats
+//! what is only one of both. Multiplied out, `base · trend` ranks what is hot for people of whom little is known (and for all
+//! of them what nothing personal speaks for), `floor · personal` what is personal though nobody else wants it now. The ratio
+//! `(1 + base) / base` is how far a personal item may lead over an equally hot one; the larger `base`, the more alike are slates.
+//!
+//! The constants were chosen on `xbu`, on the eight months before the test period (2013-05 to 2013-12), so that one setting serves
+//! hot items and the long tail. HR@20 of warm persons, trending items kept / left out, where recent popularity has
+//! 21.4 / 1.6 %: base 0.2 20.4 / 3.9, 0.3 21.2 / 3.8, **0.5 21.6 / 3.6**, 1.0 21.8 / 3.0. A sum (personal + w · trend) and a
+//! root of the trend were no better.
 
 use crate::ranking::{
     candidate::{Candidate, Score},
@@ -19,15 +30,13 @@ pub struct FixedBlend {
     pub base: f32,
     /// Trend of an item that nobody wants now.
     pub floor: f32,
-    /// How strongly the trend pulls, in [0, 1].
-    pub pull: f32,
     /// Added for the newest items.
     pub novelty: f32,
 }
 
 impl Default for FixedBlend {
     fn default() -> Self {
-        Self { co_visitation: 0.8, base: 0.05, floor: 0.02, pull: 0.5, novelty: 0.02 }
+        Self { co_visitation: 0.8, base: 0.5, floor: 0.05, novelty: 0.02 }
     }
 }
 
@@ -45,7 +54,7 @@ impl Scorer for FixedBlend {
             let co_visited = candidate.part(SourceKind::CoVisitation) / best;
             let interest = candidate.part(SourceKind::Interest).max(0.0);
             let personal = self.co_visitation * co_visited + (1.0 - self.co_visitation) * interest;
-            let trend = (candidate.part(SourceKind::Trending) + self.floor).powf(self.pull);
+            let trend = candidate.part(SourceKind::Trending) + self.floor;
             candidate.score = Score::new((personal + self.base) * trend + self.novelty * candidate.part(SourceKind::New));
         }
     }

@@ -24,9 +24,10 @@ pub fn explain(query: &Query<'_>, candidate: &Candidate) -> Reason {
     if !matches!(source, SourceKind::Interest | SourceKind::CoVisitation) {
         return Reason { source, because: Vec::new() };
     }
+    // The item itself, looked at before, is no reason to show it.
     let mut led: Vec<(f32, ItemId)> = Vec::new();
     if let Some(model) = query.model {
-        for signal in query.signals {
+        for signal in query.signals.iter().filter(|signal| signal.item != candidate.item) {
             let mut strength = 0.0;
             if source == SourceKind::CoVisitation {
                 model.co_visited(signal.item, query.bu, &mut |item, s| strength += if item == candidate.item { s } else { 0.0 });
@@ -37,6 +38,9 @@ pub fn explain(query: &Query<'_>, candidate: &Candidate) -> Reason {
                 led.push((strength * signal.weight, signal.item));
             }
         }
+    }
+    if led.is_empty() {
+        return Reason { source: impersonal_source(candidate), because: Vec::new() };
     }
     led.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     Reason { source, because: led.into_iter().take(BECAUSE_MAX).map(|(_, item)| item).collect() }
@@ -49,7 +53,13 @@ fn strongest_source(candidate: &Candidate) -> SourceKind {
         SourceKind::CoVisitation
     } else if candidate.part(SourceKind::Interest) > OF_NOTE {
         SourceKind::Interest
-    } else if candidate.part(SourceKind::New) > 0.0 {
+    } else {
+        impersonal_source(candidate)
+    }
+}
+
+fn impersonal_source(candidate: &Candidate) -> SourceKind {
+    if candidate.part(SourceKind::New) > 0.0 {
         SourceKind::New
     } else if candidate.part(SourceKind::Trending) > 0.0 {
         SourceKind::Trending

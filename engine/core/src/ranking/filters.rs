@@ -57,7 +57,7 @@ impl Filter for Owned {
     }
 }
 
-/// Items shown often of late that the person never touched since.
+/// Items shown often of late that the person never touched since. Gives way before a slate stays short.
 #[derive(Debug)]
 pub struct Tired {
     /// Impressions after which an item rests.
@@ -73,6 +73,10 @@ impl Filter for Tired {
 
     fn applies(&self, query: &Query<'_>) -> bool {
         query.profile.shown.len() >= self.impressions_max
+    }
+
+    fn yields(&self) -> bool {
+        true
     }
 
     fn keeps(&self, query: &Query<'_>, item: ItemId) -> bool {

@@ -104,6 +104,11 @@ impl Pipeline {
         if slate.items.len() < query.wanted {
             fill_up(query, &filters, candidates, &mut slate.items);
         }
+        if slate.items.len() < query.wanted {
+            // Better an item that was shown often than an empty place.
+            let firm: Vec<&dyn Filter> = filters.into_iter().filter(|filter| !filter.yields()).collect();
+            fill_up(query, &firm, candidates, &mut slate.items);
+        }
         slate
     }
 

@@ -68,7 +68,7 @@ pub struct SignalOptions {
 
 impl Default for SignalOptions {
     fn default() -> Self {
-        Self { half_life_days: 120.0, position_decay: 0.92, cross_unit_weight: 0.3 }
+        Self { half_life_days: 365.0, position_decay: 0.95, cross_unit_weight: 0.5 }
     }
 }
 

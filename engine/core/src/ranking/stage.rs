@@ -56,6 +56,11 @@ pub trait Filter: Send + Sync {
         true
     }
 
+    /// Whether the filter gives way before a place of the slate stays empty.
+    fn yields(&self) -> bool {
+        false
+    }
+
     /// Whether the item may stand.
     fn keeps(&self, query: &Query<'_>, item: ItemId) -> bool;
 }
