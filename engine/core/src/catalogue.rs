@@ -267,6 +267,12 @@ impl Catalogue {
         (0..count).filter_map(move |n| items?.get(n).copied())
     }
 
+    /// Items of a business unit ever named.
+    #[must_use]
+    pub fn item_count_of(&self, bu: BuId) -> usize {
+        self.bus.get(bu.position()).map_or(0, |bu| bu.items.count())
+    }
+
     /// Items ever named: dense ids run from 0 to this.
     #[must_use]
     pub fn item_count(&self) -> usize {

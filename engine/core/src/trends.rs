@@ -15,6 +15,8 @@ use crate::ids::{BuId, EventTime, ItemId};
 
 /// Items kept in order per business unit.
 pub const HEAD_ITEMS_MAX: usize = 1_000;
+/// Items that [`Trends::lift`] looks at: about a slate.
+pub const HOTTEST: usize = 20;
 /// Exponent past which the landmark moves, far below the 1023 that a f64 holds.
 const EXPONENT_MAX: f64 = 500.0;
 
@@ -29,6 +31,7 @@ pub struct Trends {
 struct Table {
     landmark: Option<EventTime>,
     weights: HashMap<ItemId, f64, foldhash::fast::RandomState>,
+    total: f64,
     head: Vec<(ItemId, f64)>, // heaviest first; ties by item
 }
 
@@ -65,6 +68,15 @@ impl Trends {
         }
     }
 
+    /// How many times more than the average of `items` items the [`HOTTEST`] ones are wanted; 0 where nothing is wanted.
+    #[must_use]
+    pub fn lift(&self, bu: BuId, items: usize) -> f64 {
+        let Some(table) = self.tables.get(usize::from(bu.0)).map(|table| table.read()) else { return 0.0 };
+        let hottest: f64 = table.head.iter().take(HOTTEST).map(|(_, weight)| weight).sum();
+        let mean_of_hottest = hottest / HOTTEST.min(items.max(1)) as f64;
+        if table.total > 0.0 { mean_of_hottest * items as f64 / table.total } else { 0.0 }
+    }
+
     /// Weights of `items` as shares of the heaviest of the business unit, in [0, 1], in order, under one lock.
     pub fn shares(&self, bu: BuId, items: impl Iterator<Item = ItemId>, mut take: impl FnMut(f32)) {
         let table = self.tables.get(usize::from(bu.0)).map(|table| table.read());
@@ -95,12 +107,14 @@ impl Table {
         let weight = self.weights.entry(item).or_default();
         *weight += added;
         let weight = *weight;
+        self.total += added;
         self.lift(item, weight);
     }
 
     /// Moves the landmark `exponent` half-lives on; what weighs nothing any more is forgotten.
     fn rescale(&mut self, exponent: f64) {
         let factor = (-exponent).exp2();
+        self.total *= factor;
         self.weights.retain(|_, weight| {
             *weight *= factor;
             *weight > 0.0
@@ -175,6 +189,18 @@ mod tests {
             let order: Vec<f32> = top(&trends).into_iter().map(|(_, share)| share).collect();
             prop_assert!(order.is_sorted_by(|a, b| a >= b));
         }
+    }
+
+    #[test]
+    fn lift_tells_even_demand_from_a_rush() {
+        let (even, rush) = (Trends::new(7.0), Trends::new(7.0));
+        for item in (0..2_000).map(ItemId::new) {
+            even.count(BU, item, 1.0, EventTime::from_millis(1));
+            rush.count(BU, ItemId::new(item.position() as u32 % 20), 1.0, EventTime::from_millis(1));
+        }
+        assert!((even.lift(BU, 2_000) - 1.0).abs() < 1e-9);
+        assert!((rush.lift(BU, 2_000) - 100.0).abs() < 1e-9);
+        assert_eq!(Trends::new(7.0).lift(BU, 2_000), 0.0);
     }
 
     #[test]

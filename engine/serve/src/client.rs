@@ -23,10 +23,12 @@ impl Client {
     /// # Errors
     /// When nobody answers there, with the way out.
     pub async fn connect(server: &str) -> Result<Self> {
-        let endpoint = Endpoint::from_shared(server.to_owned()).with_context(|| format!("{server:?} is no URL like http://127.0.0.1:50051"))?;
+        let endpoint = Endpoint::from_shared(server.to_owned())
+            .with_context(|| format!("{server:?} is no URL like http://127.0.0.1:50051"))?;
         let endpoint = endpoint.connect_timeout(Duration::from_secs(3)).timeout(Duration::from_secs(10)).tcp_nodelay(true);
         let connection = endpoint.connect().await;
-        let channel = connection.with_context(|| format!("nobody answers at {server}; is `faces serve` or `faces demo` running there?"))?;
+        let channel =
+            connection.with_context(|| format!("nobody answers at {server}; is `faces serve` or `faces demo` running there?"))?;
         Ok(Self {
             recommendations: RecommendationServiceClient::new(channel.clone()),
             events: EventServiceClient::new(channel.clone()),

@@ -112,10 +112,16 @@ pub struct Ranking {
     pub position_decay: f32,
     /// Weight of what was done in other business units than the asked one, in [0, 1].
     pub cross_unit_weight: f32,
+    /// Factor for what was done in the present session, at least 1.
+    pub session_boost: f32,
+    /// How long the present session reaches back, minutes.
+    pub session_minutes: i64,
     /// Weight of co-visitation inside the personal part of the score, in [0, 1]; the rest is the interest's.
     pub co_visitation_weight: f32,
     /// Personal score of an item that only trends.
     pub base_score: f32,
+    /// How many times more than the average item the hottest ones must be wanted for `base_score` to count in full.
+    pub trend_lift_full: f32,
     /// Trend of an item that nobody wants now.
     pub trend_floor: f32,
     /// Bonus of the newest items.
@@ -139,8 +145,11 @@ impl Default for Ranking {
             behaviour_half_life_days: ranking.signals.half_life_days,
             position_decay: ranking.signals.position_decay,
             cross_unit_weight: ranking.signals.cross_unit_weight,
+            session_boost: ranking.signals.session_boost,
+            session_minutes: ranking.signals.session_minutes,
             co_visitation_weight: ranking.blend.co_visitation,
             base_score: ranking.blend.base,
+            trend_lift_full: ranking.blend.lift_full,
             trend_floor: ranking.blend.floor,
             novelty_bonus: ranking.blend.novelty,
             category_share_max: ranking.category_share_max,
@@ -213,7 +222,14 @@ impl Config {
         let checks = [
             ("ranking.trend_half_life_days", ranking.trend_half_life_days, ranking.trend_half_life_days > 0.0, above_zero),
             ("ranking.popular_half_life_days", ranking.popular_half_life_days, ranking.popular_half_life_days > 0.0, above_zero),
-            ("ranking.behaviour_half_life_days", ranking.behaviour_half_life_days, ranking.behaviour_half_life_days > 0.0, above_zero),
+            (
+                "ranking.behaviour_half_life_days",
+                ranking.behaviour_half_life_days,
+                ranking.behaviour_half_life_days > 0.0,
+                above_zero,
+            ),
+            ("ranking.trend_lift_full", f64::from(ranking.trend_lift_full), ranking.trend_lift_full > 0.0, above_zero),
+            ("ranking.session_boost", f64::from(ranking.session_boost), ranking.session_boost >= 1.0, "a number of at least 1"),
             share_check("ranking.position_decay", ranking.position_decay, false, share_above_zero),
             share_check("ranking.cross_unit_weight", ranking.cross_unit_weight, true, share),
             share_check("ranking.co_visitation_weight", ranking.co_visitation_weight, true, share),
@@ -250,10 +266,13 @@ impl Config {
                     half_life_days: ranking.behaviour_half_life_days,
                     position_decay: ranking.position_decay,
                     cross_unit_weight: ranking.cross_unit_weight,
+                    session_boost: ranking.session_boost,
+                    session_minutes: ranking.session_minutes,
                 },
                 blend: FixedBlend {
                     co_visitation: ranking.co_visitation_weight,
                     base: ranking.base_score,
+                    lift_full: ranking.trend_lift_full,
                     floor: ranking.trend_floor,
                     novelty: ranking.novelty_bonus,
                 },

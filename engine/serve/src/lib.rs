@@ -18,5 +18,6 @@ pub mod metrics;
 pub mod rows;
 pub mod server;
 pub mod serving;
+pub mod shutdown;
 pub mod simulate;
 pub mod swap;

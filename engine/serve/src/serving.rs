@@ -150,7 +150,9 @@ impl Model for ServingGeneration {
         SEARCH.with_borrow_mut(|(scratch, found)| {
             let effort = Effort(u32::try_from(count).unwrap_or(u32::MAX));
             match space.index.search(&Search::new(query, count).with_effort(effort), scratch, found) {
-                Ok(()) => found.iter().filter_map(|n| Some((*space.items.get(n.row as usize)?, n.score))).for_each(|(i, s)| take(i, s)),
+                Ok(()) => {
+                    found.iter().filter_map(|n| Some((*space.items.get(n.row as usize)?, n.score))).for_each(|(i, s)| take(i, s))
+                }
                 Err(error) => tracing::error!(%error, "the index refused a query; answering from the other sources"),
             }
         });

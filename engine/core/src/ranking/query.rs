@@ -64,11 +64,15 @@ pub struct SignalOptions {
     pub position_decay: f32,
     /// Weight of what was done in other business units than the asked one, in [0, 1].
     pub cross_unit_weight: f32,
+    /// Factor for what was done within [`Self::session_minutes`], at least 1: what the person is after now against what they like.
+    pub session_boost: f32,
+    /// How long the present session reaches back, minutes.
+    pub session_minutes: i64,
 }
 
 impl Default for SignalOptions {
     fn default() -> Self {
-        Self { half_life_days: 365.0, position_decay: 0.95, cross_unit_weight: 0.5 }
+        Self { half_life_days: 365.0, position_decay: 0.95, cross_unit_weight: 0.5, session_boost: 4.0, session_minutes: 30 }
     }
 }
 
@@ -77,10 +81,12 @@ impl Default for SignalOptions {
 pub fn signals(state: &State, taste: &[Behaviour], bu: BuId, now: EventTime, options: SignalOptions) -> Vec<Signal> {
     let mut signals: Vec<Signal> = Vec::with_capacity(taste.len());
     let mut lead = 1.0_f32;
+    let session_start = now.plus_millis(-options.session_minutes * 60_000);
     for behaviour in taste {
         let fade = (-now.days_since(behaviour.time).max(0.0) / options.half_life_days).exp2() as f32;
         let unit = if state.catalogue().bu_of(behaviour.item) == Some(bu) { 1.0 } else { options.cross_unit_weight };
-        let weight = behaviour.kind.strength() * fade * lead * unit;
+        let session = if behaviour.time >= session_start { options.session_boost } else { 1.0 };
+        let weight = behaviour.kind.strength() * fade * lead * unit * session;
         lead *= options.position_decay;
         if weight <= 0.0 {
             continue;

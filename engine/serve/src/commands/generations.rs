@@ -73,7 +73,10 @@ fn list(store: &Store, json: bool) -> Result<()> {
     for id in ids {
         let mark = if current.as_ref() == Some(&id) { '*' } else { ' ' };
         match store.manifest(&id) {
-            Ok(manifest) => println!("{mark} {id}  {}  {} items, {} embedded", manifest.created_at, manifest.counts.items, manifest.counts.embedded_items),
+            Ok(manifest) => println!(
+                "{mark} {id}  {}  {} items, {} embedded",
+                manifest.created_at, manifest.counts.items, manifest.counts.embedded_items
+            ),
             Err(error) => println!("{mark} {id}  broken: {error}"),
         }
     }

@@ -136,7 +136,11 @@ where
     }
     if let Some((place, error)) = result.failures.first() {
         let count = result.failures.len();
-        bail!("{things}: {count} records were not written, the first one at row {}: {error}; {} were; repeating the import is harmless", place + 1, result.written);
+        bail!(
+            "{things}: {count} records were not written, the first one at row {}: {error}; {} were; repeating the import is harmless",
+            place + 1,
+            result.written
+        );
     }
     Ok(Totals { written: result.written, bytes: result.bytes, seconds: started.elapsed().as_secs_f64() })
 }
@@ -191,7 +195,9 @@ fn report(args: &ImportArgs, made: &[String], totals: &[(&str, Totals)]) {
     if args.json {
         let by_kind: serde_json::Map<_, _> = totals
             .iter()
-            .map(|(things, of)| ((*things).to_owned(), json!({ "written": of.written, "bytes": of.bytes, "seconds": of.seconds })))
+            .map(|(things, of)| {
+                ((*things).to_owned(), json!({ "written": of.written, "bytes": of.bytes, "seconds": of.seconds }))
+            })
             .collect();
         println!("{}", json!({ "topics_made": made, "written": by_kind }));
         return;

@@ -9,8 +9,6 @@ pub mod progress;
 pub mod rebuild;
 pub mod serve;
 
-pub(crate) use serve::asked_to_stop;
-
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;

@@ -87,7 +87,10 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     let counts = manifest.counts;
     println!("{} interactions of {} persons on {} items", counts.interactions, counts.persons, counts.items);
     print_left_out(&report);
-    println!("{} items embedded in {} dimensions, {} neighbour pairs", counts.embedded_items, manifest.dimension, counts.co_visited_pairs);
+    println!(
+        "{} items embedded in {} dimensions, {} neighbour pairs",
+        counts.embedded_items, manifest.dimension, counts.co_visited_pairs
+    );
     let stages: Vec<String> = stages.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
     println!("{} ({:.1} s in all)", stages.join(", "), started.elapsed().as_secs_f64());
     println!("published {id} to {}{}", store.root().display(), if args.no_activate { ", not activated" } else { "" });

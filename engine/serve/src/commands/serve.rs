@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use tokio::sync::watch;
 
-use crate::{config::Config, logs, server::App};
+use crate::{config::Config, logs, server::App, shutdown};
 
 /// Consumes the log, answers gRPC, shows /livez, /readyz and /metrics.
 #[derive(Args, Debug)]
@@ -40,26 +40,9 @@ pub fn run(args: &ServeArgs, config: Config) -> Result<()> {
         }
         let (stop_sender, stop) = watch::channel(false);
         tokio::spawn(async move {
-            asked_to_stop().await;
+            shutdown::asked_to_stop().await;
             stop_sender.send_replace(true);
         });
         app.run(stop, |_, _| tracing::info!(grpc = %addresses.grpc, admin = %addresses.admin, "serving")).await
     })
-}
-
-/// Resolves on SIGTERM or Ctrl-C.
-pub(crate) async fn asked_to_stop() {
-    let interrupt = tokio::signal::ctrl_c();
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        Err(error) => {
-            tracing::warn!(%error, "SIGTERM can't be heard; only Ctrl-C drains");
-            _ = interrupt.await;
-        }
-    }
 }

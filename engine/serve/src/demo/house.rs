@@ -8,10 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use faces_ingest::{
-    IngestConfig, LogRecord, LogWriter, Progress, Topics, WriterConfig,
-    decode::Format,
-    embedded::EmbeddedBroker,
-    encode,
+    IngestConfig, LogRecord, LogWriter, Progress, Topics, WriterConfig, decode::Format, embedded::EmbeddedBroker, encode,
     producer::BulkOptions,
 };
 use faces_proto::v1;
@@ -88,7 +85,11 @@ impl House {
         }
         let counts = progress.counts();
         ensure!(counts.dead == 0, "{} records of the simulated group were refused", counts.dead);
-        step(format!("every record consumed and applied: {} profiles, {} items", engine.state().fragment_count(), engine.state().catalogue().listed_count()));
+        step(format!(
+            "every record consumed and applied: {} profiles, {} items",
+            engine.state().fragment_count(),
+            engine.state().catalogue().listed_count()
+        ));
         Ok(Self { addresses, stop, server, generations, _broker: broker })
     }
 
@@ -167,7 +168,8 @@ fn rebuild(rows: Rows, folder: &std::path::Path) -> Result<String> {
     fn whole<Row>(row: Row) -> Result<Row, TableError> {
         Ok(row)
     }
-    let assembled = assemble(rows.events.into_iter().map(whole), rows.items.into_iter().map(whole), rows.links.into_iter().map(whole), None)?;
+    let assembled =
+        assemble(rows.events.into_iter().map(whole), rows.items.into_iter().map(whole), rows.links.into_iter().map(whole), None)?;
     let generation = train(&assembled.log, &TrainParams::default(), &|_, _| {})?;
     Ok(Store::open(folder)?.publish(&generation)?.to_string())
 }

@@ -64,7 +64,11 @@ pub async fn run(options: DemoOptions) -> Result<()> {
     let change = browse(&mut client, &world, left).await?;
     say(show::change(&world, &change));
 
-    say(format!("measuring: overlap of the slates of {} random people, and {} times event to changed slate …", measure::PEOPLE, options.trials));
+    say(format!(
+        "measuring: overlap of the slates of {} random people, and {} times event to changed slate …",
+        measure::PEOPLE,
+        options.trials
+    ));
     let overlap = measure::mean_overlap(&mut client, &world, options.seed).await?;
     let freshness = measure::freshness(&mut client, &world, options.seed, options.trials).await?;
     say(show::measured(&overlap, &freshness));
@@ -76,7 +80,7 @@ pub async fn run(options: DemoOptions) -> Result<()> {
         return house.close().await;
     }
     say(show::what_to_try(&house.addresses(), &world, left));
-    crate::commands::asked_to_stop().await;
+    crate::shutdown::asked_to_stop().await;
     say("closing".into());
     house.close().await
 }
@@ -153,7 +157,10 @@ fn report(
     took: Duration,
 ) -> Value {
     let list = |bu: &str, items: &[v1::Recommendation]| -> Vec<Value> {
-        items.iter().map(|item| json!({ "item_id": item.item_id, "title": show::title(world, bu, &item.item_id), "score": item.score })).collect()
+        items
+            .iter()
+            .map(|item| json!({ "item_id": item.item_id, "title": show::title(world, bu, &item.item_id), "score": item.score }))
+            .collect()
     };
     let people: Vec<Value> = people
         .iter()

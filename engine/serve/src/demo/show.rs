@@ -44,9 +44,14 @@ pub(super) fn side_by_side(world: &World, people: &[Person<'_>], slates: &[Vec<v
 }
 
 fn column(world: &World, person: &Person<'_>, slate: &[v1::Recommendation]) -> Vec<String> {
-    let tastes: Vec<&str> =
-        world.shoppers().get(person.shopper).into_iter().flat_map(|shopper| shopper.tastes.iter().map(|(theme, _)| *theme)).collect();
-    let mut lines = vec![format!("{} opens the {}", person.name, person.bu), format!("(likes {})", tastes.join(", ")), String::new()];
+    let tastes: Vec<&str> = world
+        .shoppers()
+        .get(person.shopper)
+        .into_iter()
+        .flat_map(|shopper| shopper.tastes.iter().map(|(theme, _)| *theme))
+        .collect();
+    let mut lines =
+        vec![format!("{} opens the {}", person.name, person.bu), format!("(likes {})", tastes.join(", ")), String::new()];
     for (n, item) in slate.iter().enumerate() {
         lines.push(format!("{:>2}. {}", n + 1, title(world, person.bu, &item.item_id)));
         lines.push(format!("    {}", reason(item)));
@@ -84,7 +89,14 @@ pub(super) fn change(world: &World, change: &Change) -> String {
             Some(before) if *before == n + 1 => String::new(),
             Some(before) => format!("was {before}"),
         };
-        _ = writeln!(text, "{:>2}. {} {:<8} {}", n + 1, fit(title(world, &change.bu, &item.item_id), 56), moved, fit(&reason(item), 70).trim_end());
+        _ = writeln!(
+            text,
+            "{:>2}. {} {:<8} {}",
+            n + 1,
+            fit(title(world, &change.bu, &item.item_id), 56),
+            moved,
+            fit(&reason(item), 70).trim_end()
+        );
     }
     text
 }
@@ -93,14 +105,26 @@ pub(super) fn change(world: &World, change: &Change) -> String {
 pub(super) fn measured(overlap: &Overlap, freshness: &Freshness) -> String {
     format!(
         "  mean overlap (Jaccard@20) of {} people's slates in the {}: {:.3}\n  event (the first item is bought) to changed slate, {} trials: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms; {} not within 2 s\n",
-        overlap.people, overlap.bu, overlap.mean_jaccard, freshness.trials, freshness.p50_ms, freshness.p99_ms, freshness.max_ms, freshness.unchanged
+        overlap.people,
+        overlap.bu,
+        overlap.mean_jaccard,
+        freshness.trials,
+        freshness.p50_ms,
+        freshness.p99_ms,
+        freshness.max_ms,
+        freshness.unchanged
     )
 }
 
 /// Commands for whoever goes on.
 pub(super) fn what_to_try(addresses: &Addresses, world: &World, shopper: usize) -> String {
     let (grpc, admin) = (addresses.grpc, addresses.admin);
-    let account = world.shoppers().get(shopper).and_then(|shopper| shopper.account("marketplace")).map(|key| key.id.as_str()).unwrap_or_default();
+    let account = world
+        .shoppers()
+        .get(shopper)
+        .and_then(|shopper| shopper.account("marketplace"))
+        .map(|key| key.id.as_str())
+        .unwrap_or_default();
     let item = world.new_interest(shopper).items.get(1).and_then(|item| item.r#ref.clone()).unwrap_or_default();
     format!(
         "serving on {grpc}; Ctrl-C ends it. Try, from another terminal:

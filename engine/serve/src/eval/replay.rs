@@ -111,8 +111,11 @@ impl Replay {
         mut answered: impl FnMut(&Query, &[&str]) -> Result<()>,
     ) -> Result<Replayed> {
         let hidden = |row: &EventRow| set.hidden.contains(&(row.bu.clone(), row.local_user_id.clone()));
-        let visible: Vec<&EventRow> =
-            if set.hidden.is_empty() { self.events.iter().collect() } else { self.events.iter().filter(|row| !hidden(row)).collect() };
+        let visible: Vec<&EventRow> = if set.hidden.is_empty() {
+            self.events.iter().collect()
+        } else {
+            self.events.iter().filter(|row| !hidden(row)).collect()
+        };
         let targets = self.targets(set);
         let engine = Engine::new(Arc::new(State::new(self.options.state)), self.options.engine.clone());
         for row in &self.items {
@@ -202,7 +205,9 @@ impl Replay {
         )?;
         match train(&assembled.log, &self.options.training, &|_, _| {}) {
             Ok(generation) => Ok(Some(generation)),
-            Err(faces_rebuild::RebuildError::NoInteractions { .. } | faces_rebuild::RebuildError::NoCooccurrence { .. }) => Ok(None),
+            Err(faces_rebuild::RebuildError::NoInteractions { .. } | faces_rebuild::RebuildError::NoCooccurrence { .. }) => {
+                Ok(None)
+            }
             Err(error) => Err(error).context("training failed"),
         }
     }

@@ -8,7 +8,11 @@ use super::refusal::Refusal;
 
 /// When an answer is due.
 #[derive(Clone, Copy, Debug)]
-pub struct Due(Instant);
+pub struct Due {
+    at: Instant,
+    /// Whether the server set it, and not the caller.
+    is_ours: bool,
+}
 
 impl Due {
     /// From the request's metadata.
@@ -22,17 +26,32 @@ impl Due {
         if timeout.is_zero() {
             return Err(Refusal::DeadlineExceeded);
         }
-        Ok(Self(Instant::now() + timeout))
+        Ok(Self { at: Instant::now() + timeout, is_ours: asked.is_none_or(|asked| asked > longest) })
     }
 
     /// The moment.
     pub const fn instant(self) -> Instant {
-        self.0
+        self.at
     }
 
-    /// The result of `work`, unless the deadline comes first.
-    pub async fn within<T>(self, work: impl Future<Output = T>) -> Result<T, Refusal> {
-        tokio::time::timeout_at(self.0.into(), work).await.map_err(|_| Refusal::DeadlineExceeded)
+    /// Refuses work that nobody waits for any more.
+    ///
+    /// # Errors
+    /// [`Refusal::DeadlineExceeded`] if the moment has come.
+    pub fn check(self) -> Result<(), Refusal> {
+        if Instant::now() < self.at { Ok(()) } else { Err(Refusal::DeadlineExceeded) }
+    }
+
+    /// What the log says to `write`, unless the answer is due first. Without time left it is not begun.
+    ///
+    /// # Errors
+    /// [`Refusal::DeadlineExceeded`] if the caller wanted to wait no longer, [`Refusal::LogUnavailable`] if we don't.
+    pub async fn within<T>(self, write: impl Future<Output = T>) -> Result<T, Refusal> {
+        self.check()?;
+        tokio::time::timeout_at(self.at.into(), write).await.map_err(|_| match self.is_ours {
+            true => Refusal::LogUnavailable("it did not acknowledge in time".into()),
+            false => Refusal::DeadlineExceeded,
+        })
     }
 }
 

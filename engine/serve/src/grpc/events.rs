@@ -1,7 +1,7 @@
 //! `EventService`: appends events; an event is acknowledged when the log has acknowledged it.
 
 use faces_core::ids::EventTime;
-use faces_ingest::{decode, encode, validate};
+use faces_ingest::{WriteError, decode, encode, validate};
 use faces_proto::v1::{self, event_service_server::EventService};
 use tonic::{Request, Response, Status};
 
@@ -21,7 +21,11 @@ impl EventService for Services {
             let refusals: Vec<Option<Refusal>> = events.iter().enumerate().map(|(n, event)| self.check(event, n, now)).collect();
             let valid = events.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
             let records = valid.map(|(event, _)| encode::event(&self.topics, event, decode::Format::Protobuf)).collect();
-            let mut written = due.within(self.writer.write(records)).await?.into_iter();
+            let written = due.within(self.writer.write(records)).await?;
+            if let (Some(error), true) = (none_written(&written), refusals.iter().all(Option::is_none)) {
+                return Err(error.into()); // one status for all, with the time to wait before a retry
+            }
+            let mut written = written.into_iter();
             let results = refusals.into_iter().map(|refusal| match refusal {
                 Some(refusal) => v1::WriteEventResult { error: Some(refusal.into()), ..Default::default() },
                 None => match written.next() {
@@ -37,6 +41,13 @@ impl EventService for Services {
         })
         .await
     }
+}
+
+/// Why nothing was written, if that is so because the log is away.
+fn none_written(written: &[Result<(i32, i64), WriteError>]) -> Option<WriteError> {
+    let unavailable = |result: &Result<_, WriteError>| matches!(result, Err(WriteError::Unavailable(_)));
+    let first = written.first()?.as_ref().err()?;
+    written.iter().all(unavailable).then(|| first.clone())
 }
 
 impl Services {

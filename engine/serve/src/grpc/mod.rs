@@ -22,8 +22,8 @@ use faces_proto::v1;
 use tonic::service::Routes;
 
 use self::refusal::Refusal;
-pub use profile::event_type;
 use crate::{engine::Engine, metrics, swap::GenerationSwap};
+pub use profile::event_type;
 
 /// What the services share.
 pub struct Services {
@@ -66,13 +66,16 @@ pub async fn routes(services: Arc<Services>) -> anyhow::Result<(Routes, tonic_he
             v1::event_service_server::EventServiceServer::from_arc(Arc::clone(&services)).max_decoding_message_size(bytes_max),
         )
         .add_service(
-            v1::catalog_service_server::CatalogServiceServer::from_arc(Arc::clone(&services)).max_decoding_message_size(bytes_max),
+            v1::catalog_service_server::CatalogServiceServer::from_arc(Arc::clone(&services))
+                .max_decoding_message_size(bytes_max),
         )
         .add_service(
-            v1::identity_service_server::IdentityServiceServer::from_arc(Arc::clone(&services)).max_decoding_message_size(bytes_max),
+            v1::identity_service_server::IdentityServiceServer::from_arc(Arc::clone(&services))
+                .max_decoding_message_size(bytes_max),
         )
         .add_service(
-            v1::profile_service_server::ProfileServiceServer::from_arc(Arc::clone(&services)).max_decoding_message_size(bytes_max),
+            v1::profile_service_server::ProfileServiceServer::from_arc(Arc::clone(&services))
+                .max_decoding_message_size(bytes_max),
         )
         .add_service(v1::admin_service_server::AdminServiceServer::from_arc(services).max_decoding_message_size(bytes_max));
     Ok((routes, reporter))
@@ -95,7 +98,11 @@ impl Services {
     }
 
     /// Counts and times one call.
-    fn timed<T>(&self, method: &'static str, call: impl FnOnce() -> Result<T, Refusal>) -> Result<tonic::Response<T>, tonic::Status> {
+    fn timed<T>(
+        &self,
+        method: &'static str,
+        call: impl FnOnce() -> Result<T, Refusal>,
+    ) -> Result<tonic::Response<T>, tonic::Status> {
         let started = std::time::Instant::now();
         let result = call();
         metrics::rpc(method, started, result.as_ref().err().map(Refusal::code));

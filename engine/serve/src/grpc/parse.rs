@@ -129,7 +129,11 @@ fn condition(state: &State, bu: BuId, filter: &v1::Filter, field: &str, depth: u
 fn price(range: &v1::PriceRange, field: &str) -> Result<Condition, Violation> {
     let (min, max) = (range.min.unwrap_or(f64::NEG_INFINITY), range.max.unwrap_or(f64::INFINITY));
     if min.is_nan() || max.is_nan() || min > max {
-        return Err(refused(&format!("{field}.price"), Reason::BadValue, format!("runs from {min} to {max}; min may not exceed max")));
+        return Err(refused(
+            &format!("{field}.price"),
+            Reason::BadValue,
+            format!("runs from {min} to {max}; min may not exceed max"),
+        ));
     }
     Ok(Condition::Price { min, max })
 }

@@ -15,7 +15,8 @@ impl ProfileService for Services {
             let keys = parse::keys(&request.get_ref().keys, 1)?;
             let state = self.engine.state();
             let profile = state.profile(&keys, None);
-            let mut behaviours: Vec<&Behaviour> = [&profile.taste, &profile.rejected, &profile.shown].into_iter().flatten().collect();
+            let mut behaviours: Vec<&Behaviour> =
+                [&profile.taste, &profile.rejected, &profile.shown].into_iter().flatten().collect();
             behaviours.sort_by_key(|behaviour| std::cmp::Reverse((behaviour.time, behaviour.event)));
             behaviours.truncate(BEHAVIOURS_MAX);
             Ok(v1::GetProfileResponse {

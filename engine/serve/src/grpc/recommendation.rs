@@ -1,7 +1,5 @@
 //! `RecommendationService`.
 
-
-
 use faces_core::key::SourceKey;
 use faces_ingest::{
     Reason,
@@ -44,7 +42,7 @@ impl RecommendationService for Services {
                 if n % 8 == 7 {
                     tokio::task::yield_now().await;
                 }
-                let outcome = match self.recommend_in_time(one, due) {
+                let outcome = match self.recommend_one(one, due) {
                     Ok(response) => v1::batch_recommend_entry::Outcome::Response(response),
                     Err(refusal) => v1::batch_recommend_entry::Outcome::Error(under_requests(refusal, n).into()),
                 };
@@ -55,7 +53,10 @@ impl RecommendationService for Services {
         .await
     }
 
-    async fn similar_items(&self, request: Request<v1::SimilarItemsRequest>) -> Result<Response<v1::SimilarItemsResponse>, Status> {
+    async fn similar_items(
+        &self,
+        request: Request<v1::SimilarItemsRequest>,
+    ) -> Result<Response<v1::SimilarItemsResponse>, Status> {
         self.timed("SimilarItems", || {
             let due = Due::of(request.metadata(), self.deadline_ms_max)?;
             self.similar_to(request.get_ref(), due)
@@ -71,14 +72,8 @@ impl RecommendationService for Services {
 }
 
 impl Services {
-    fn recommend_in_time(&self, request: &v1::RecommendRequest, due: Due) -> Result<v1::RecommendResponse, Refusal> {
-        if std::time::Instant::now() >= due.instant() {
-            return Err(Refusal::DeadlineExceeded);
-        }
-        self.recommend_one(request, due)
-    }
-
     fn recommend_one(&self, request: &v1::RecommendRequest, due: Due) -> Result<v1::RecommendResponse, Refusal> {
+        due.check()?;
         let state = self.engine.state();
         let keys = parse::keys(&request.keys, 0)?;
         let wanted = parse::page_size(request.page_size)?;
@@ -110,6 +105,7 @@ impl Services {
     }
 
     fn similar_to(&self, request: &v1::SimilarItemsRequest, due: Due) -> Result<v1::SimilarItemsResponse, Refusal> {
+        due.check()?;
         let state = self.engine.state();
         let Some(wire) = &request.r#ref else {
             return Err(parse::refused("ref", Reason::MissingField, "is required").into());
@@ -143,6 +139,7 @@ impl Services {
     }
 
     fn rerank(&self, request: &v1::RerankItemsRequest, due: Due) -> Result<v1::RerankItemsResponse, Refusal> {
+        due.check()?;
         let state = self.engine.state();
         let keys = parse::keys(&request.keys, 0)?;
         let bu = parse::known_bu(state, &request.bu)?;

@@ -1,6 +1,6 @@
 //! Clients of every service on one connection, and what tests do with them again and again.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use faces_proto::v1::{
     self, admin_service_client::AdminServiceClient, catalog_service_client::CatalogServiceClient,
@@ -61,17 +61,27 @@ impl Clients {
 
     /// Writes events and waits until the server has applied them.
     pub(crate) async fn act(&mut self, events: Vec<v1::Event>) {
-        let topics: Vec<String> = events.iter().map(|event| format!(".events.{}", event.bu)).collect();
+        let bus: Vec<String> = events.iter().map(|event| event.bu.clone()).collect();
         let written = self.events.write_events(v1::WriteEventsRequest { events }).await.unwrap().into_inner();
-        for (result, topic) in written.results.into_iter().zip(topics) {
+        let mut last: BTreeMap<(String, i32), i64> = BTreeMap::new();
+        for (result, bu) in written.results.into_iter().zip(bus) {
             assert_eq!(result.error, None);
-            eventually("events to be applied", async || {
-                let status = self.status().await;
-                let is_it = |p: &&v1::PartitionStatus| p.topic.ends_with(&topic) && p.partition == result.partition;
-                status.partitions.iter().find(is_it).filter(|p| p.position > result.offset).map(|_| ())
-            })
-            .await;
+            let offset = last.entry((bu, result.partition)).or_default();
+            *offset = result.offset.max(*offset);
         }
+        for ((bu, partition), offset) in last {
+            self.applied(&format!(".events.{bu}"), partition, offset).await;
+        }
+    }
+
+    /// Waits until the server has applied the record at `offset`.
+    pub(crate) async fn applied(&mut self, topic_end: &str, partition: i32, offset: i64) {
+        eventually("a record to be applied", async || {
+            let status = self.status().await;
+            let is_it = |p: &&v1::PartitionStatus| p.topic.ends_with(topic_end) && p.partition == partition;
+            status.partitions.iter().find(is_it).filter(|p| p.position > offset).map(|_| ())
+        })
+        .await;
     }
 
     /// Creates or replaces items and waits until the server has them.
@@ -84,7 +94,8 @@ impl Clients {
             eventually("an item to be listed", async || {
                 let request = v1::GetItemRequest { r#ref: item.r#ref.clone() };
                 let found = self.catalog.get_item(request).await.ok()?.into_inner().item?;
-                (found.title == item.title && found.stock() == item.stock()).then_some(())
+                let is_sold_out = |item: &v1::Item| item.stock() == v1::Stock::SoldOut;
+                (found.title == item.title && is_sold_out(&found) == is_sold_out(&item)).then_some(())
             })
             .await;
         }

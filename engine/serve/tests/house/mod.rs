@@ -8,6 +8,7 @@
 pub(crate) mod calls;
 pub(crate) mod clients;
 pub(crate) mod process;
+pub(crate) mod raw;
 pub(crate) mod shops;
 
 use std::{
@@ -29,7 +30,7 @@ use tempfile::TempDir;
 use self::{clients::Clients, process::Process};
 
 /// Longest wait for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const PARTITIONS: i32 = 2;
 
 /// The broker that all tests of this binary share; `None`, and the reason on standard error, when there is none.
@@ -186,9 +187,15 @@ impl House {
         process::http_get(self.server().admin, page)
     }
 
-    /// Appends records to the log, past the server.
+    /// Appends records to the log, past the server; partition and offset of each.
+    ///
+    /// One by one: the broker that tests run on gives the end of a partition as the first offset of its last batch, plus one.
     pub(crate) async fn write(&self, records: Vec<LogRecord>) -> Vec<(i32, i64)> {
-        self.writer.write(records).await.into_iter().map(|result| result.unwrap()).collect()
+        let mut written = Vec::with_capacity(records.len());
+        for record in records {
+            written.extend(self.writer.write(vec![record]).await.into_iter().map(|result| result.unwrap()));
+        }
+        written
     }
 
     /// The folder that the server watches.

@@ -90,7 +90,7 @@ pub(crate) fn write_tables(folder: &Path, seed: usize) -> Tables {
         }
     }
     let items = BUS.iter().flat_map(|bu| {
-        (0..ITEMS).map(|n| format!("{},{bu},{bu} thing {n},all|k{},b{},{}", id(bu, n), n % 5, n % 3, 10 + n))
+        (0..ITEMS).map(move |n| format!("{},{bu},{bu} thing {n},all|k{},b{},{}", id(bu, n), n % 5, n % 3, 10 + n))
     });
     write_lines(&tables.items, ["item_id,bu,title,category,brand,price".to_owned()].into_iter().chain(items));
     write_lines(&tables.events, events);
