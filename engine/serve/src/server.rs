@@ -95,7 +95,7 @@ impl App {
         let (routes, health) = grpc::routes(services).await?;
         let pages = Pages { engine: Arc::clone(&engine), progress: Arc::clone(&progress), recorder, draining: stop.clone() };
 
-        let admin_server = serve_admin(admin, pages, stop.clone())?;
+        let admin_server = serve_admin(admin, pages)?;
         let grpc_server = serve_grpc(grpc, routes, stop.clone())?;
         let watch = tokio::spawn({
             let (swap, stop) = (Arc::clone(&swap), stop.clone());
@@ -133,12 +133,10 @@ fn serve_grpc(listener: TcpListener, routes: tonic::service::Routes, mut stop: w
     Ok(tokio::spawn(async move { server.serve_with_incoming_shutdown(incoming, until_stopped).await.context("gRPC failed") }))
 }
 
-fn serve_admin(listener: TcpListener, pages: Pages, mut stop: watch::Receiver<bool>) -> Result<Serving> {
+/// Serves until it is aborted: while requests drain, `/readyz` must be there to say so.
+fn serve_admin(listener: TcpListener, pages: Pages) -> Result<Serving> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    Ok(tokio::spawn(async move {
-        let until_stopped = async move { _ = stop.wait_for(|stop| *stop).await };
-        axum::serve(listener, admin_http::router(pages)).with_graceful_shutdown(until_stopped).await.context("admin HTTP failed")
-    }))
+    Ok(tokio::spawn(async move { axum::serve(listener, admin_http::router(pages)).await.context("admin HTTP failed") }))
 }
 
 /// Waits for the server to end by itself or, once stopped, for requests under way, but no longer than `drain`.

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use faces_core::ranking::Model as _;
 use faces_rebuild::{GenerationId, Store};
 use tokio::sync::{Mutex, watch};
@@ -16,8 +16,9 @@ use crate::{engine::Engine, metrics, serving::ServingGeneration};
 pub struct GenerationSwap {
     engine: Arc<Engine>,
     store: Store,
-    /// The last id refused, so that a watcher does not try it again every second.
-    turn: Mutex<Option<GenerationId>>,
+    /// What the store said was current when something was last activated, well or not. The watcher waits until it says something else:
+    /// a refused generation is not tried every second, and a roll-back by hand stands until the next one is published.
+    settled: Mutex<Option<GenerationId>>,
 }
 
 /// What a swap did.
@@ -33,7 +34,7 @@ impl GenerationSwap {
     /// Swaps generations of `store` into `engine`.
     #[must_use]
     pub fn new(engine: Arc<Engine>, store: Store) -> Self {
-        Self { engine, store, turn: Mutex::new(None) }
+        Self { engine, store, settled: Mutex::new(None) }
     }
 
     /// Loads, verifies and swaps in a generation: the named one, or the store's current one.
@@ -41,18 +42,25 @@ impl GenerationSwap {
     /// # Errors
     /// Why it is refused; the one in service stays.
     pub async fn activate(&self, id: Option<String>) -> Result<Swapped> {
-        let mut refused = self.turn.lock().await;
-        let id = match id {
-            Some(id) => id.parse::<GenerationId>().with_context(|| format!("{id:?} is not the name of a generation"))?,
-            None => self.store.current()?.context("the store has no current generation; run `faces rebuild` first")?,
+        let mut settled = self.settled.lock().await;
+        let current = self.store.current();
+        let (id, current) = match id {
+            Some(id) => {
+                let id = id.parse::<GenerationId>().with_context(|| format!("{id:?} is not the name of a generation"))?;
+                (id, current.ok().flatten())
+            }
+            None => {
+                let current = current?.context("the store has no current generation; run `faces rebuild` first")?;
+                (current.clone(), Some(current))
+            }
         };
+        *settled = current;
         let swapped = self.load(id.clone()).await;
         match &swapped {
             Ok(swapped) => tracing::info!(generation = %swapped.now, before = %swapped.before, "generation in service"),
             Err(error) => {
                 metrics::generation("refused");
                 tracing::error!(generation = %id.as_str(), error = format!("{error:#}"), "generation refused");
-                *refused = Some(id);
             }
         }
         swapped
@@ -80,16 +88,25 @@ impl GenerationSwap {
     /// # Errors
     /// When the store itself can't be read.
     pub async fn start(&self) -> Result<()> {
-        let Some(current) = self.store.current()? else {
-            tracing::warn!(folder = %self.store.root().display(), "no generation yet; answering from trends until `faces rebuild` publishes one");
-            return Ok(());
+        let current = match self.store.current() {
+            Ok(Some(current)) => Some(current),
+            Ok(None) => {
+                let folder = self.store.root().display();
+                tracing::warn!(%folder, "no generation yet; answering from trends until `faces rebuild` publishes one");
+                return Ok(());
+            }
+            Err(error) => {
+                tracing::error!(%error, "which generation is current can't be read; taking the newest one that verifies");
+                None
+            }
         };
-        if self.activate(None).await.is_ok() {
+        if current.is_some() && self.activate(None).await.is_ok() {
             return Ok(());
         }
-        for id in self.store.list()?.into_iter().rev().filter(|id| *id < current) {
+        let is_older = |id: &GenerationId| current.as_ref().is_none_or(|current| id < current);
+        for id in self.store.list()?.into_iter().filter(is_older) {
             if self.activate(Some(id.as_str().to_owned())).await.is_ok() {
-                tracing::warn!(broken = %current.as_str(), serving = %id.as_str(), "the current generation is broken; serving the one before");
+                tracing::warn!(serving = %id.as_str(), "the current generation is broken; serving the newest one before it that verifies");
                 return Ok(());
             }
         }
@@ -116,12 +133,8 @@ impl GenerationSwap {
         let store = self.store.clone();
         let current = tokio::task::spawn_blocking(move || store.current()).await??;
         let Some(current) = current else { return Ok(()) };
-        let serving = self.engine.generation();
-        if serving.is_some_and(|serving| serving.id() == current.as_str()) {
+        if self.settled.lock().await.as_ref() == Some(&current) {
             return Ok(());
-        }
-        if self.turn.lock().await.as_ref() == Some(&current) {
-            bail!("{} was refused before", current.as_str());
         }
         self.activate(Some(current.as_str().to_owned())).await.map(|_| ())
     }

@@ -62,7 +62,8 @@ pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
 }
 
 fn list(store: &Store, json: bool) -> Result<()> {
-    let (current, ids) = (store.current()?, store.list()?);
+    let (current, mut ids) = (store.current()?, store.list()?);
+    ids.reverse();
     if json {
         println!("{}", serde_json::json!({ "current": current, "generations": ids }));
         return Ok(());

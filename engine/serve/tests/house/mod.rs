@@ -126,6 +126,7 @@ impl House {
             format!("kafka.group_id={}-replica", self.prefix),
             "kafka.discovery_ms=200".to_owned(),
             "kafka.watermark_ms=50".to_owned(),
+            "server.deadline_ms_max=10000".to_owned(), // tests run on busy machines
             format!("generations.folder={}", self.generations().display()),
             "generations.watch_ms=20".to_owned(),
         ];

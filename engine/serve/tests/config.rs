@@ -1,0 +1,93 @@
+//! Configuration: the example file says what the defaults are, and flags win over environment over file over defaults.
+
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+use faces_serve::config::Config;
+use toml::Value;
+
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../faces.example.toml");
+
+/// Paths of all values, e.g. `training.co_visitation.pairs.window`.
+fn keys(prefix: &str, value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Table(table) => {
+            for (name, inner) in table {
+                keys(&if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") }, inner, into);
+            }
+        }
+        _ => _ = into.insert(prefix.to_owned()),
+    }
+}
+
+fn keys_of(value: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    keys("", value, &mut found);
+    found
+}
+
+#[test]
+fn the_example_file_holds_every_key_with_its_default() {
+    let text = fs::read_to_string(EXAMPLE).unwrap();
+    let example: Value = toml::from_str(&text).unwrap();
+    let defaults = Value::try_from(Config::default()).unwrap();
+    let (written, known) = (keys_of(&example), keys_of(&defaults));
+    let missing: Vec<_> = known.difference(&written).collect();
+    let unknown: Vec<_> = written.difference(&known).collect();
+    assert!(missing.is_empty() && unknown.is_empty(), "missing in the example: {missing:#?}; unknown: {unknown:#?}");
+    assert_eq!(Config::load(Some(Path::new(EXAMPLE)), &[]).unwrap(), Config::default());
+}
+
+#[test]
+fn every_key_of_the_example_has_a_comment() {
+    let text = fs::read_to_string(EXAMPLE).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let is_key = |line: &str| line.split_once(" = ").is_some_and(|(name, _)| !name.starts_with('#'));
+    let bare = lines.windows(2).filter(|pair| is_key(pair[1]) && !pair[0].starts_with('#')).map(|pair| pair[1]);
+    assert_eq!(bare.collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faces.toml");
+    fs::write(&file, "[generations]\nfolder = \"of-file\"\n").unwrap();
+    let by_file = ["--config", file.to_str().unwrap()];
+    let by_flag = ["--set", "generations.folder=of-flag"];
+    let run = |variable: Option<&str>, arguments: &[&[&str]]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_faces"));
+        command.current_dir(&folder).args(["generations", "list"]).args(arguments.concat());
+        command.envs(variable.map(|value| ("FACES__GENERATIONS__FOLDER", value)));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let cases: [(Option<&str>, &[&[&str]], &str); 4] = [
+        (None, &[], "in generations;"),
+        (None, &[&by_file], "in of-file;"),
+        (Some("of-environment"), &[&by_file], "in of-environment;"),
+        (Some("of-environment"), &[&by_file, &by_flag], "in of-flag;"),
+    ];
+    for (variable, arguments, expected) in cases {
+        let said = run(variable, arguments);
+        assert!(said.contains(expected), "{expected:?} is not in {said:?}");
+    }
+}
+
+#[test]
+fn values_out_of_range_are_refused_with_the_range() {
+    let load = |key: &str, value: &str| Config::load(None, &[(key.to_owned(), value.to_owned())]);
+    for (key, sound, bad) in [
+        ("ranking.position_decay", "1", "0"),
+        ("ranking.cross_unit_weight", "0", "1.5"),
+        ("ranking.category_share_max", "0.1", "-1"),
+        ("ranking.trend_half_life_days", "0.5", "nan"),
+        ("ranking.popular_half_life_days", "1e9", "inf"),
+        ("identity.person_keys_max", "1", "0"),
+        ("server.deadline_ms_max", "1", "0"),
+        ("generations.watch_ms", "10", "9"),
+    ] {
+        assert!(load(key, sound).is_ok(), "{key}={sound}: {:?}", load(key, sound));
+        let refused = load(key, bad).expect_err(key).to_string();
+        assert!(refused.contains(key) && refused.contains("must be"), "{refused}");
+    }
+}

@@ -1,0 +1,289 @@
+//! The life of a server: killed and started again on the same log, given new generations under load, broken ones, and asked to stop.
+
+mod house;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::TcpStream,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use faces_ingest::{decode::Format, encode};
+use faces_proto::v1::{self, EventType};
+use faces_testbroker::Broker;
+use house::{
+    House,
+    calls::{ask, event, key, reason},
+    clients::Clients,
+    eventually,
+    process::signal,
+    shops::{self, BUS, CINEMA, ITEMS, MARKET, id, item},
+};
+use tonic::Code;
+
+/// A slate without what depends on the moment of asking.
+type View = (String, Vec<(String, Option<v1::Reason>)>);
+
+async fn view_of(clients: &mut Clients, keys: &[v1::SourceKey], bu: &str) -> View {
+    let slate = clients.slate(ask(keys, bu)).await;
+    (slate.generation_id, slate.items.into_iter().map(|item| (item.item_id, item.reason)).collect())
+}
+
+async fn profile_of(clients: &mut Clients, who: &v1::SourceKey) -> (Vec<v1::SourceKey>, Vec<v1::Behaviour>) {
+    let request = v1::GetProfileRequest { keys: vec![who.clone()] };
+    let profile = clients.profiles.get_profile(request).await.unwrap().into_inner();
+    (profile.keys, profile.behaviours)
+}
+
+async fn consumed(clients: &mut Clients, records: u64) -> v1::IngestCounts {
+    eventually("all records to be consumed", async || {
+        let counts = clients.status().await.ingest?;
+        (counts.consumed >= records).then_some(counts)
+    })
+    .await
+}
+
+/// Changes one byte in the middle of a file.
+fn damage(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_comes_back_with_the_same_profiles_and_the_same_slates() {
+    let Some(mut house) = House::open(&BUS, &[]).await else { return };
+    let mut clients = house.clients().await;
+    shops::fill(&mut clients).await;
+    let generation = shops::rebuild(&house.path(""), &house.generations(), 0, &[]);
+    clients.next_generation("").await;
+    let people: Vec<_> = (0..6).map(|n| key(BUS[n % 2], &format!("u{n}"))).collect();
+    for (n, who) in people.iter().enumerate() {
+        let kinds = [EventType::View, EventType::Purchase, EventType::Cart, EventType::Dislike, EventType::Impression];
+        let acts = kinds.iter().enumerate().map(|(step, kind)| event(*kind, who, &id(&who.bu, (n + step * 4) % ITEMS)));
+        clients.act(acts.collect()).await;
+    }
+    clients.link(&people[0], &people[1]).await;
+    clients.link(&people[2], &people[3]).await;
+    clients.unlink(&people[2], &people[3]).await;
+    clients
+        .catalog
+        .delete_items(v1::DeleteItemsRequest { items: vec![house::calls::item_ref(CINEMA, "c19")], updated_time_ms: 0 })
+        .await
+        .unwrap();
+    eventually("c19 to be gone", async || (!clients.items(ask(&[], CINEMA)).await.contains(&"c19".into())).then_some(())).await;
+
+    let (mut profiles, mut views) = (Vec::new(), Vec::new());
+    for who in &people {
+        profiles.push(profile_of(&mut clients, who).await);
+        for bu in BUS {
+            views.push(view_of(&mut clients, std::slice::from_ref(who), bu).await);
+        }
+    }
+    assert!(views.iter().all(|(by, items)| *by == generation && items.len() == 10));
+    assert_eq!(profiles.iter().map(|(keys, _)| keys.len()).collect::<Vec<_>>(), [2, 2, 1, 1, 1, 1]);
+    let before = clients.status().await;
+
+    for round in 0..2 {
+        house.kill();
+        house.start().await;
+        clients = house.clients().await;
+        let counts = consumed(&mut clients, before.ingest.unwrap().consumed).await;
+        assert_eq!(Some(counts), before.ingest, "round {round}: every record counts once, as before");
+        let after = clients.status().await;
+        assert_eq!(
+            (after.fragments, after.behaviours, after.items, after.live_links),
+            (before.fragments, before.behaviours, before.items, before.live_links)
+        );
+        for (n, who) in people.iter().enumerate() {
+            assert_eq!(profile_of(&mut clients, who).await, profiles[n], "round {round}");
+            for (place, bu) in BUS.iter().enumerate() {
+                let view = view_of(&mut clients, std::slice::from_ref(who), bu).await;
+                assert_eq!(view, views[n * 2 + place], "round {round}: {who:?} in {bu}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn records_written_around_a_kill_count_once() {
+    let Some(mut house) = House::open(&[MARKET], &[]).await else { return };
+    let views = |people: std::ops::Range<usize>| -> Vec<_> {
+        let of = |n: usize| event(EventType::View, &key(MARKET, &format!("u{}", n % 50)), &id(MARKET, n));
+        people.map(|n| encode::event(&house.topics, &of(n), Format::Protobuf)).collect()
+    };
+    let (first, second) = (views(0..2_000), views(2_000..2_100));
+    let write = async |house: &House, records: &[faces_ingest::LogRecord]| {
+        assert!(house.writer.write(records.to_vec()).await.iter().all(Result::is_ok));
+    };
+    write(&house, &first).await;
+    house.kill(); // somewhere in the middle of reading
+    write(&house, &second).await;
+    write(&house, &first[..300]).await; // a producer that had no answer writes again
+    house.start().await;
+    let mut clients = house.clients().await;
+    let counts = consumed(&mut clients, 2_400).await;
+    assert_eq!((counts.consumed, counts.applied, counts.duplicates, counts.dead), (2_400, 2_100, 300, 0));
+    let status = clients.status().await;
+    assert_eq!((status.fragments, status.behaviours), (50, 2_100));
+}
+
+#[tokio::test]
+async fn generations_swap_under_load_without_a_failed_request() {
+    let Some(house) = House::open(&BUS, &[]).await else { return };
+    let mut clients = house.clients().await;
+    shops::fill(&mut clients).await;
+    let who = key(MARKET, "busy");
+    clients.act([0, 2].map(|n| event(EventType::View, &who, &id(MARKET, n))).to_vec()).await;
+    let first = shops::rebuild(&house.path(""), &house.generations(), 0, &[]);
+    assert_eq!(clients.next_generation("").await, first);
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let callers = (0..3).map(|_| {
+        let (mut clients, stop, who) = (clients.clone(), Arc::clone(&stop), who.clone());
+        tokio::spawn(async move {
+            let mut seen = BTreeSet::new();
+            while !stop.load(Relaxed) {
+                let slate = clients.slate(ask(std::slice::from_ref(&who), CINEMA)).await;
+                let distinct: BTreeSet<_> = slate.items.iter().map(|item| &item.item_id).collect();
+                assert_eq!(distinct.len(), 10, "{slate:?}");
+                seen.insert(slate.generation_id);
+            }
+            seen
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    let folders = (house.path(""), house.generations());
+    let rebuild = |seed: usize| {
+        let (folder, generations) = folders.clone();
+        tokio::task::spawn_blocking(move || shops::rebuild(&folder, &generations, seed, &[]))
+    };
+    let second = rebuild(1).await.unwrap();
+    assert_eq!(clients.next_generation(&first).await, second);
+    let third = rebuild(2).await.unwrap();
+    assert_eq!(clients.next_generation(&second).await, third);
+    stop.store(true, Relaxed);
+    let mut seen = BTreeSet::new();
+    for caller in callers {
+        seen.extend(caller.await.unwrap()); // fails if a single request failed
+    }
+    assert_eq!(seen, BTreeSet::from([first, second, third]));
+}
+
+#[tokio::test]
+async fn a_damaged_generation_is_refused_and_the_one_in_service_stays() {
+    let Some(house) = House::open(&BUS, &[]).await else { return };
+    let mut clients = house.clients().await;
+    shops::fill(&mut clients).await;
+    let first = shops::rebuild(&house.path(""), &house.generations(), 0, &[]);
+    assert_eq!(clients.next_generation("").await, first);
+    let second = shops::rebuild(&house.path(""), &house.generations(), 1, &["--no-activate"]);
+    let folder = house.generations().join(&second);
+    let activate = |id: &str| v1::ActivateGenerationRequest { generation_id: id.into() };
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 6, "{files:?}");
+    for file in &files {
+        let whole = fs::read(file).unwrap();
+        damage(file);
+        let refused = clients.admin.activate_generation(activate(&second)).await.unwrap_err();
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "GENERATION_REFUSED"), "{refused:?}");
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        assert!(refused.message().contains(name), "it says what is wrong: {refused:?}");
+        assert_eq!(clients.status().await.generation_id, first);
+        fs::write(file, whole).unwrap();
+    }
+    // The same by way of the store, which a careless hand points at the damaged one.
+    damage(&files[0]);
+    fs::write(house.generations().join("CURRENT"), format!("{second}\n")).unwrap();
+    let swaps = |outcome: &str| -> usize {
+        let metrics = house.admin_get("/metrics").unwrap().1;
+        let name = format!("faces_generation_swaps_total{{outcome=\"{outcome}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
+    };
+    eventually("the watcher to refuse it", async || (swaps("refused") > files.len()).then_some(())).await;
+    let slate = clients.slate(ask(&[], MARKET)).await;
+    assert_eq!((slate.generation_id, slate.items.len()), (first.clone(), 10));
+
+    damage(&files[0]); // twice is undone
+    let activated = clients.admin.activate_generation(activate("")).await.unwrap().into_inner();
+    assert_eq!((activated.generation_id, activated.previous_generation_id), (second.clone(), first.clone()));
+    // Rolling back is one call, and stands although the store still names the other one, until the next is published.
+    clients.admin.activate_generation(activate(&first)).await.unwrap();
+    assert_eq!(clients.status().await.generation_id, first);
+    let third = shops::rebuild(&house.path(""), &house.generations(), 2, &[]);
+    eventually("the third", async || (clients.status().await.generation_id == third).then_some(())).await;
+    assert_eq!(swaps("activated"), 4, "first, second, first, third: nothing undid the roll-back");
+}
+
+#[tokio::test]
+async fn a_server_that_finds_its_newest_generation_broken_serves_the_one_before() {
+    let Some(mut house) = House::closed(&[MARKET], &[]).await else { return };
+    let generations: Vec<_> = (0..3).map(|seed| shops::rebuild(&house.path(""), &house.generations(), seed, &[])).collect();
+    assert!(generations.is_sorted(), "named by age");
+    let damaged = |id: &str| damage(&house.generations().join(id).join("items.bin"));
+    let files = fs::read_dir(house.generations().join(&generations[0])).unwrap();
+    let names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.contains(&"items.bin".to_owned()), "{names:?}");
+    let current = house.generations().join("CURRENT");
+
+    damaged(&generations[2]);
+    for (prepare, expected) in [("", 1), ("unreadable", 1), ("two broken", 0)] {
+        match prepare {
+            "unreadable" => fs::write(&current, "no id\n").unwrap(),
+            "two broken" => {
+                fs::write(&current, format!("{}\n", generations[2])).unwrap();
+                damage(&house.generations().join(&generations[1]).join("items.bin"));
+            }
+            _ => {}
+        }
+        house.start().await;
+        let mut clients = house.clients().await;
+        assert_eq!(clients.status().await.generation_id, generations[expected], "{prepare}: {}", house.server_log());
+        assert!(house.server_log().contains("serving the newest one before it that verifies"));
+        house.kill();
+    }
+}
+
+#[tokio::test]
+async fn asked_to_stop_it_finishes_what_is_under_way() {
+    let Some(broker) = Broker::start().filter(Broker::is_own) else { return };
+    let mut house = House::closed_on(&broker, &[MARKET], &[]).await;
+    house.start().await;
+    let (mut clients, who) = (house.clients().await, key(MARKET, "u1"));
+    clients.list(vec![item(MARKET, 1)], 0).await;
+    clients.act(vec![event(EventType::View, &who, "m1")]).await;
+
+    // The log holds its breath, so that a write stays under way for as long as this test wants.
+    signal("STOP", broker.pid().unwrap());
+    let mut writer = clients.events.clone();
+    let write = v1::WriteEventsRequest { events: vec![event(EventType::Cart, &who, "m1")] };
+    let (sent, was_sent) = tokio::sync::oneshot::channel();
+    let write = tokio::spawn(async move {
+        let write = writer.write_events(write);
+        let mark = async { sent.send(()) };
+        tokio::join!(write, mark).0
+    });
+    was_sent.await.unwrap();
+    clients.status().await; // on the same connection, later: when this is answered, the write has arrived
+    house.ask_to_stop();
+    let page = eventually("the drain", async || house.admin_get("/readyz").filter(|page| page.0 != 200)).await;
+    assert_eq!(page, (503, "draining\n".to_owned()));
+    eventually("the listener to close", async || TcpStream::connect(house.grpc_address()).is_err().then_some(())).await;
+    assert!(!write.is_finished());
+    assert_eq!(house.admin_get("/livez").unwrap().0, 200);
+    signal("CONT", broker.pid().unwrap());
+    let results = write.await.unwrap().unwrap().into_inner().results;
+    assert_eq!(results[0].error, None, "the write under way was acknowledged");
+    assert_eq!(house.ended().await, Some(0));
+
+    house.start().await;
+    let mut clients = house.clients().await;
+    consumed(&mut clients, 3).await;
+    assert_eq!(profile_of(&mut clients, &who).await.1.len(), 2, "and the log has it");
+}
