@@ -156,8 +156,9 @@ fn hidden_accounts_excluded_items_and_silos_are_honoured() {
     assert_eq!(report["events_hidden"], history().iter().filter(|row| row.0 == 1 && row.3 == "shop").count());
 
     // Alone in the shop, person 1 is a stranger once the shop's events are hidden: films must not show in a silo.
-    let links =
-        bench.write("links.csv", &format!("ts_ms,bu_a,local_user_a,bu_b,local_user_b\n{},shop,p1,films,p1\n", 19_999 * DAY_MS));
+    let mut links = String::from("ts_ms,bu_a,local_user_a,bu_b,local_user_b\n");
+    (0..30).for_each(|person| _ = writeln!(links, "{},shop,p{person},films,p{person}", 19_999 * DAY_MS));
+    let links = bench.write("links.csv", &links);
     let flags = ["--hidden", hidden.to_str().unwrap(), "--links", links.to_str().unwrap()];
     let (siloed, _) = bench.eval(&events, &[&flags[..], &["--siloed"]].concat());
     let (stranger, _) = bench.eval(&events, &["--hidden", hidden.to_str().unwrap(), "--siloed"]);
