@@ -180,7 +180,7 @@ impl Default for Log {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// A file that can't be read, a key that nobody knows, a value of the wrong sort.
-    #[error("configuration: {0}; see faces.example.toml for every key")]
+    #[error("configuration (faces.example.toml has every key)")]
     Read(#[from] config::ConfigError),
     /// A value out of range.
     #[error("configuration: {key} is {value}; it must be {allowed}")]

@@ -30,16 +30,21 @@ fn bad_configuration_is_named() {
         path.to_str().unwrap().to_owned()
     };
     let unknown = file("unknown.toml", "[server]\nteapot = 1\n");
+    let ports = "[server]\ngrpc_address = \"127.0.0.1:0\"\nadmin_address = \"127.0.0.1:0\"\n";
+    let reserved = file(
+        "reserved.toml",
+        &format!("{ports}[kafka.extra]\n\"group.id\" = \"x\"\n[generations]\nfolder = {:?}\n", folder.path()),
+    );
     let broken = file("broken.toml", "[server\n");
     let wrong = file("wrong.toml", "[generations]\nwatch_ms = \"often\"\n");
     let cases: [(&[&str], &[&str]); 10] = [
         (&["--set", "server.teapot=1"], &["server", "teapot", "faces.example.toml"]),
         (&["--set", "teapot.size=1"], &["teapot", "faces.example.toml"]),
         (&["--set", "server.request_bytes_max=plenty"], &["server.request_bytes_max", "plenty"]),
-        (&["--set", "server.grpc_address=here"], &["server.grpc_address", "here"]),
+        (&["--set", "server.grpc_address=here"], &["server.grpc_address", "socket address"]),
         (&["--set", "ranking.position_decay=2"], &["ranking.position_decay is 2", "above 0 and at most 1"]),
         (&["--set", "log.filter=a=b=c"], &["log.filter", "a=b=c"]),
-        (&["--set", "kafka.extra.group.id=x"], &["group.id"]),
+        (&["--config", &reserved], &["group.id"]),
         (&["--config", &unknown], &["teapot", "faces.example.toml"]),
         (&["--config", &wrong], &["watch_ms", "often"]),
         (&["--config", &broken], &["broken.toml"]),
@@ -159,7 +164,8 @@ fn a_broker_that_is_away_is_named() {
 fn every_command_helps_with_an_example() {
     let overview = faces_says(&["--help"]);
     let commands = overview.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect();
+    let names = commands.filter_map(|line| line.strip_prefix("  ").filter(|name| !name.starts_with(' '))?.split(' ').next());
+    let commands: Vec<&str> = names.filter(|name| *name != "help").collect();
     for expected in ["demo", "serve", "import", "rebuild", "generations", "eval"] {
         assert!(commands.contains(&expected), "{commands:?}");
     }
@@ -245,11 +251,11 @@ fn rebuild_accounts_for_every_event_and_keeps_to_its_time() {
 
 #[test]
 fn the_demo_runs_to_its_end() {
-    let said = json(&["demo", "--once", "--json", "--shoppers", "120", "--trials", "5", "--port", "0"]);
+    let said = json(&["demo", "--once", "--json", "--shoppers", "500", "--trials", "5", "--port", "0"]);
     for key in ["items", "shoppers", "events", "people", "browse", "overlap", "freshness", "seconds"] {
         assert!(!said[key].is_null(), "{key} is missing in {said}");
     }
-    assert_eq!(said["shoppers"].as_u64(), Some(120));
+    assert_eq!(said["shoppers"].as_u64(), Some(500));
     let people = said["people"].as_array().unwrap();
     let items = |slate: &Value| -> Vec<String> {
         slate.as_array().unwrap().iter().map(|item| item["item_id"].as_str().unwrap().to_owned()).collect()
@@ -260,7 +266,7 @@ fn the_demo_runs_to_its_end() {
     let browse = &said["browse"];
     assert_ne!(items(&browse["before"]), items(&browse["after"]), "browsing something new changes the slate");
     let overlap = said["overlap"]["mean_jaccard_20"].as_f64().unwrap();
-    assert!((0.0..0.3).contains(&overlap), "{overlap}");
+    assert!((0.0..0.2).contains(&overlap), "a thousand faces: {overlap}");
     assert_eq!((said["freshness"]["trials"].as_u64(), said["freshness"]["unchanged"].as_u64()), (Some(5), Some(0)));
     assert!(said["freshness"]["p99_ms"].as_f64().unwrap() > 0.0);
 }

@@ -154,19 +154,23 @@ async fn without_a_generation_slates_are_full_all_the_same() {
 #[tokio::test]
 async fn a_deadline_that_has_passed_is_exceeded() {
     let Some((house, mut clients)) = house().await else { return };
-    let (deadline_exceeded, request) = (Code::DeadlineExceeded as i32, ask(&[], MARKET));
-    let calls = "faces.v1.RecommendationService";
+    let address = house.grpc_address();
+    // When the message comes after its head, tonic's own timer can be first, and says CANCELLED.
+    let is_over = |status: i32| matches!(Code::from(status), Code::DeadlineExceeded | Code::Cancelled);
+    let of = |method: &str| format!("faces.v1.{method}");
+    let request = ask(&[], MARKET);
+    let rerank = v1::RerankItemsRequest { bu: MARKET.into(), item_ids: vec!["m1".into()], ..Default::default() };
+    let write = v1::WriteEventsRequest { events: vec![event(EventType::View, &key(MARKET, "late"), "m1")] };
     for timeout in ["1n", "0m", "0S"] {
-        let single = raw::status_of(house.grpc_address(), &format!("{calls}/Recommend"), &request, timeout).await;
-        assert_eq!(single, deadline_exceeded, "Recommend within {timeout}");
-        let rerank = v1::RerankItemsRequest { bu: MARKET.into(), item_ids: vec!["m1".into()], ..Default::default() };
-        let rerank = raw::status_of(house.grpc_address(), &format!("{calls}/RerankItems"), &rerank, timeout).await;
-        assert_eq!(rerank, deadline_exceeded, "RerankItems within {timeout}");
-        let write = v1::WriteEventsRequest { events: vec![event(EventType::View, &key(MARKET, "late"), "m1")] };
-        let write = raw::status_of(house.grpc_address(), "faces.v1.EventService/WriteEvents", &write, timeout).await;
-        assert_eq!(write, deadline_exceeded, "WriteEvents within {timeout}");
+        let found = [
+            raw::status_of(address, &of("RecommendationService/Recommend"), &request, timeout).await,
+            raw::status_of(address, &of("RecommendationService/RerankItems"), &rerank, timeout).await,
+            raw::status_of(address, &of("EventService/WriteEvents"), &write, timeout).await,
+        ];
+        assert!(found.into_iter().all(is_over), "within {timeout}: {found:?}");
     }
-    assert_eq!(raw::status_of(house.grpc_address(), &format!("{calls}/Recommend"), &request, "9S").await, Code::Ok as i32);
+    let in_time = raw::status_of(address, &of("RecommendationService/Recommend"), &request, "9S").await;
+    assert_eq!(in_time, Code::Ok as i32);
     let mut by_client = Request::new(request);
     by_client.set_timeout(std::time::Duration::from_nanos(1));
     assert!(clients.recommendations.recommend(by_client).await.is_err());
@@ -189,7 +193,7 @@ async fn reflection_lists_every_service() {
     let Some((_, clients)) = house().await else { return };
     let request =
         ServerReflectionRequest { host: String::new(), message_request: Some(MessageRequest::ListServices(String::new())) };
-    let requests = futures::stream::iter([request]);
+    let requests = tonic::codegen::tokio_stream::iter([request]);
     let mut answers = ServerReflectionClient::new(clients.channel).server_reflection_info(requests).await.unwrap().into_inner();
     let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
     let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };

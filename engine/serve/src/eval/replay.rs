@@ -1,7 +1,7 @@
 //! The replay itself: events strictly before a query, then the query.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -100,7 +100,8 @@ impl Replay {
         Ok(Self { events, items, links, options })
     }
 
-    /// Answers every query, in order of time. `answered` gets each query with its items, best first.
+    /// Answers every query, in order of time; siloed, a unit at a time, each as if there were no other. `answered` gets each query
+    /// with its items, best first.
     ///
     /// # Errors
     /// A row that is no record, a generation that can't be trained, or what `answered` says.
@@ -110,25 +111,46 @@ impl Replay {
         mut progress: impl FnMut(usize),
         mut answered: impl FnMut(&Query, &[&str]) -> Result<()>,
     ) -> Result<Replayed> {
-        let hidden = |row: &EventRow| set.hidden.contains(&(row.bu.clone(), row.local_user_id.clone()));
-        let visible: Vec<&EventRow> = if set.hidden.is_empty() {
-            self.events.iter().collect()
-        } else {
-            self.events.iter().filter(|row| !hidden(row)).collect()
+        let is_hidden = |row: &EventRow| set.hidden.contains(&(row.bu.clone(), row.local_user_id.clone()));
+        let visible: Vec<&EventRow> = self.events.iter().filter(|row| set.hidden.is_empty() || !is_hidden(row)).collect();
+        let mut replayed = Replayed { events_hidden: (self.events.len() - visible.len()) as u64, ..Replayed::default() };
+        let mut done = 0;
+        let mut next = |query: &Query, items: &[&str]| {
+            done += 1;
+            progress(done);
+            answered(query, items)
         };
+        if !self.options.siloed {
+            let queries: Vec<&Query> = set.queries.iter().collect();
+            self.replay(set, &queries, &visible, &mut next, &mut replayed)?;
+            return Ok(replayed);
+        }
+        let units: BTreeSet<&str> = set.queries.iter().map(|query| query.bu.as_str()).collect();
+        for unit in units {
+            let queries: Vec<&Query> = set.queries.iter().filter(|query| query.bu == unit).collect();
+            let own: Vec<&EventRow> = visible.iter().copied().filter(|row| row.bu == unit).collect();
+            self.replay(set, &queries, &own, &mut next, &mut replayed)?;
+        }
+        Ok(replayed)
+    }
+
+    fn replay(
+        &self,
+        set: &QuerySet,
+        queries: &[&Query],
+        visible: &[&EventRow],
+        answered: &mut dyn FnMut(&Query, &[&str]) -> Result<()>,
+        replayed: &mut Replayed,
+    ) -> Result<()> {
         let targets = self.targets(set);
         let engine = Engine::new(Arc::new(State::new(self.options.state)), self.options.engine.clone());
         for row in &self.items {
             engine.state().apply(&rows::item(row));
         }
-        let mut replayed = Replayed {
-            events_hidden: (self.events.len() - visible.len()) as u64,
-            items: engine.state().catalogue().listed_count(),
-            ..Replayed::default()
-        };
+        replayed.items = engine.state().catalogue().listed_count();
         let (mut next_event, mut next_link) = (0, 0);
         let mut next_rebuild = i64::MIN;
-        for (done, query) in set.queries.iter().enumerate() {
+        for query in queries {
             while let Some(row) = self.links.get(next_link).filter(|row| row.ts_ms < query.ts_ms) {
                 engine.state().apply(&rows::link(row).with_context(|| format!("link row at {} ms", row.ts_ms))?);
                 next_link += 1;
@@ -156,9 +178,8 @@ impl Replay {
                 taken.iter().copied().filter(|item| ruled_out.is_none_or(|out| !out.iter().any(|name| name == item))).collect();
             replayed.scorecard.add(&query.segment, &query.bu, &names, &taken);
             answered(query, &names)?;
-            progress(done + 1);
         }
-        Ok(replayed)
+        Ok(())
     }
 
     /// What the asking account did at the moment of each query.
