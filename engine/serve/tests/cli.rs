@@ -1,4 +1,5 @@
 //! The command line: what is wrong is named, with the way out; and the commands that need no server.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod house;
 

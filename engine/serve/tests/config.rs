@@ -1,4 +1,5 @@
 //! Configuration: the example file says what the defaults are, and flags win over environment over file over defaults.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 

@@ -1,4 +1,5 @@
 //! `faces eval` as its user runs it: the form of its output, its metrics against a hand computation, and no leakage.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

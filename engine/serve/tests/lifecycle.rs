@@ -1,4 +1,5 @@
 //! The life of a server: killed and started again on the same log, given new generations under load, broken ones, and asked to stop.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod house;
 

@@ -2,6 +2,7 @@
 //!
 //! One server for all tests. They may act in the market only: what is wanted in the cinema stays as planted, so that answers there can
 //! be compared exactly.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod house;
 
