@@ -22,9 +22,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out_dir.join("faces_v1_descriptor.bin"), &encoded)?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
-    pbjson_build::Builder::new()
-        .register_descriptors(&encoded)?
-        .ignore_unknown_fields()
-        .build(&[".faces.v1"])?;
+    pbjson_build::Builder::new().register_descriptors(&encoded)?.ignore_unknown_fields().build(&[".faces.v1"])?;
     Ok(())
 }

@@ -66,7 +66,8 @@ fn flags_win_over_environment_over_file_over_defaults() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    let cases: [(Option<&str>, &[&[&str]], &str); 4] = [
+    type Case<'a> = (Option<&'a str>, &'a [&'a [&'a str]], &'a str); // variable, arguments, what is said
+    let cases: [Case<'_>; 4] = [
         (None, &[], "in generations;"),
         (None, &[&by_file], "in of-file;"),
         (Some("of-environment"), &[&by_file], "in of-environment;"),

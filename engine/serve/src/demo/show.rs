@@ -22,7 +22,7 @@ pub(super) fn group(world: &World) -> String {
         let example = items.first().map(|item| item.title.as_str()).unwrap_or_default();
         _ = writeln!(text, "  {bu:<12} {:>5} items, {events:>6} events   e.g. {example}", items.len());
     }
-    _ = write!(text, "  {} shoppers, {} links between their accounts\n", world.shoppers().len(), world.links().len());
+    _ = writeln!(text, "  {} shoppers, {} links between their accounts", world.shoppers().len(), world.links().len());
     text
 }
 

@@ -17,7 +17,7 @@ shift 2
 "$@" </dev/null >"$log" 2>&1 3<&- &
 process=$!
 echo $process
-{ read -r _ <&3; kill -9 $process; rm -rf "$folder"; } >/dev/null 2>&1 &
+{ read -r _ <&3; trap "" TERM; kill -9 $process; rm -rf "$folder"; } >/dev/null 2>&1 &
 watcher=$!
 wait $process
 status=$?
