@@ -1,6 +1,6 @@
 //! The gRPC API: wire messages in, domain calls, wire messages out. One file per service.
 //!
-//! Knows wire types and status codes; knows nothing of how a slate is made. Every refusal goes through [`refusal`].
+//! Knows wire types and status codes; knows nothing of how a slate is made. Every refusal goes through one table, `refusal.rs`.
 
 mod admin;
 mod answer;
