@@ -215,8 +215,10 @@ proptest! {
             let time = EventTime::from_millis(99 * DAY_MS);
             Record::Item(ItemChange { bu: BUS[0].into(), item_id: item_name(n as u8), time, attributes: Some(of) })
         };
+        let names: BTreeSet<_> = (0..items.len()).map(|n| item_name(n as u8)).collect();
         let mut log: Vec<_> = items.into_iter().enumerate().map(listed).collect();
-        log.extend(events.into_iter().map(Record::Event));
+        let is_listed = |event: &Event| event.item_id.as_ref().is_some_and(|name| names.contains(name));
+        log.extend(events.into_iter().filter(is_listed).map(Record::Event));
         let options = RankingOptions { category_share_max: share_max, tired_impressions: usize::MAX, ..RankingOptions::default() };
         let mut shop = Shop::of(&log, &options);
         let checked = shop.answer(&Ask::of(0, 0, wanted), |query, slate| {
