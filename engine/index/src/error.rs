@@ -105,6 +105,14 @@ pub enum IndexError {
         /// The newest version this crate reads.
         supported: u32,
     },
+    /// The file was written by an earlier version of this crate.
+    #[error("index file version {found} is older than {supported}, the only one read here: rebuild the index")]
+    Older {
+        /// The version in the file.
+        found: u32,
+        /// The version this crate reads.
+        supported: u32,
+    },
     /// The file ends early, or goes on after its end.
     #[error("index file is {found} bytes long, its header says {expected}: copy or rebuild it again")]
     Length {

@@ -30,11 +30,14 @@
 #![deny(unsafe_code, missing_docs)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod baseline;
 mod build;
+mod codes;
 mod error;
 mod exact;
 mod file;
 mod graph;
+mod ivf;
 mod kernels;
 mod metric;
 mod norms;
@@ -42,9 +45,13 @@ mod query;
 mod rows;
 mod scratch;
 mod search;
+mod shortlist;
+mod table;
 mod top;
+mod tune;
 mod vectors;
 
+pub use baseline::PlainHnsw;
 pub use build::{BuildSpec, build};
 pub use error::IndexError;
 pub use file::{FORMAT_VERSION, Parts, read, write};
@@ -52,4 +59,5 @@ pub use metric::Metric;
 pub use rows::RowSet;
 pub use scratch::Scratch;
 pub use search::{Effort, IndexKind, Neighbour, Search, VectorIndex};
+pub use tune::{Point, Targets, TuneSpec, Tuned, build_tuned, tune};
 pub use vectors::{DIMENSION_MAX, ROWS_MAX, VALUE_MAX, Vectors};

@@ -164,21 +164,22 @@ mod tests {
     use crate::exact::Exact;
     use crate::graph::Graph;
     use crate::metric::Metric;
+    use crate::search::Effort;
     use crate::vectors::Vectors;
 
     /// Freezes hand-made links over points on a line; building the graph checks that all are reachable.
     fn check(count: u16, degree_max: usize, links: impl Fn(u32) -> Vec<u32>) {
         let vectors = Vectors::new(2, (0..count).flat_map(|row| [f32::from(row), 1.0]).collect()).unwrap();
         let exact = Exact::new(vectors, Metric::InnerProduct);
-        let groups = Groups::of(&exact);
-        let points = Points::of(&exact, &groups);
+        let groups = Groups::of(exact.table());
+        let points = Points::of(exact.table(), &groups);
         let order: Vec<u32> = (0..u32::from(count)).collect();
         let links = order.iter().map(|node| links(*node)).collect();
         let layout = freeze(Grown { order, links }, groups, &points, degree_max);
         assert!(layout.degree <= degree_max);
         let rows = layout.groups.rows.len();
         assert_eq!(rows, usize::from(count));
-        Graph::new(exact, layout).unwrap();
+        Graph::new(exact, layout, Effort::default()).unwrap();
     }
 
     #[test]
