@@ -92,6 +92,18 @@ pub enum IndexError {
         /// The largest value allowed.
         max: usize,
     },
+    /// Handles and rows of a live index do not fit.
+    #[error("the base of a live index is unfit: {reason}")]
+    Handles {
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// The tail of a live index has no room.
+    #[error("the tail holds its {max} vectors: rebuild the base")]
+    TailFull {
+        /// The most vectors it holds.
+        max: usize,
+    },
     /// The bytes are no index file at all.
     #[error("not an index file: it does not start with the magic bytes; check the path")]
     Foreign,
