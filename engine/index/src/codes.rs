@@ -13,7 +13,7 @@ use std::fmt;
 
 use rayon::prelude::*;
 
-use crate::kernels::int8::{BLOCK, BlockRows, Coded, LINE, Line, OFFSET, QUAD, Spread};
+use crate::kernels::int8::{BLOCK, BlockRows, Coded, LINE, Line, OFFSET, QUAD, Spread, prefetch_lines};
 use crate::metric::Metric;
 use crate::norms::norm;
 use crate::table::Table;
@@ -243,6 +243,14 @@ impl Blocks {
 
     pub(crate) fn len(&self) -> usize {
         self.spreads.len()
+    }
+
+    /// Asks for the first codes of a slot's block early.
+    pub(crate) fn prefetch(&self, slot: usize) {
+        /// More is on its way by then.
+        const LINES: usize = 32;
+        let start = slot / BLOCK * self.lines;
+        prefetch_lines(self.codes.get(start..(start + LINES).min(self.codes.len())).unwrap_or_default());
     }
 
     pub(crate) fn spread(&self, slot: u32) -> Spread {

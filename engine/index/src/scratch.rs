@@ -37,6 +37,8 @@ pub struct Scratch {
 pub(crate) struct Work {
     /// Rows whose codes were scanned in blocks, centres of cells included.
     pub(crate) scanned: u64,
+    /// Cells looked at.
+    pub(crate) visited: u64,
     /// Rows whose codes were read one by one.
     pub(crate) walked: u64,
     /// Rows scored in `f32`.

@@ -139,7 +139,7 @@ fn cost_us(work: Work, dimension: usize) -> f64 {
     let scanned = work.scanned as f64 * (0.000_25 + 0.000_5 * lines);
     let walked = work.walked as f64 * (0.010 + 0.004 * lines);
     let scored = work.scored as f64 * (0.008 + 0.010 * lines);
-    0.3 + 0.1 * lines + scanned + walked + scored
+    0.3 + 0.1 * lines + scanned + work.visited as f64 * 0.06 + walked + scored
 }
 
 /// A kind that was built, whose effort can still be set.
@@ -275,8 +275,8 @@ impl<'a> Trial<'a> {
         let count = self.queries.len().max(1) as f64;
         let us_per_query = started.elapsed().as_secs_f64() * 1e6 / count;
         let mean = |sum: u64| (sum as f64 / count).round() as u64;
-        let Work { scanned, walked, scored } = scratch.work;
-        let work = Work { scanned: mean(scanned), walked: mean(walked), scored: mean(scored) };
+        let Work { scanned, visited, walked, scored } = scratch.work;
+        let work = Work { scanned: mean(scanned), visited: mean(visited), walked: mean(walked), scored: mean(scored) };
         let setting = match (index.kind(), cells) {
             (IndexKind::Exact, _) => "every row".to_owned(),
             (_, Some(cells)) => format!("{} of {cells} cells", effort.0),

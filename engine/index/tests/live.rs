@@ -1,5 +1,5 @@
 //! A live index against a plain map and brute force: seeded operations, with queries running at the same time.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -119,6 +119,7 @@ impl Ivf {
         let Scratch { code, shortlist, work, .. } = scratch;
         let slots = self.cells.slots(cell);
         work.scanned += slots.len() as u64;
+        work.visited += 1;
         match allowed {
             None => shortlist.scan(code, &self.blocks, slots, |_| true),
             Some(set) => shortlist.scan(code, &self.blocks, slots, |slot| set.contains(self.row_of(slot))),
@@ -221,7 +222,10 @@ impl VectorIndex for Ivf {
             return Ok(());
         }
         let cells = std::mem::take(&mut scratch.cells);
-        for cell in &cells {
+        for (cell, at) in cells.iter().zip(1usize..) {
+            if let Some(next) = cells.get(at) {
+                self.blocks.prefetch(self.cells.slots(next.id()).start);
+            }
             self.scan_cell(cell.id(), search.allowed, scratch);
         }
         scratch.cells = cells;

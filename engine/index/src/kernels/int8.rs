@@ -193,19 +193,20 @@ pub(super) fn sum_picked_by(
         rows.get(start..start + lines_per_row).unwrap_or_default()
     };
     for &row in picked.iter().take(AHEAD) {
-        prefetch(row_of(row));
+        prefetch_lines(row_of(row));
     }
     for (at, &row) in picked.iter().enumerate() {
         if let Some(&ahead) = picked.get(at + AHEAD) {
-            prefetch(row_of(ahead));
+            prefetch_lines(row_of(ahead));
         }
         sums.push(sum_of(query.words, query.start, row_of(row)));
     }
 }
 
+/// Asks for lines early.
 #[inline(always)]
-fn prefetch(row: &[Line]) {
-    for line in row {
+pub(crate) fn prefetch_lines(lines: &[Line]) {
+    for line in lines {
         super::prefetch_line(std::ptr::from_ref(line).cast());
     }
 }

@@ -51,10 +51,15 @@ pub(super) fn scan_vnni(
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn sums_together(words: &[i32], start: i32, codes: &[Line], lines: usize) -> [__m512i; TOGETHER] {
     let mut sums = [_mm512_set1_epi32(start); TOGETHER];
+    let ahead = codes.as_ptr_range().end;
     let (one, rest) = codes.split_at_checked(lines).unwrap_or_default();
     let (two, rest) = rest.split_at_checked(lines).unwrap_or_default();
     let (three, four) = rest.split_at_checked(lines).unwrap_or_default();
-    for ((((word, one), two), three), four) in words.iter().zip(one).zip(two).zip(three).zip(four) {
+    for (((((word, one), two), three), four), at) in words.iter().zip(one).zip(two).zip(three).zip(four).zip(0usize..) {
+        // The next group, in order: four streams within a page are more than the processor foresees.
+        for next in 0..TOGETHER {
+            super::prefetch_line(ahead.wrapping_add(at * TOGETHER + next).cast());
+        }
         let word = _mm512_set1_epi32(*word);
         let [first, second, third, fourth] = &mut sums;
         *first = _mm512_dpbusd_epi32(*first, load(one), word);
@@ -68,17 +73,19 @@ fn sums_together(words: &[i32], start: i32, codes: &[Line], lines: usize) -> [__
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn sums_alone(words: &[i32], start: i32, codes: &[Line]) -> __m512i {
-    let (mut even, mut odd) = (_mm512_set1_epi32(start), _mm512_setzero_si512());
-    let (pairs, rest) = codes.as_chunks::<2>();
-    let (word_pairs, rest_words) = words.as_chunks::<2>();
-    for ([first_word, second_word], [first, second]) in word_pairs.iter().zip(pairs) {
-        even = _mm512_dpbusd_epi32(even, load(first), _mm512_set1_epi32(*first_word));
-        odd = _mm512_dpbusd_epi32(odd, load(second), _mm512_set1_epi32(*second_word));
+    let mut sums = [_mm512_set1_epi32(start), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()];
+    let (groups, rest) = codes.as_chunks::<TOGETHER>();
+    let (word_groups, rest_words) = words.as_chunks::<TOGETHER>();
+    for (words, lines) in word_groups.iter().zip(groups) {
+        for ((sum, word), line) in sums.iter_mut().zip(words).zip(lines) {
+            *sum = _mm512_dpbusd_epi32(*sum, load(line), _mm512_set1_epi32(*word));
+        }
     }
-    for (word, line) in rest_words.iter().zip(rest) {
-        even = _mm512_dpbusd_epi32(even, load(line), _mm512_set1_epi32(*word));
+    for ((sum, word), line) in sums.iter_mut().zip(rest_words).zip(rest) {
+        *sum = _mm512_dpbusd_epi32(*sum, load(line), _mm512_set1_epi32(*word));
     }
-    _mm512_add_epi32(even, odd)
+    let [first, second, third, fourth] = sums;
+    _mm512_add_epi32(_mm512_add_epi32(first, second), _mm512_add_epi32(third, fourth))
 }
 
 #[inline]
