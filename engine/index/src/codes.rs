@@ -10,10 +10,11 @@
 //! a row exceeds about once in 10,000.
 
 use std::fmt;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::kernels::int8::{BLOCK, BlockRows, Coded, LINE, Line, OFFSET, QUAD, Spread, prefetch_lines};
+use crate::kernels::int8::{BLOCK, BlockRows, Coded, LINE, Line, OFFSET, QUAD, Spread, prefetch};
 use crate::metric::Metric;
 use crate::norms::norm;
 use crate::table::Table;
@@ -245,12 +246,16 @@ impl Blocks {
         self.spreads.len()
     }
 
-    /// Asks for the first codes of a slot's block early.
-    pub(crate) fn prefetch(&self, slot: usize) {
-        /// More is on its way by then.
-        const LINES: usize = 32;
-        let start = slot / BLOCK * self.lines;
-        prefetch_lines(self.codes.get(start..(start + LINES).min(self.codes.len())).unwrap_or_default());
+    /// Asks early for what a scan of these slots reads first.
+    pub(crate) fn prefetch(&self, slots: Range<usize>) {
+        /// The processor foresees what comes after.
+        const LINES: usize = 64;
+        let (first, end) = (slots.start / BLOCK, slots.end.div_ceil(BLOCK));
+        let codes = first * self.lines..(end * self.lines).min(first * self.lines + LINES);
+        prefetch(self.codes.get(codes).unwrap_or_default());
+        prefetch(self.scales.get(first..end.min(first + 8)).unwrap_or_default());
+        prefetch(self.biases.get(first..end.min(first + 8)).unwrap_or_default());
+        prefetch(self.spreads.get(first..end.min(first + 8)).unwrap_or_default());
     }
 
     pub(crate) fn spread(&self, slot: u32) -> Spread {

@@ -193,21 +193,21 @@ pub(super) fn sum_picked_by(
         rows.get(start..start + lines_per_row).unwrap_or_default()
     };
     for &row in picked.iter().take(AHEAD) {
-        prefetch_lines(row_of(row));
+        prefetch(row_of(row));
     }
     for (at, &row) in picked.iter().enumerate() {
         if let Some(&ahead) = picked.get(at + AHEAD) {
-            prefetch_lines(row_of(ahead));
+            prefetch(row_of(ahead));
         }
         sums.push(sum_of(query.words, query.start, row_of(row)));
     }
 }
 
-/// Asks for lines early.
+/// Asks for values early, a cache line at least.
 #[inline(always)]
-pub(crate) fn prefetch_lines(lines: &[Line]) {
-    for line in lines {
-        super::prefetch_line(std::ptr::from_ref(line).cast());
+pub(crate) fn prefetch<T>(values: &[T]) {
+    for value in values.iter().step_by((LINE / size_of::<T>()).max(1)) {
+        super::prefetch_line(std::ptr::from_ref(value).cast());
     }
 }
 
