@@ -38,6 +38,9 @@ const FILTERED_COST_MAX: usize = 2;
 /// recall costs up to three times an unfiltered search.
 const WIDENING: f64 = 0.3;
 
+/// The widest, so that a filtered search costs no more than twice an unfiltered one.
+const WIDENING_MAX: f64 = 1.8;
+
 /// Cells ahead for whose codes memory is asked.
 const CELLS_AHEAD: usize = 2;
 
@@ -204,7 +207,7 @@ impl Ivf {
 /// Cells to look at where a filter leaves `count` of `rows` rows: the best allowed rows lie further out.
 fn widened(probes: usize, count: usize, rows: usize) -> usize {
     let share = count.max(1) as f64 / rows.max(1) as f64;
-    (probes as f64 * share.powf(-WIDENING)).ceil() as usize
+    (probes as f64 * share.powf(-WIDENING).min(WIDENING_MAX)).ceil() as usize
 }
 
 impl VectorIndex for Ivf {

@@ -186,18 +186,19 @@ pub(super) fn sum_picked_by(
     sums: &mut Vec<i32>,
     sum_of: impl Fn(&[i32], i32, &[Line]) -> i32,
 ) {
-    /// Rows ahead for which memory is asked; a row of 64 columns is one line.
-    const AHEAD: usize = 8;
+    /// Lines ahead for which memory is asked, at least one row: more would wait for the line buffers.
+    const LINES_AHEAD: usize = 16;
+    let ahead = (LINES_AHEAD / lines_per_row.max(1)).clamp(1, 8);
     let row_of = |row: u32| {
         let start = row as usize * lines_per_row;
         rows.get(start..start + lines_per_row).unwrap_or_default()
     };
-    for &row in picked.iter().take(AHEAD) {
+    for &row in picked.iter().take(ahead) {
         prefetch(row_of(row));
     }
     for (at, &row) in picked.iter().enumerate() {
-        if let Some(&ahead) = picked.get(at + AHEAD) {
-            prefetch(row_of(ahead));
+        if let Some(&next) = picked.get(at + ahead) {
+            prefetch(row_of(next));
         }
         sums.push(sum_of(query.words, query.start, row_of(row)));
     }

@@ -9,6 +9,9 @@ use faces_index::{
 };
 use serde::Serialize;
 
+/// What a graph keeps of each coded row beside the codes: scale, bias and spread.
+const SLAB_ROW_BYTES: u64 = 16;
+
 /// Efforts that graphs are asked with; those below `k` are left out.
 const CANDIDATES: [u32; 15] = [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
 
@@ -152,23 +155,28 @@ impl Built {
         Ok(())
     }
 
-    /// Bytes that it takes, vectors included.
+    /// Bytes that it takes in memory, vectors included.
     ///
     /// # Errors
     /// What the index refuses.
     pub fn bytes(&self) -> Result<u64> {
         match self {
-            Self::Served { index, .. } => file_bytes(&**index),
+            Self::Served { index, .. } => memory_bytes(&**index),
             Self::Plain(plain) => Ok(plain.memory_bytes() as u64),
         }
     }
 }
 
-/// The size of the index's file.
-fn file_bytes(index: &dyn VectorIndex) -> Result<u64> {
-    let mut counter = Counter(0);
-    write(index, &mut counter)?;
-    Ok(counter.0)
+/// What the index keeps in memory: what its file holds, and the int8 codes that are made from the vectors on loading (their
+/// sizes are those that `faces_index` documents).
+fn memory_bytes(index: &dyn VectorIndex) -> Result<u64> {
+    let mut file = Counter(0);
+    write(index, &mut file)?;
+    let (rows, dimension) = (index.vectors().len() as u64, index.vectors().dimension() as u64);
+    let blocks_row = dimension.next_multiple_of(4) + 5;
+    let metric_row = if index.metric() == Metric::InnerProduct && index.kind() == IndexKind::Ivf { 0 } else { 4 };
+    let slab_row = if index.kind() == IndexKind::Graph { dimension.next_multiple_of(64) + SLAB_ROW_BYTES } else { 0 };
+    Ok(file.0 + rows * (blocks_row + metric_row + slab_row))
 }
 
 struct Counter(u64);
