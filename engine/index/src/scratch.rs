@@ -35,7 +35,7 @@ pub struct Scratch {
 /// What searches cost in operations, added up: the same on every machine, unlike time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Work {
-    /// Rows whose codes were scanned in blocks, centres of cells included.
+    /// Rows whose codes were scanned in order, centres of cells and entries of graphs included.
     pub(crate) scanned: u64,
     /// Cells looked at.
     pub(crate) visited: u64,

@@ -140,7 +140,7 @@ fn cost_us(work: Work, rows: usize, dimension: usize) -> f64 {
     let line_us = if rows.saturating_mul(dimension) <= CACHE_BYTES { 0.000_8 } else { 0.001_8 };
     let scanned = work.scanned as f64 * (0.000_2 + line_us * lines);
     let visited = work.visited as f64 * 0.1;
-    let walked = work.walked as f64 * (0.010 + 0.004 * lines);
+    let walked = work.walked as f64 * (0.055 + 0.004 * lines); // links, marks and heaps included
     let scored = work.scored as f64 * (0.008 + 0.010 * lines);
     0.3 + 0.1 * lines + scanned + visited + walked + scored
 }

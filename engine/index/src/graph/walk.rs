@@ -23,7 +23,7 @@ pub(crate) fn walk(layout: &Layout, slab: &Slab, effort: usize, allows: impl Fn(
     picked.extend(0..layout.entries as u32);
     sums.clear();
     sum_picked(&code, &slab.codes, slab.lines_per_row, picked, sums);
-    work.walked += picked.len() as u64;
+    work.scanned += picked.len() as u64;
     best.reset(STARTS);
     for (&sum, &node) in sums.iter().zip(picked.iter()) {
         best.push(Key::new(slab.score(&code, node, sum), node));
