@@ -6,7 +6,7 @@ use faces_core::{
     ids::{BuId, ItemId},
     ranking::Model,
 };
-use faces_index::{BuildSpec, Effort, Metric, Neighbour, Scratch, Search, VectorIndex, Vectors, build};
+use faces_index::{BuildSpec, Metric, Neighbour, Scratch, Search, VectorIndex, Vectors, build};
 use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -94,7 +94,7 @@ impl Model for BenchGeneration {
     fn nearest(&self, bu: BuId, query: &[f32], count: usize, take: &mut dyn FnMut(ItemId, f32)) {
         let Some(space) = self.spaces.get(bu.position()) else { return };
         SEARCH.with_borrow_mut(|(scratch, found)| {
-            let search = Search::new(query, count).with_effort(Effort(count as u32));
+            let search = Search::new(query, count);
             space.index.search(&search, scratch, found).expect("a sound query");
             for neighbour in found.iter() {
                 if let Some(item) = space.items.get(neighbour.row as usize) {

@@ -1,101 +1,228 @@
-//! Recall and cost of the kinds on given vectors: where the constants in this crate come from.
+//! Recall and cost of the kinds on given vectors, plain `hnsw_rs` beside them: where the constants in this crate come from.
 //!
-//! `cargo run --release -p faces-index --example measure -- base.fbin queries.fbin inner_product|cosine [ef_construction]`
-//! (`.fbin`: u32 count, u32 dimension, f32 rows, little-endian.) Times are the best of several passes on one thread.
+//! `cargo run --release -p faces-index --example measure -- base.fbin queries.fbin inner_product|cosine|l2 [part…]`
+//!
+//! Parts: `exact`, `ivf`, `graph`, `hnsw_rs`, `tune`, `filters`, `batch`; none is all. (`.fbin`: u32 count, u32 dimension, f32 rows,
+//! little-endian.) Times are CPU time of one thread, the best of several passes; building counts every thread.
+#![allow(clippy::expect_used)] // a refused query would make every figure wrong: stop
 
 use std::error::Error;
+use std::fs::read_to_string;
 use std::hint::black_box;
-use std::time::Instant;
 
-use faces_index::{BuildSpec, Effort, IndexKind, Metric, Neighbour, RowSet, Scratch, Search, VectorIndex, Vectors, build};
+use faces_index::{
+    BuildSpec, Effort, IndexKind, Metric, PlainHnsw, RowSet, Scratch, Search, TuneSpec, VectorIndex, Vectors, build, build_tuned,
+};
 
 const K: usize = 10;
-
-#[allow(clippy::expect_used)] // a refused query would make every figure wrong: stop
-fn ask(index: &dyn VectorIndex, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) {
-    index.search(search, scratch, found).expect("queries fit the index");
-}
+const PASSES: usize = 3;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [base, queries, metric, rest @ ..] = args.as_slice() else {
-        return Err("usage: measure base.fbin queries.fbin inner_product|cosine [ef_construction]".into());
-    };
-    let metric = if metric == "cosine" { Metric::Cosine } else { Metric::InnerProduct };
-    let (base, queries) = (load(base)?, load(queries)?);
-    let exact = build(base.clone(), metric, &BuildSpec { kind: Some(IndexKind::Exact), ..BuildSpec::default() })?;
-    let started = Instant::now();
-    let ef_construction = rest.first().map_or(Ok(BuildSpec::default().ef_construction), |number| number.parse())?;
-    let graph = build(base, metric, &BuildSpec { kind: Some(IndexKind::Graph), ef_construction, ..BuildSpec::default() })?;
-    println!(
-        "{} rows, dimension {}: built in {:.1} s",
-        exact.vectors().len(),
-        exact.vectors().dimension(),
-        started.elapsed().as_secs_f32()
-    );
-
-    let truth = answers(&*exact, &queries, Effort::default(), None);
-    println!("exact          {:7.1} us", best_us(&*exact, &queries, Effort::default(), None));
-    for effort in [16, 32, 64, 128, 256, 512, 1024].map(Effort) {
-        let found = answers(&*graph, &queries, effort, None);
-        let cost = best_us(&*graph, &queries, effort, None);
-        println!("graph ef {:5} {:7.1} us  recall@{K} {:.4}", effort.0, cost, recall(&truth, &found));
-    }
-    for per_mille in [1, 10, 50, 100, 200, 300, 500, 900] {
-        let allowed =
-            RowSet::from_fn(exact.vectors().len(), |row| row.wrapping_mul(2_654_435_761) >> 8 & 1023 < per_mille * 1024 / 1000);
-        let truth = answers(&*exact, &queries, Effort::default(), Some(&allowed));
-        let found = answers(&*graph, &queries, Effort::default(), Some(&allowed));
-        let scan_us = best_us(&*exact, &queries, Effort::default(), Some(&allowed));
-        let graph_us = best_us(&*graph, &queries, Effort::default(), Some(&allowed));
-        println!(
-            "allowed {:4.1} %: scan {scan_us:7.1} us, graph ef 64 {graph_us:7.1} us recall@{K} {:.4}",
-            f64::from(per_mille) / 10.0,
-            recall(&truth, &found)
+    let [base, queries, metric, parts @ ..] = args.as_slice() else {
+        return Err(
+            "usage: measure base.fbin queries.fbin inner_product|cosine|l2 [exact|ivf|graph|hnsw_rs|tune|filters|batch]…".into(),
         );
+    };
+    let metric = match metric.as_str() {
+        "inner_product" => Metric::InnerProduct,
+        "cosine" => Metric::Cosine,
+        "l2" => Metric::L2,
+        _ => return Err("the metric is inner_product, cosine or l2".into()),
+    };
+    let has = |part: &str| parts.is_empty() || parts.iter().any(|given| given == part);
+    let bench = Bench::new(load(base)?, load(queries)?, metric)?;
+    if has("exact") {
+        bench.show("exact", &*bench.exact, None);
+    }
+    if has("ivf") {
+        let sqrt = (bench.base.len() as f64).sqrt();
+        for cells in [2.0, 4.0, 8.0].map(|times| (times * sqrt) as usize) {
+            let ivf = bench.build(&BuildSpec { kind: Some(IndexKind::Ivf), cells: Some(cells), ..BuildSpec::default() })?;
+            for effort in [4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256] {
+                bench.show(&format!("ivf {effort} of {cells}"), &*ivf, Some(Effort(effort)));
+            }
+        }
+    }
+    if has("graph") {
+        let graph = bench.build(&BuildSpec { kind: Some(IndexKind::Graph), ..BuildSpec::default() })?;
+        for effort in [10, 16, 24, 32, 48, 64, 128, 256, 512] {
+            bench.show(&format!("graph {effort}"), &*graph, Some(Effort(effort)));
+        }
+    }
+    if has("hnsw_rs") {
+        let before = process_cpu_s();
+        let plain = PlainHnsw::build(&bench.base, metric, &BuildSpec::default())?;
+        println!("  built in {:.1} CPU-s", process_cpu_s() - before);
+        for ef in [10, 16, 24, 32, 48, 64, 128, 256, 512] {
+            bench.show_plain(&plain, ef);
+        }
+    }
+    if has("tune") || has("filters") || has("batch") {
+        let before = process_cpu_s();
+        let (tuned, outcome) = build_tuned(bench.base.clone(), metric, &BuildSpec::default(), &TuneSpec::default(), None)?;
+        println!("tuned in {:.1} CPU-s", process_cpu_s() - before);
+        for point in &outcome.frontier {
+            let (kind, cost, measured) = (point.kind.name(), point.cost_us, point.us_per_query);
+            let recalls = format!("recall@10 {:.4} @100 {:.4}", point.recall_10, point.recall_100);
+            println!("  {kind:6} {:18} {recalls} counted {cost:7.1} us, measured {measured:7.1} us", point.setting);
+        }
+        bench.show(&format!("auto: {}", outcome.chosen.setting), &*tuned, None);
+        if has("filters") {
+            bench.show_filters(&*tuned);
+        }
+        if has("batch") {
+            bench.show_batches(&*tuned);
+            bench.show_batches(&*bench.exact);
+        }
     }
     Ok(())
 }
 
+struct Bench {
+    base: Vectors,
+    queries: Vectors,
+    metric: Metric,
+    exact: Box<dyn VectorIndex>,
+    truth: Vec<Vec<f32>>,
+}
+
+impl Bench {
+    fn new(base: Vectors, queries: Vectors, metric: Metric) -> Result<Self, Box<dyn Error>> {
+        println!("{} rows, dimension {}, {}", base.len(), base.dimension(), metric.name());
+        let exact = build(base.clone(), metric, &BuildSpec { kind: Some(IndexKind::Exact), ..BuildSpec::default() })?;
+        let truth = scores(&*exact, &queries, None, None);
+        Ok(Self { base, queries, metric, exact, truth })
+    }
+
+    fn build(&self, spec: &BuildSpec) -> Result<Box<dyn VectorIndex>, Box<dyn Error>> {
+        let before = process_cpu_s();
+        let index = build(self.base.clone(), self.metric, spec)?;
+        println!("  built in {:.1} CPU-s", process_cpu_s() - before);
+        Ok(index)
+    }
+
+    fn show(&self, name: &str, index: &dyn VectorIndex, effort: Option<Effort>) {
+        let found = scores(index, &self.queries, effort, None);
+        let us = search_us(index, &self.queries, effort, None);
+        line(name, recall(&self.truth, &found), us);
+    }
+
+    fn show_plain(&self, plain: &PlainHnsw, ef: usize) {
+        let mut found = Vec::new();
+        let (mut scratch, mut scores) = (Scratch::new(), Vec::new());
+        let answers = self.queries.iter().map(|query| {
+            plain.search(query, K, ef, None, &mut found).expect("queries fit the index");
+            self.exact.score(query, &found, &mut scratch, &mut scores).expect("rows exist");
+            scores.clone()
+        });
+        let recall = recall(&self.truth, &answers.collect::<Vec<_>>());
+        let us = best_us(self.queries.len(), || {
+            for query in self.queries.iter() {
+                plain.search(query, K, ef, None, &mut found).expect("queries fit the index");
+                black_box(&found);
+            }
+        });
+        line(&format!("hnsw_rs {ef}"), recall, us);
+    }
+
+    fn show_filters(&self, index: &dyn VectorIndex) {
+        for share in [0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9] {
+            let limit = (share * f64::from(u32::MAX)) as u32;
+            let hash = |row: u32| (u64::from(row).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
+            let allowed = RowSet::from_fn(self.base.len(), |row| hash(row) < limit);
+            let truth = scores(&*self.exact, &self.queries, None, Some(&allowed));
+            let found = scores(index, &self.queries, None, Some(&allowed));
+            let us = search_us(index, &self.queries, None, Some(&allowed));
+            line(&format!("allowed {:.1} %", share * 100.0), recall(&truth, &found), us);
+        }
+    }
+
+    fn show_batches(&self, index: &dyn VectorIndex) {
+        for size in [1, 4, 16, 64] {
+            let searches: Vec<Search<'_>> = self.queries.iter().map(|query| Search::new(query, K)).collect();
+            let (mut scratch, mut found) = (Scratch::new(), Vec::new());
+            let us = best_us(searches.len(), || {
+                for searches in searches.chunks(size) {
+                    index.search_batch(searches, &mut scratch, &mut found).expect("queries fit the index");
+                    black_box(&found);
+                }
+            });
+            println!("{} in batches of {size:2}: {us:8.1} us, {:9.0} queries per CPU-second", index.kind().name(), 1e6 / us);
+        }
+    }
+}
+
+fn line(name: &str, recall: f64, us: f64) {
+    println!("{name:24} recall@{K} {recall:.4} {us:8.1} us {:9.0} queries per CPU-second", 1e6 / us);
+}
+
 fn load(path: &str) -> Result<Vectors, Box<dyn Error>> {
     let bytes = std::fs::read(path)?;
-    let dimension = bytes.get(4..8).ok_or("no header")?;
-    let dimension = u32::from_le_bytes(dimension.try_into()?) as usize;
-    let values = bytes[8..].chunks_exact(4).map(|value| f32::from_le_bytes([value[0], value[1], value[2], value[3]]));
+    let (header, content) = bytes.split_at_checked(8).ok_or("no header")?;
+    let dimension = u32::from_le_bytes(header.last_chunk().copied().ok_or("no header")?) as usize;
+    let values = content.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value));
     Ok(Vectors::new(dimension, values.collect())?)
 }
 
-fn answers(index: &dyn VectorIndex, queries: &Vectors, effort: Effort, allowed: Option<&RowSet>) -> Vec<Vec<Neighbour>> {
-    let mut scratch = Scratch::new();
+fn scores(index: &dyn VectorIndex, queries: &Vectors, effort: Option<Effort>, allowed: Option<&RowSet>) -> Vec<Vec<f32>> {
+    let (mut scratch, mut found) = (Scratch::new(), Vec::new());
     let answer = |query| {
-        let mut found = Vec::new();
-        let search = Search { query, k: K, effort, allowed };
-        ask(index, &search, &mut scratch, &mut found);
-        found
+        index.search(&Search { query, k: K, effort, allowed }, &mut scratch, &mut found).expect("queries fit the index");
+        found.iter().map(|neighbour| neighbour.score).collect()
     };
     queries.iter().map(answer).collect()
 }
 
-fn best_us(index: &dyn VectorIndex, queries: &Vectors, effort: Effort, allowed: Option<&RowSet>) -> f64 {
+fn search_us(index: &dyn VectorIndex, queries: &Vectors, effort: Option<Effort>, allowed: Option<&RowSet>) -> f64 {
     let (mut scratch, mut found) = (Scratch::new(), Vec::new());
-    let mut pass = || {
-        let started = Instant::now();
+    best_us(queries.len(), || {
         for query in queries.iter() {
-            let search = Search { query, k: K, effort, allowed };
-            ask(index, &search, &mut scratch, &mut found);
+            index.search(&Search { query, k: K, effort, allowed }, &mut scratch, &mut found).expect("queries fit the index");
             black_box(&found);
         }
-        started.elapsed().as_secs_f64() * 1e6 / queries.len() as f64
+    })
+}
+
+/// CPU time of a pass over so many queries, divided by them: the best of several passes, each long enough to be timed.
+fn best_us(queries: usize, mut pass: impl FnMut()) -> f64 {
+    const PASS_SECONDS_MIN: f64 = 0.15;
+    let mut timed = || {
+        let (before, mut rounds) = (thread_cpu_s(), 0);
+        loop {
+            pass();
+            rounds += 1;
+            let seconds = thread_cpu_s() - before;
+            if seconds >= PASS_SECONDS_MIN {
+                return seconds * 1e6 / (rounds * queries) as f64;
+            }
+        }
     };
-    (0..5).map(|_| pass()).fold(f64::INFINITY, f64::min)
+    (0..PASSES).map(|_| timed()).fold(f64::INFINITY, f64::min)
 }
 
 /// Share of the true answers that were found; one with the score of the last true one counts.
-fn recall(truth: &[Vec<Neighbour>], found: &[Vec<Neighbour>]) -> f64 {
-    let mut hits = 0;
-    for (truth, found) in truth.iter().zip(found) {
-        let least = truth.last().map_or(f32::INFINITY, |last| last.score);
-        hits += found.iter().filter(|neighbour| neighbour.score >= least).count();
-    }
-    hits as f64 / truth.iter().map(Vec::len).sum::<usize>() as f64
+fn recall(truth: &[Vec<f32>], found: &[Vec<f32>]) -> f64 {
+    let pairs = || truth.iter().zip(found);
+    let hits = pairs().map(|(truth, found)| {
+        let least = truth.last().copied().unwrap_or(f32::INFINITY);
+        found.iter().filter(|score| **score >= least).count().min(truth.len())
+    });
+    hits.sum::<usize>() as f64 / truth.iter().map(Vec::len).sum::<usize>().max(1) as f64
+}
+
+/// CPU seconds of this thread so far.
+fn thread_cpu_s() -> f64 {
+    let stat = read_to_string("/proc/thread-self/schedstat").expect("Linux with scheduler statistics");
+    let nanoseconds = stat.split_whitespace().next().and_then(|field| field.parse::<f64>().ok());
+    nanoseconds.expect("a number of nanoseconds") / 1e9
+}
+
+/// CPU seconds of all threads so far.
+fn process_cpu_s() -> f64 {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / TICKS_PER_SECOND
 }

@@ -92,6 +92,18 @@ pub enum IndexError {
         /// The largest value allowed.
         max: usize,
     },
+    /// Handles and rows of a live index do not fit.
+    #[error("the base of a live index is unfit: {reason}")]
+    Handles {
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// The tail of a live index has no room.
+    #[error("the tail holds its {max} vectors: rebuild the base")]
+    TailFull {
+        /// The most vectors it holds.
+        max: usize,
+    },
     /// The bytes are no index file at all.
     #[error("not an index file: it does not start with the magic bytes; check the path")]
     Foreign,
@@ -103,6 +115,14 @@ pub enum IndexError {
         /// The version in the file.
         found: u32,
         /// The newest version this crate reads.
+        supported: u32,
+    },
+    /// The file was written by an earlier version of this crate.
+    #[error("index file version {found} is older than {supported}, the only one read here: rebuild the index")]
+    Older {
+        /// The version in the file.
+        found: u32,
+        /// The version this crate reads.
         supported: u32,
     },
     /// The file ends early, or goes on after its end.

@@ -1,28 +1,33 @@
-//! The exact scan: scores every allowed row. It serves small catalogues and narrow filters, and is the oracle that
-//! every approximate kind is measured against.
+//! The exact kind: an int8 scan that proves which rows may be answers, and their scores in `f32`. It misses nothing, so it is
+//! also the oracle that approximate kinds are measured against; its own oracle is the plain `f32` scan ([`Table::scan`]).
 
-use std::fmt;
-
+use crate::codes::{Blocks, Rigour};
 use crate::error::IndexError;
 use crate::file::Parts;
-use crate::kernels::{Rows, score_picked, score_range};
+use crate::kernels::int8::BLOCK;
 use crate::metric::Metric;
-use crate::norms::{Norms, norm};
-use crate::query::{Direction, prepare, row_scales};
+use crate::norms::{bound, longest_first, norm};
+use crate::query::{Direction, prepare};
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
-use crate::search::{IndexKind, Neighbour, Search, VectorIndex};
-use crate::top::Key;
+use crate::search::{Effort, IndexKind, Neighbour, Search, VectorIndex};
+use crate::table::Table;
 use crate::vectors::Vectors;
 
-/// Rows scored between two looks at the best so far: their scores stay in the nearest cache.
-const BLOCK_ROWS: usize = 512;
+/// Blocks between two looks at the bound, where rows are read from the longest on.
+const BLOCKS_BY_NORM: usize = 4;
 
-/// Rows scored between two looks at the bound, where rows are read from the longest on.
-const BLOCK_ROWS_BY_NORM: usize = 64;
+/// Blocks that a batch scans for one query after another: some 64 kB of codes at d = 64, which stay in the second cache.
+const BLOCKS_PER_TURN: usize = 64;
 
-/// A filter that allows less than one row in this many is scanned directly; testing all longer rows would cost more.
-const FILTER_SPARSE: usize = 8;
+/// Scoring an allowed row in `f32`, somewhere in memory, costs as much as scanning this many rows' codes in order.
+const PICK_COST: usize = 14;
+
+/// Up to this many rows the plain scan is as quick as coding the query.
+const PLAIN_ROWS_MAX: usize = 64;
+
+/// Queries tried to see how many rows are scanned.
+const TRIALS: usize = 32;
 
 /// How far a scan from the longest row on came.
 #[derive(Debug, Clone, Copy)]
@@ -33,136 +38,135 @@ pub(crate) struct Scan {
     pub(crate) is_exact: bool,
 }
 
-/// All rows and what they are multiplied by. Memory: the vectors, and 4 bytes a row under cosine, 8 under inner product.
+/// The rows, their codes, and under inner product their order by length where that pays. Memory: the vectors, the blocks, and 4
+/// bytes a row for that order.
+#[derive(Debug)]
 pub(crate) struct Exact {
-    vectors: Vectors,
-    metric: Metric,
-    scales: Option<Vec<f32>>,
-    norms: Option<Norms>,
-}
-
-impl fmt::Debug for Exact {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut summary = formatter.debug_struct("Exact");
-        summary.field("vectors", &self.vectors).field("metric", &self.metric).finish_non_exhaustive()
-    }
+    table: Table,
+    blocks: Blocks,
+    order: Option<Vec<u32>>,
+    /// Rows that an unfiltered search passes, about.
+    rows_passed: usize,
 }
 
 impl Exact {
     pub(crate) fn new(vectors: Vectors, metric: Metric) -> Self {
-        let scales = row_scales(metric, &vectors);
-        let norms = match metric {
-            Metric::InnerProduct => Norms::of(&vectors),
-            Metric::Cosine => None,
+        Self::over(Table::new(vectors, metric))
+    }
+
+    pub(crate) fn over(table: Table) -> Self {
+        let order = match table.metric() {
+            Metric::InnerProduct => longest_first(table.vectors()),
+            Metric::Cosine | Metric::L2 => None,
         };
-        Self { vectors, metric, scales, norms }
+        let row_of = |slot: u32| order.as_ref().map_or(slot, |order| order.get(slot as usize).copied().unwrap_or(slot));
+        let blocks = Blocks::of(&table, table.len(), row_of);
+        let rows_passed = table.len();
+        let mut exact = Self { table, blocks, order, rows_passed };
+        exact.rows_passed = exact.mean_passed();
+        exact
     }
 
-    pub(crate) fn rows(&self) -> Rows<'_> {
-        Rows { values: self.vectors.as_slice(), stride: self.vectors.dimension(), scales: self.scales.as_deref() }
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
     }
 
-    /// Writes a row as the kernels see it (normalised under cosine) to `place`.
-    pub(crate) fn fill_scaled(&self, row: u32, place: &mut [f32]) {
-        let scale = self.scale(row);
-        for (value, given) in place.iter_mut().zip(self.vectors.row(row).unwrap_or_default()) {
-            *value = given * scale;
+    /// Rows that an unfiltered search passes, about: what it costs.
+    pub(crate) fn rows_passed(&self) -> usize {
+        self.rows_passed
+    }
+
+    fn mean_passed(&self) -> usize {
+        const TRIAL_K: usize = 10;
+        if self.order.is_none() {
+            return self.table.len();
         }
-    }
-
-    pub(crate) fn scale(&self, row: u32) -> f32 {
-        let scales = self.scales.as_ref();
-        scales.map_or(1.0, |scales| scales.get(row as usize).copied().unwrap_or(0.0))
-    }
-
-    /// Refuses a filter that was made for another number of rows.
-    pub(crate) fn check_filter(&self, allowed: Option<&RowSet>) -> Result<(), IndexError> {
-        match allowed {
-            Some(set) if set.len() != self.vectors.len() => {
-                Err(IndexError::FilterRows { found: set.len(), expected: self.vectors.len() })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The answer to a zero query: the first allowed rows.
-    pub(crate) fn answer_first(&self, k: usize, allowed: Option<&RowSet>, found: &mut Vec<Neighbour>) {
-        let neighbour = |row| Neighbour { row, score: 0.0 };
-        match allowed {
-            Some(set) => found.extend(set.iter().take(k).map(neighbour)),
-            None => found.extend((0..self.vectors.len() as u32).take(k).map(neighbour)),
-        }
-    }
-
-    /// How many rows a search scores on average: fewer than all where their lengths differ. Tried on some rows.
-    pub(crate) fn rows_scored(&self, k: usize) -> usize {
-        const TRIALS: usize = 32;
         let mut scratch = Scratch::new();
-        let step = (self.vectors.len() / TRIALS).max(1);
-        let trials = (0..self.vectors.len() as u32).step_by(step).filter_map(|row| self.vectors.row(row));
-        let scored = trials.map(|query| {
+        let step = (self.table.len() / TRIALS).max(1);
+        let (mut passed, mut trials) = (0, 0);
+        for query in self.table.vectors().iter().step_by(step) {
             scratch.query.clear();
             scratch.query.extend_from_slice(query);
-            scratch.best.reset(k);
-            let scan = self.scan_longest(None, usize::MAX, &mut scratch);
-            scan.map_or(self.vectors.len(), |scan| scan.passed)
-        });
-        let (sum, count) = scored.fold((0, 0), |(sum, count), scored| (sum + scored, count + 1));
-        sum / count.max(1)
+            self.blocks.frame.encode_query(query, Rigour::Proven, &mut scratch.code);
+            scratch.shortlist.reset(TRIAL_K);
+            passed += self.scan(None, usize::MAX, &mut scratch).passed;
+            trials += 1;
+        }
+        passed / trials.max(1)
     }
 
-    /// Scores up to `limit` rows, from the longest on, leaving the best in `scratch.best`, which decides how many.
-    /// `None` where no order by length is kept.
-    pub(crate) fn scan_longest(&self, allowed: Option<&RowSet>, limit: usize, scratch: &mut Scratch) -> Option<Scan> {
-        let norms = self.norms.as_ref()?;
-        let Scratch { query, picked, scores, best, .. } = scratch;
+    #[inline]
+    fn row_of(&self, slot: u32) -> u32 {
+        self.order.as_ref().map_or(slot, |order| order.get(slot as usize).copied().unwrap_or(slot))
+    }
+
+    /// Scans up to `limit` rows (the longest, where that order is kept) for the query that was coded.
+    pub(crate) fn scan(&self, allowed: Option<&RowSet>, limit: usize, scratch: &mut Scratch) -> Scan {
+        let Scratch { query, code, shortlist, work, .. } = scratch;
+        let rows = self.table.len();
+        let admits = |slot| allowed.is_none_or(|set| set.contains(self.row_of(slot)));
+        if self.order.is_none() {
+            shortlist.scan(code, &self.blocks, 0..rows.min(limit), admits);
+            work.scanned += rows.min(limit) as u64;
+            return Scan { passed: rows.min(limit), is_exact: limit >= rows };
+        }
         let query_norm = norm(query);
-        let mut scan = Scan { passed: 0, is_exact: false };
-        for block in norms.rows.chunks(BLOCK_ROWS_BY_NORM) {
-            let bound = norms.bound(scan.passed, query_norm);
-            scan.is_exact = best.worst().is_some_and(|worst| bound < f64::from(worst.score()));
-            if scan.is_exact || scan.passed >= limit {
-                return Some(scan);
+        let mut passed = 0;
+        while passed < rows {
+            let longest = self.blocks.spread(passed as u32).norm;
+            if bound(longest, query_norm) < f64::from(shortlist.floor()) {
+                return Scan { passed, is_exact: true };
             }
-            picked.clear();
-            picked.extend(block.iter().filter(|row| allowed.is_none_or(|set| set.contains(**row))));
-            scores.clear();
-            score_picked(query, self.rows(), picked, scores);
-            for (score, row) in scores.iter().zip(picked.iter()) {
-                best.push(Key::new(*score, *row));
+            if passed >= limit {
+                return Scan { passed, is_exact: false };
             }
-            scan.passed += block.len();
+            let end = (passed + BLOCKS_BY_NORM * BLOCK).min(rows);
+            shortlist.scan(code, &self.blocks, passed..end, admits);
+            work.scanned += (end - passed) as u64;
+            passed = end;
         }
-        Some(Scan { is_exact: true, ..scan })
+        Scan { passed, is_exact: true }
     }
 
-    fn scan_all(&self, scratch: &mut Scratch) {
-        let Scratch { query, scores, best, .. } = scratch;
-        for first in (0..self.vectors.len()).step_by(BLOCK_ROWS) {
-            scores.clear();
-            scores.resize(BLOCK_ROWS.min(self.vectors.len() - first), 0.0);
-            score_range(query, self.rows(), first, scores);
-            for (score, row) in scores.iter().zip(first as u32..) {
-                best.push(Key::new(*score, row));
-            }
-        }
+    /// Whether it is cheaper to score the allowed rows than to scan codes for them.
+    fn is_sparse(&self, allowed: &RowSet) -> bool {
+        let (rows, count) = (self.table.len(), allowed.count());
+        let scanned = (self.rows_passed.saturating_mul(rows) / count.max(1)).clamp(self.rows_passed, rows.max(1));
+        count.saturating_mul(PICK_COST) <= scanned
     }
 
-    fn scan_allowed(&self, allowed: &RowSet, scratch: &mut Scratch) {
-        let Scratch { query, picked, scores, best, .. } = scratch;
-        let mut rows = allowed.iter();
-        loop {
-            picked.clear();
-            picked.extend(rows.by_ref().take(BLOCK_ROWS));
-            if picked.is_empty() {
-                return;
-            }
-            scores.clear();
-            score_picked(query, self.rows(), picked, scores);
-            for (score, row) in scores.iter().zip(picked.iter()) {
-                best.push(Key::new(*score, *row));
-            }
+    /// Scores what the shortlist left; the best `k` are in `scratch.best` then.
+    pub(crate) fn settle(&self, k: usize, scratch: &mut Scratch) {
+        scratch.shortlist.finish(&mut scratch.picked, |slot| self.row_of(slot));
+        scratch.best.reset(k);
+        self.table.push_picked(scratch);
+    }
+
+    /// Starts a scan: codes the query that was prepared.
+    pub(crate) fn start(&self, k: usize, scratch: &mut Scratch) {
+        self.blocks.frame.encode_query(&scratch.query, Rigour::Proven, &mut scratch.code);
+        scratch.shortlist.reset(k);
+    }
+
+    /// The plain scan's answer, or the answer where no scan is needed; whether it was given.
+    fn answer_simply(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) -> Result<bool, IndexError> {
+        found.clear();
+        self.table.check_filter(search.allowed)?;
+        let metric = self.table.metric();
+        if prepare(metric, search.query, self.table.dimension(), &mut scratch.query)? == Direction::None {
+            self.table.answer_first(search.k, search.allowed, found);
+            return Ok(true);
         }
+        if search.k == 0 {
+            return Ok(true);
+        }
+        let is_plain = self.table.len() <= PLAIN_ROWS_MAX || search.k >= self.table.len();
+        if is_plain || search.allowed.is_some_and(|set| self.is_sparse(set)) {
+            self.table.scan(search.k, search.allowed, scratch);
+            scratch.answer(found);
+            return Ok(true);
+        }
+        Ok(false)
     }
 }
 
@@ -172,46 +176,88 @@ impl VectorIndex for Exact {
     }
 
     fn metric(&self) -> Metric {
-        self.metric
+        self.table.metric()
     }
 
     fn vectors(&self) -> &Vectors {
-        &self.vectors
+        self.table.vectors()
+    }
+
+    fn effort(&self) -> Effort {
+        Effort(1)
     }
 
     fn search(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) -> Result<(), IndexError> {
-        found.clear();
-        self.check_filter(search.allowed)?;
-        let dimension = self.vectors.dimension();
-        if prepare(self.metric, search.query, dimension, dimension, &mut scratch.query)? == Direction::None {
-            self.answer_first(search.k, search.allowed, found);
+        if self.answer_simply(search, scratch, found)? {
             return Ok(());
         }
-        scratch.best.reset(search.k);
-        let is_sparse = search.allowed.is_some_and(|set| set.count() < set.len() / FILTER_SPARSE);
-        if is_sparse || self.scan_longest(search.allowed, usize::MAX, scratch).is_none() {
-            match search.allowed {
-                Some(allowed) => self.scan_allowed(allowed, scratch),
-                None => self.scan_all(scratch),
-            }
-        }
-        scratch.best.drain_into(&mut scratch.sorted);
-        found.extend(scratch.sorted.iter().map(|key| Neighbour { row: key.id(), score: key.score() }));
+        self.start(search.k, scratch);
+        self.scan(search.allowed, usize::MAX, scratch);
+        self.settle(search.k, scratch);
+        scratch.answer(found);
         Ok(())
     }
 
-    fn score(&self, query: &[f32], rows: &[u32], scratch: &mut Scratch, scores: &mut Vec<f32>) -> Result<(), IndexError> {
-        scores.clear();
-        let dimension = self.vectors.dimension();
-        prepare(self.metric, query, dimension, dimension, &mut scratch.query)?;
-        if let Some(&row) = rows.iter().find(|row| **row as usize >= self.vectors.len()) {
-            return Err(IndexError::RowUnknown { row, rows: self.vectors.len() });
+    fn search_batch(
+        &self,
+        searches: &[Search<'_>],
+        scratch: &mut Scratch,
+        found: &mut Vec<Vec<Neighbour>>,
+    ) -> Result<(), IndexError> {
+        found.resize_with(searches.len(), Vec::new);
+        let mut lanes = std::mem::take(&mut scratch.batch);
+        lanes.resize_with(searches.len().max(lanes.len()), Scratch::new);
+        let outcome = self.scan_together(searches, &mut lanes, found);
+        scratch.batch = lanes;
+        if outcome.is_err() {
+            found.iter_mut().for_each(Vec::clear);
         }
-        score_picked(&scratch.query, self.rows(), rows, scores);
-        Ok(())
+        outcome
+    }
+
+    fn score(&self, query: &[f32], rows: &[u32], scratch: &mut Scratch, scores: &mut Vec<f32>) -> Result<(), IndexError> {
+        self.table.score(query, rows, scratch, scores)
     }
 
     fn parts(&self) -> Parts<'_> {
         Parts::exact()
+    }
+}
+
+impl Exact {
+    /// A turn of blocks for each query before the next turn, so that codes come from memory once.
+    fn scan_together(
+        &self,
+        searches: &[Search<'_>],
+        lanes: &mut [Scratch],
+        found: &mut [Vec<Neighbour>],
+    ) -> Result<(), IndexError> {
+        for ((search, lane), found) in searches.iter().zip(lanes.iter_mut()).zip(found.iter_mut()) {
+            lane.is_waiting = !self.answer_simply(search, lane, found)?;
+            if lane.is_waiting {
+                self.start(search.k, lane);
+                if self.order.is_some() {
+                    // Ends after a few rows, which stay in the cache anyway.
+                    self.scan(search.allowed, usize::MAX, lane);
+                }
+            }
+        }
+        if self.order.is_none() {
+            let rows = self.table.len();
+            for first in (0..rows).step_by(BLOCKS_PER_TURN * BLOCK) {
+                let slots = first..(first + BLOCKS_PER_TURN * BLOCK).min(rows);
+                for (search, lane) in searches.iter().zip(lanes.iter_mut()).filter(|(_, lane)| lane.is_waiting) {
+                    let Scratch { code, shortlist, .. } = lane;
+                    shortlist.scan(code, &self.blocks, slots.clone(), |slot| search.allowed.is_none_or(|set| set.contains(slot)));
+                }
+            }
+        }
+        for ((search, lane), found) in searches.iter().zip(lanes.iter_mut()).zip(found.iter_mut()) {
+            if lane.is_waiting {
+                self.settle(search.k, lane);
+                lane.answer(found);
+            }
+        }
+        Ok(())
     }
 }

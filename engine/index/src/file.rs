@@ -1,40 +1,45 @@
-//! The index file, version 1. Everything is little-endian; sizes are known from the header before anything is read.
+//! The index file, version 2. Everything is little-endian; sizes are known from the header before anything is read.
 //!
 //! | offset | bytes | content |
 //! |---|---|---|
 //! | 0 | 8 | magic `FACESIDX` |
-//! | 8 | 4 | version, `u32`: 1 |
-//! | 12 | 1 | kind: 1 exact, 2 graph |
-//! | 13 | 1 | metric: 1 inner product, 2 cosine |
+//! | 8 | 4 | version, `u32`: 2 |
+//! | 12 | 1 | kind: 1 exact, 2 graph, 3 inverted file |
+//! | 13 | 1 | metric: 1 inner product, 2 cosine, 3 L2 |
 //! | 14 | 2 | zero |
 //! | 16 | 4 | dimension d, `u32`, 1 to 1024 |
 //! | 20 | 4 | rows n, `u32`, at most 2²⁸ |
-//! | 24 | 4 | nodes v, `u32` (graph; else 0) |
+//! | 24 | 4 | nodes (graph) or cells (inverted file) v, `u32`; else 0 |
 //! | 28 | 4 | degree g, `u32`, at most 256 (graph; else 0) |
 //! | 32 | 4 | entries, `u32` (graph; else 0) |
-//! | 36 | 24 | zero |
+//! | 36 | 4 | effort that the index is tuned to, `u32` |
+//! | 40 | 20 | zero |
 //! | 60 | 4 | CRC-32C of bytes 0 to 59 |
 //! | 64 | 4·n·d | vectors, `f32`, row after row |
-//! | | 4·(v + 1) | graph only: where each node's rows start, `u32` |
-//! | | 4·n | graph only: rows by node, `u32` |
+//! | | 4·v·d | inverted file only: centres, `f32`, cell after cell |
+//! | | 4·(v + 1) | not exact: where each node's or cell's rows start, `u32` |
+//! | | 4·n | not exact: rows by node or cell, `u32` |
 //! | | 4·v·g | graph only: neighbours by node, `u32` |
 //! | end − 4 | 4 | CRC-32C of everything between header and here |
 //!
 //! Reading trusts nothing: magic, version, header checksum, length, checksum, then every rule that searching relies
 //! on (values finite, links inside, each row once, each node reachable), so that neither a damaged nor a forged file can
-//! make a search panic or answer a wrong row. One whole copy of the bytes is made; nothing larger is allocated.
+//! make a search panic or answer a wrong row. Codes are not stored: they are made from the vectors in less time than
+//! reading them would take, and so cannot contradict them.
 
 use std::io::{self, Write};
 
 use crate::error::IndexError;
 use crate::exact::Exact;
 use crate::graph::{Graph, Groups, Layout};
+use crate::ivf::{Cells, Ivf};
 use crate::metric::Metric;
-use crate::search::{IndexKind, VectorIndex};
+use crate::search::{Effort, IndexKind, VectorIndex};
+use crate::table::Table;
 use crate::vectors::{DIMENSION_MAX, ROWS_MAX, Vectors};
 
-/// The version that [`write()`] writes, and the newest that [`read`] takes.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version that [`write()`] writes, and the only one that [`read`] takes: an index is rebuilt rather than converted.
+pub const FORMAT_VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"FACESIDX";
 const HEADER_BYTES: usize = 64;
@@ -45,17 +50,26 @@ const CHUNK_VALUES: usize = 4096;
 
 /// What a file of an index holds beside its vectors; opaque, made by an index for [`write()`].
 #[derive(Debug, Clone, Copy)]
-pub struct Parts<'a> {
-    layout: Option<&'a Layout>,
+pub struct Parts<'a>(Content<'a>);
+
+#[derive(Debug, Clone, Copy)]
+enum Content<'a> {
+    Exact,
+    Ivf(&'a Cells),
+    Graph(&'a Layout),
 }
 
 impl<'a> Parts<'a> {
     pub(crate) fn exact() -> Self {
-        Self { layout: None }
+        Self(Content::Exact)
+    }
+
+    pub(crate) fn ivf(cells: &'a Cells) -> Self {
+        Self(Content::Ivf(cells))
     }
 
     pub(crate) fn graph(layout: &'a Layout) -> Self {
-        Self { layout: Some(layout) }
+        Self(Content::Graph(layout))
     }
 }
 
@@ -69,6 +83,7 @@ struct Header {
     nodes: u32,
     degree: u32,
     entries: u32,
+    effort: u32,
 }
 
 /// Writes `index` to `out` in small pieces (wrap a file in a `BufWriter` or not, it matters little), without flushing.
@@ -78,23 +93,37 @@ struct Header {
 /// [`IndexError::Write`] with what `out` said.
 pub fn write(index: &dyn VectorIndex, out: &mut dyn Write) -> Result<(), IndexError> {
     let vectors = index.vectors();
-    let layout = index.parts().layout;
+    let content = index.parts().0;
+    let [nodes, degree, entries] = match content {
+        Content::Exact => [0, 0, 0],
+        Content::Ivf(cells) => [cells.len(), 0, 0],
+        Content::Graph(layout) => [layout.groups.len(), layout.degree, layout.entries],
+    };
     let header = Header {
         kind: index.kind(),
         metric: index.metric(),
         dimension: vectors.dimension() as u32,
         rows: vectors.len() as u32,
-        nodes: layout.map_or(0, |layout| layout.groups.len() as u32),
-        degree: layout.map_or(0, |layout| layout.degree as u32),
-        entries: layout.map_or(0, |layout| layout.entries as u32),
+        nodes: nodes as u32,
+        degree: degree as u32,
+        entries: entries as u32,
+        effort: index.effort().0,
     };
     let mut payload = Payload { out, checksum: 0 };
     let written = payload.out.write_all(&header.encode()).and_then(|()| {
         payload.put(vectors.as_slice(), |value| value.to_le_bytes())?;
-        if let Some(layout) = layout {
-            payload.put(&layout.groups.starts, |value| value.to_le_bytes())?;
-            payload.put(&layout.groups.rows, |value| value.to_le_bytes())?;
-            payload.put(&layout.links, |value| value.to_le_bytes())?;
+        match content {
+            Content::Exact => {}
+            Content::Ivf(cells) => {
+                payload.put(cells.centres.as_slice(), |value| value.to_le_bytes())?;
+                payload.put(&cells.starts, |value| value.to_le_bytes())?;
+                payload.put(&cells.rows, |value| value.to_le_bytes())?;
+            }
+            Content::Graph(layout) => {
+                payload.put(&layout.groups.starts, |value| value.to_le_bytes())?;
+                payload.put(&layout.groups.rows, |value| value.to_le_bytes())?;
+                payload.put(&layout.links, |value| value.to_le_bytes())?;
+            }
         }
         payload.out.write_all(&payload.checksum.to_le_bytes())
     });
@@ -119,20 +148,37 @@ pub fn read(bytes: &[u8]) -> Result<Box<dyn VectorIndex>, IndexError> {
     if crc32c::crc32c(payload) != u32::from_le_bytes(*checksum) {
         return Err(IndexError::Checksum { section: "content" });
     }
-    let mut values = payload.as_chunks::<4>().0.iter();
-    let data = values.by_ref().take(header.rows as usize * header.dimension as usize);
-    let data = data.map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    let exact = Exact::new(Vectors::new(header.dimension as usize, data)?, header.metric);
-    if header.kind == IndexKind::Exact {
-        return Ok(Box::new(exact));
+    let mut content = Content4(payload.as_chunks::<4>().0.iter());
+    let (dimension, rows) = (header.dimension as usize, header.rows as usize);
+    let vectors = Vectors::new(dimension, content.floats(rows * dimension))?;
+    let effort = Effort(header.effort);
+    Ok(match header.kind {
+        IndexKind::Exact => Box::new(Exact::new(vectors, header.metric)),
+        IndexKind::Ivf => {
+            let centres = Vectors::new(dimension, content.floats(header.nodes as usize * dimension))?;
+            let cells = Cells { centres, starts: content.numbers(header.nodes as usize + 1), rows: content.numbers(rows) };
+            Box::new(Ivf::new(Table::new(vectors, header.metric), cells, effort)?)
+        }
+        IndexKind::Graph => {
+            let groups = Groups { starts: content.numbers(header.nodes as usize + 1), rows: content.numbers(rows) };
+            let (entries, degree) = (header.entries as usize, header.degree as usize);
+            let layout = Layout { groups, entries, degree, links: content.numbers(usize::MAX) };
+            Box::new(Graph::new(Exact::new(vectors, header.metric), layout, effort)?)
+        }
+    })
+}
+
+/// Content as numbers of four bytes; the length was checked before.
+struct Content4<'a>(std::slice::Iter<'a, [u8; 4]>);
+
+impl Content4<'_> {
+    fn floats(&mut self, count: usize) -> Vec<f32> {
+        self.0.by_ref().take(count).map(|bytes| f32::from_le_bytes(*bytes)).collect()
     }
-    let mut numbers = values.map(|bytes| u32::from_le_bytes(*bytes));
-    let groups = Groups {
-        starts: numbers.by_ref().take(header.nodes as usize + 1).collect(),
-        rows: numbers.by_ref().take(header.rows as usize).collect(),
-    };
-    let layout = Layout { groups, entries: header.entries as usize, degree: header.degree as usize, links: numbers.collect() };
-    Ok(Box::new(Graph::new(exact, layout)?))
+
+    fn numbers(&mut self, count: usize) -> Vec<u32> {
+        self.0.by_ref().take(count).map(|bytes| u32::from_le_bytes(*bytes)).collect()
+    }
 }
 
 struct Payload<'a> {
@@ -158,16 +204,18 @@ impl Header {
         let kind = match self.kind {
             IndexKind::Exact => 1,
             IndexKind::Graph => 2,
+            IndexKind::Ivf => 3,
         };
         let metric = match self.metric {
             Metric::InnerProduct => 1,
             Metric::Cosine => 2,
+            Metric::L2 => 3,
         };
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend(MAGIC);
         bytes.extend(FORMAT_VERSION.to_le_bytes());
         bytes.extend([kind, metric, 0, 0]);
-        for number in [self.dimension, self.rows, self.nodes, self.degree, self.entries] {
+        for number in [self.dimension, self.rows, self.nodes, self.degree, self.entries, self.effort] {
             bytes.extend(number.to_le_bytes());
         }
         bytes.resize(HEADER_BYTES - CHECKSUM_BYTES, 0);
@@ -191,6 +239,9 @@ impl Header {
         if version > FORMAT_VERSION {
             return Err(IndexError::Newer { found: version, supported: FORMAT_VERSION });
         }
+        if version < FORMAT_VERSION {
+            return Err(IndexError::Older { found: version, supported: FORMAT_VERSION });
+        }
         let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else {
             return Err(short);
         };
@@ -200,38 +251,44 @@ impl Header {
         if crc32c::crc32c(stated) != u32::from_le_bytes(*checksum) {
             return Err(IndexError::Checksum { section: "header" });
         }
-        Self::of_fields(version, stated)
+        Self::of_fields(stated)
     }
 
-    fn of_fields(version: u32, stated: &[u8]) -> Result<Self, IndexError> {
+    fn of_fields(stated: &[u8]) -> Result<Self, IndexError> {
         let malformed = |reason| Err(IndexError::Malformed { reason });
         let fields = stated.as_chunks::<4>().0;
-        let &[_, _, _, [kind, metric, 0, 0], dimension, rows, nodes, degree, entries, ref zeros @ ..] = fields else {
+        let &[_, _, _, [kind, metric, 0, 0], dimension, rows, nodes, degree, entries, effort, ref zeros @ ..] = fields else {
             return malformed("the header has a form of its own");
         };
         let kind = match kind {
             1 => IndexKind::Exact,
             2 => IndexKind::Graph,
+            3 => IndexKind::Ivf,
             _ => return malformed("the kind is unknown"),
         };
         let metric = match metric {
             1 => Metric::InnerProduct,
             2 => Metric::Cosine,
+            3 => Metric::L2,
             _ => return malformed("the metric is unknown"),
         };
-        let [dimension, rows, nodes, degree, entries] = [dimension, rows, nodes, degree, entries].map(u32::from_le_bytes);
-        let has_layout = nodes > 0 || degree > 0 || entries > 0;
-        if version == 0
-            || dimension as usize > DIMENSION_MAX
+        let [dimension, rows, nodes, degree, entries, effort] =
+            [dimension, rows, nodes, degree, entries, effort].map(u32::from_le_bytes);
+        let is_foreign = match kind {
+            IndexKind::Exact => nodes > 0 || degree > 0 || entries > 0,
+            IndexKind::Ivf => degree > 0 || entries > 0,
+            IndexKind::Graph => false,
+        };
+        if dimension as usize > DIMENSION_MAX
             || rows as usize > ROWS_MAX
             || nodes > rows
             || degree > DEGREE_MAX
-            || (kind == IndexKind::Exact && has_layout)
+            || is_foreign
             || zeros.iter().any(|zero| *zero != [0; 4])
         {
             return malformed("a size in the header is out of range");
         }
-        Ok(Self { kind, metric, dimension, rows, nodes, degree, entries })
+        Ok(Self { kind, metric, dimension, rows, nodes, degree, entries, effort })
     }
 
     /// The length of the whole file. Cannot overflow: rows and dimension are bounded.
@@ -239,6 +296,7 @@ impl Header {
         let [dimension, rows, nodes, degree] = [self.dimension, self.rows, self.nodes, self.degree].map(u64::from);
         let layout = match self.kind {
             IndexKind::Exact => 0,
+            IndexKind::Ivf => nodes * dimension + (nodes + 1) + rows,
             IndexKind::Graph => (nodes + 1) + rows + nodes * degree,
         };
         HEADER_BYTES as u64 + 4 * (rows * dimension + layout) + CHECKSUM_BYTES as u64

@@ -7,14 +7,13 @@
 //! the final sum at the price of the loop.)
 #![allow(unsafe_code)]
 
+pub(crate) mod int8;
+#[cfg(target_arch = "x86_64")]
+mod int8_x86;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use std::fmt;
-
-use bytemuck::{Pod, Zeroable};
-
-/// Values per step; one 512-bit register, and the padding unit of [`AlignedRows`].
+/// Values per step; one 512-bit register.
 pub(crate) const LANES: usize = 16;
 
 /// How many rows ahead memory is asked for; chosen so that the lines of 256-byte rows in flight about fill the line buffers.
@@ -26,6 +25,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) values: &'a [f32],
     pub(crate) stride: usize,
     pub(crate) scales: Option<&'a [f32]>,
+    /// Score −|query − row|² instead of the product; scales are not looked at then.
+    pub(crate) by_distance: bool,
 }
 
 impl Rows<'_> {
@@ -44,46 +45,6 @@ impl Rows<'_> {
     fn row(&self, row: usize) -> &[f32] {
         let start = row * self.stride;
         self.values.get(start..start + self.stride).unwrap_or_default()
-    }
-}
-
-/// Rows padded with zeros to whole cache lines and aligned to them, so that no row touches one line too many.
-pub(crate) struct AlignedRows {
-    lines: Vec<Line>,
-    stride: usize,
-}
-
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([f32; LANES]);
-
-impl fmt::Debug for AlignedRows {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("AlignedRows").field("stride", &self.stride).finish_non_exhaustive()
-    }
-}
-
-impl AlignedRows {
-    /// `rows` rows of `dimension` values; `fill` writes row `i` into a zeroed slice of that length.
-    pub(crate) fn from_fn(rows: usize, dimension: usize, mut fill: impl FnMut(usize, &mut [f32])) -> Self {
-        let lines_per_row = dimension.div_ceil(LANES).max(1);
-        let stride = lines_per_row * LANES;
-        let mut lines = vec![Line([0.0; LANES]); rows * lines_per_row];
-        let values: &mut [f32] = bytemuck::cast_slice_mut(&mut lines);
-        for (row, padded) in values.chunks_exact_mut(stride).enumerate() {
-            if let Some(unpadded) = padded.get_mut(..dimension) {
-                fill(row, unpadded);
-            }
-        }
-        Self { lines, stride }
-    }
-
-    pub(crate) fn stride(&self) -> usize {
-        self.stride
-    }
-
-    pub(crate) fn rows(&self) -> Rows<'_> {
-        Rows { values: bytemuck::cast_slice(&self.lines), stride: self.stride, scales: None }
     }
 }
 
@@ -142,7 +103,7 @@ kernel! {
 fn score_range_by<L: Lanes>(query: &[f32], rows: Rows<'_>, first: usize, scores: &mut [f32]) {
     let query = rows.fitting(query);
     for (score, row) in scores.iter_mut().zip(first..) {
-        *score = L::dot(query, rows.row(row), rows.scale(row));
+        *score = score_one::<L>(query, &rows, row);
     }
 }
 
@@ -156,7 +117,16 @@ fn score_picked_by<L: Lanes>(query: &[f32], rows: Rows<'_>, picked: &[u32], scor
         if let Some(&ahead) = picked.get(at + PREFETCH_ROWS) {
             prefetch(rows.row(ahead as usize));
         }
-        scores.push(L::dot(query, rows.row(row as usize), rows.scale(row as usize)));
+        scores.push(score_one::<L>(query, &rows, row as usize));
+    }
+}
+
+#[inline(always)]
+fn score_one<L: Lanes>(query: &[f32], rows: &Rows<'_>, row: usize) -> f32 {
+    if rows.by_distance {
+        0.0 - L::squared_distance(query, rows.row(row)) // 0 − 0 is 0, where −(0) would be −0
+    } else {
+        L::dot(query, rows.row(row), rows.scale(row))
     }
 }
 
@@ -227,18 +197,26 @@ impl Lanes for Portable {
     }
 }
 
-/// Asks for a row's cache lines early; a hint, without effect on results.
+/// Asks for a row's cache lines early.
 #[inline(always)]
 fn prefetch(row: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
     for value in row.iter().step_by(LANES) {
+        prefetch_line(std::ptr::from_ref(value).cast());
+    }
+}
+
+/// Asks for a cache line early; a hint, without effect on results.
+#[inline(always)]
+fn prefetch_line(line: *const i8) {
+    #[cfg(target_arch = "x86_64")]
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: the pointer comes from a live reference; prefetching neither reads nor writes as far as the program
-        // can tell, and SSE is part of every x86-64 processor.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) };
+        // SAFETY: prefetching neither reads nor writes as far as the program can tell, at whatever address, and SSE is
+        // part of every x86-64 processor.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = row;
+    let _ = line;
 }
 
 #[cfg(test)]
@@ -267,7 +245,7 @@ mod tests {
         #[test]
         fn kernels_agree_with_the_oracle((query, row) in pair(), scale in 0.1f32..2.0) {
             let scales = [scale];
-            let rows = Rows { values: &row, stride: row.len(), scales: Some(&scales) };
+            let rows = Rows { values: &row, stride: row.len(), scales: Some(&scales), by_distance: false };
             let mut score = [0.0];
             score_range(&query, rows, 0, &mut score);
             let tolerance = 1e-5 * f64::from(scale) * magnitude(&query, &row);
@@ -285,21 +263,19 @@ mod tests {
 
             let mut shifted = vec![f32::NAN; offset];
             shifted.extend(&row);
-            let rows = Rows { values: &shifted[offset..], stride: row.len(), scales: None };
+            let rows = Rows { values: &shifted[offset..], stride: row.len(), scales: None, by_distance: false };
             let mut scores = Vec::new();
             score_picked(&query, rows, &[0, 0, 7], &mut scores);
             prop_assert_eq!(scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>(), [portable.to_bits(), portable.to_bits(), 0]);
 
-            let aligned = AlignedRows::from_fn(3, row.len(), |_, place| place.copy_from_slice(&row));
             let mut padded_query = query.clone();
-            padded_query.resize(aligned.stride(), 0.0);
+            padded_query.resize(query.len().next_multiple_of(LANES), 0.0);
             scores.clear();
             score_picked(&padded_query, rows, &[0], &mut scores);
             prop_assert_eq!(scores[0].to_bits(), portable.to_bits(), "a padded query over rows that are not");
-            let mut range = [0.0; 2];
-            score_range(&padded_query, aligned.rows(), 1, &mut range);
-            prop_assert_eq!(range.map(f32::to_bits), [portable.to_bits(); 2]);
-            prop_assert_eq!(aligned.rows().row(2).as_ptr().addr() % 64, 0);
+            let mut range = [0.0];
+            score_range(&padded_query, Rows { by_distance: true, ..rows }, 0, &mut range);
+            prop_assert_eq!(range[0].to_bits(), (0.0 - Portable::squared_distance(&query, &row)).to_bits());
         }
 
         #[test]
@@ -313,7 +289,7 @@ mod tests {
 
     #[test]
     fn empty_input_scores_zero() {
-        let rows = Rows { values: &[], stride: 4, scales: None };
+        let rows = Rows { values: &[], stride: 4, scales: None, by_distance: false };
         let mut scores = Vec::new();
         score_picked(&[1.0; 4], rows, &[0, 3], &mut scores);
         assert_eq!(scores, [0.0, 0.0]);

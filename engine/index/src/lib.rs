@@ -1,16 +1,21 @@
 //! Top-k by similarity over rows of `f32` vectors: the part of `faces` that makes a slate cost microseconds.
 //!
 //! An index is immutable: it is built once from a [`Vectors`] matrix, written to a file, read by a server and
-//! searched from any number of threads, each with its own [`Scratch`]. Two kinds serve behind one trait:
+//! searched from any number of threads, each with its own [`Scratch`]. Three kinds serve behind one trait:
 //!
 //! | kind | how it answers | for |
 //! |---|---|---|
-//! | [`IndexKind::Exact`] | scores every row; also the oracle that the others are measured against | small catalogues |
-//! | [`IndexKind::Graph`] | walks a neighbour graph that `hnsw_rs` built, flattened so that it can be served | larger ones |
+//! | [`IndexKind::Exact`] | scans int8 codes of every row (of the longest, where that proves the answer); also the oracle of the others | small catalogues, and factors under inner product |
+//! | [`IndexKind::Ivf`] | scans the codes in the cells nearest to the query | large ones |
+//! | [`IndexKind::Graph`] | walks a neighbour graph that `hnsw_rs` built, flattened so that it can be served | medium ones |
+//!
+//! All re-score in `f32` what their int8 codes leave in doubt. [`build`] tries them and takes the cheapest that finds enough
+//! ([`tune`]); [`LiveIndex`] takes changes while serving.
 //!
 //! **What this crate must not know.** It knows rows and numbers. It does not know what a row stands for (an item, a
 //! person), who asks, which business unit is allowed, or where a file lies: callers hand in a [`RowSet`] of allowed
-//! rows and read or write bytes. It does no I/O of its own, starts no threads and reads no clock.
+//! rows and read or write bytes. It does no I/O of its own. Building uses rayon's pool; searching starts nothing. No clock
+//! decides anything: [`tune`] reads one only to report.
 //!
 //! **Same input, same answer.** Building is deterministic for a seed, and scores are the same bits on every
 //! processor (the kernels add in one fixed order and never fuse). Answers are ordered by score, then by row.
@@ -30,26 +35,36 @@
 #![deny(unsafe_code, missing_docs)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod baseline;
 mod build;
+mod codes;
 mod error;
 mod exact;
 mod file;
 mod graph;
+mod ivf;
 mod kernels;
+mod live;
 mod metric;
 mod norms;
 mod query;
 mod rows;
 mod scratch;
 mod search;
+mod shortlist;
+mod table;
 mod top;
+mod tune;
 mod vectors;
 
+pub use baseline::PlainHnsw;
 pub use build::{BuildSpec, build};
 pub use error::IndexError;
 pub use file::{FORMAT_VERSION, Parts, read, write};
+pub use live::{Change, LiveFilter, LiveIndex, LiveNeighbour, LiveScratch, LiveSnapshot, LiveSpec, LiveStatus};
 pub use metric::Metric;
 pub use rows::RowSet;
 pub use scratch::Scratch;
 pub use search::{Effort, IndexKind, Neighbour, Search, VectorIndex};
+pub use tune::{Point, Targets, TuneSpec, Tuned, build_tuned, tune};
 pub use vectors::{DIMENSION_MAX, ROWS_MAX, VALUE_MAX, Vectors};

@@ -1,4 +1,4 @@
-//! Turns a caller's query into what the kernels take: checked, normalised where the metric asks for it, padded.
+//! Turns a caller's query into what the kernels take: checked, and normalised where the metric asks for it.
 
 use crate::error::IndexError;
 use crate::metric::Metric;
@@ -13,7 +13,7 @@ const NORM_MIN: f64 = 1e-30;
 pub(crate) enum Direction {
     /// It can.
     Some,
-    /// It is zero: every row scores 0, so the answer is the first rows.
+    /// It is zero: every row scores 0, so the answer is the first rows. (Never so under L2.)
     None,
 }
 
@@ -26,19 +26,13 @@ pub(crate) fn inverse_norm(values: &[f32]) -> f32 {
 /// What each row is multiplied by before the dot product; `None` is 1 for all.
 pub(crate) fn row_scales(metric: Metric, vectors: &Vectors) -> Option<Vec<f32>> {
     match metric {
-        Metric::InnerProduct => None,
+        Metric::InnerProduct | Metric::L2 => None,
         Metric::Cosine => Some(vectors.iter().map(inverse_norm).collect()),
     }
 }
 
-/// Checks `query` and writes it to `prepared`, followed by zeros up to `length` values.
-pub(crate) fn prepare(
-    metric: Metric,
-    query: &[f32],
-    dimension: usize,
-    length: usize,
-    prepared: &mut Vec<f32>,
-) -> Result<Direction, IndexError> {
+/// Checks `query` and writes it to `prepared`.
+pub(crate) fn prepare(metric: Metric, query: &[f32], dimension: usize, prepared: &mut Vec<f32>) -> Result<Direction, IndexError> {
     if query.len() != dimension {
         return Err(IndexError::QueryDimension { found: query.len(), expected: dimension });
     }
@@ -46,13 +40,12 @@ pub(crate) fn prepare(
         return Err(IndexError::QueryValue { column, value, max: VALUE_MAX });
     }
     let scale = match metric {
-        Metric::InnerProduct => 1.0,
+        Metric::InnerProduct | Metric::L2 => 1.0,
         Metric::Cosine => inverse_norm(query),
     };
     prepared.clear();
     prepared.extend(query.iter().map(|value| value * scale));
-    prepared.resize(length, 0.0);
-    let is_zero = prepared.iter().all(|value| *value == 0.0);
+    let is_zero = metric != Metric::L2 && prepared.iter().all(|value| *value == 0.0);
     Ok(if is_zero { Direction::None } else { Direction::Some })
 }
 
@@ -78,10 +71,10 @@ mod tests {
     #[test]
     fn prepared_queries_are_unit_and_padded() {
         let mut prepared = vec![9.0; 7];
-        assert_eq!(prepare(Metric::Cosine, &[3.0, 4.0], 2, 4, &mut prepared).unwrap(), Direction::Some);
-        assert_eq!(prepared, [0.6, 0.8, 0.0, 0.0]);
-        assert_eq!(prepare(Metric::InnerProduct, &[3.0, 4.0], 2, 3, &mut prepared).unwrap(), Direction::Some);
-        assert_eq!(prepared, [3.0, 4.0, 0.0]);
-        assert_eq!(prepare(Metric::Cosine, &[1e-32, 0.0], 2, 2, &mut prepared).unwrap(), Direction::None);
+        assert_eq!(prepare(Metric::Cosine, &[3.0, 4.0], 2, &mut prepared).unwrap(), Direction::Some);
+        assert_eq!(prepared, [0.6, 0.8]);
+        assert_eq!(prepare(Metric::InnerProduct, &[3.0, 4.0], 2, &mut prepared).unwrap(), Direction::Some);
+        assert_eq!(prepared, [3.0, 4.0]);
+        assert_eq!(prepare(Metric::Cosine, &[1e-32, 0.0], 2, &mut prepared).unwrap(), Direction::None);
     }
 }

@@ -2,10 +2,13 @@
 
 use std::collections::BinaryHeap;
 
+use crate::codes::QueryCode;
+use crate::search::Neighbour;
+use crate::shortlist::Shortlist;
 use crate::top::{Key, Top};
 
 /// Working memory for searches: one per thread, for any index, of any size. It grows to the largest index and effort
-/// it has seen (an eighth of a byte a row, plus some 40 bytes a candidate) and holds nothing from one query to the next.
+/// it has seen (an eighth of a byte a row, plus some 40 bytes a candidate; as much again for each query of a batch) and holds nothing from one query to the next.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(crate) query: Vec<f32>,
@@ -15,6 +18,31 @@ pub struct Scratch {
     pub(crate) sorted: Vec<Key>,
     pub(crate) frontier: BinaryHeap<Key>,
     pub(crate) visited: Visited,
+    pub(crate) code: QueryCode,
+    pub(crate) shortlist: Shortlist,
+    pub(crate) sums: Vec<i32>,
+    pub(crate) lower: Top,
+    /// The query against the centres of cells.
+    pub(crate) centre_code: QueryCode,
+    pub(crate) cells: Vec<Key>,
+    /// One for each query of a batch.
+    pub(crate) batch: Vec<Scratch>,
+    pub(crate) visits: Vec<(u32, u32)>,
+    pub(crate) is_waiting: bool,
+    pub(crate) work: Work,
+}
+
+/// What searches cost in operations, added up: the same on every machine, unlike time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// Rows whose codes were scanned in order, centres of cells and entries of graphs included.
+    pub(crate) scanned: u64,
+    /// Cells looked at.
+    pub(crate) visited: u64,
+    /// Rows whose codes were read one by one.
+    pub(crate) walked: u64,
+    /// Rows scored in `f32`.
+    pub(crate) scored: u64,
 }
 
 impl Scratch {
@@ -22,6 +50,13 @@ impl Scratch {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Moves the best rows to `found`, best first.
+    pub(crate) fn answer(&mut self, found: &mut Vec<Neighbour>) {
+        self.best.drain_into(&mut self.sorted);
+        found.clear();
+        found.extend(self.sorted.iter().map(|key| Neighbour { row: key.id(), score: key.score() }));
     }
 }
 

@@ -11,12 +11,14 @@ use crate::rows::RowSet;
 use crate::scratch::Scratch;
 use crate::vectors::Vectors;
 
-/// How an index finds its answers. (Inverted files join in a later version.)
+/// How an index finds its answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IndexKind {
-    /// Scores every row. Recall 1, cost linear in rows.
+    /// Scans the codes of every row (or of the longest, where that proves the answer). Recall 1, cost linear in rows.
     Exact,
+    /// Scans the codes of the rows in the cells nearest to the query. Recall and cost rise with [`Effort`].
+    Ivf,
     /// Walks a neighbour graph. Recall and cost rise with [`Effort`].
     Graph,
 }
@@ -27,20 +29,28 @@ impl IndexKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",
+            Self::Ivf => "ivf",
             Self::Graph => "graph",
         }
     }
 }
 
-/// How many candidates an approximate search keeps in play (`ef_search`): more is better and dearer, about linearly.
-/// At least `k` are always kept. [`IndexKind::Exact`] takes no notice.
+/// How hard an approximate search looks: more is better and dearer, about linearly. What it counts is the kind's:
+///
+/// | kind | counts | when `k` is large |
+/// |---|---|---|
+/// | [`IndexKind::Exact`] | nothing: every answer is right | |
+/// | [`IndexKind::Ivf`] | cells looked at | past 100 answers, in proportion more cells; ever more until `k` rows are found |
+/// | [`IndexKind::Graph`] | candidates kept in play (`ef_search`) | at least `k` |
+///
+/// An index knows the effort it was tuned to ([`VectorIndex::effort`]); a search need not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Effort(pub u32);
 
 impl Default for Effort {
-    /// 64: recall@10 of .99 under cosine and .97 under inner product on 50,000 × 64 synthetic rows in 400 clusters, at 30
-    /// to 50 µs on a busy machine; 1.0 on ALS factors.
+    /// 64: for a graph, recall@10 of .99 under cosine and .97 under inner product on 50,000 × 64 synthetic rows in 400
+    /// clusters.
     fn default() -> Self {
         Self(64)
     }
@@ -53,23 +63,23 @@ pub struct Search<'a> {
     pub query: &'a [f32],
     /// How many rows to find. More than there are (or than are allowed) finds all of them; 0 finds none.
     pub k: usize,
-    /// How hard to look.
-    pub effort: Effort,
+    /// How hard to look; `None` is the effort that the index was tuned to.
+    pub effort: Option<Effort>,
     /// The rows that may be answered; `None` is all of them. It must cover exactly the index's rows.
     pub allowed: Option<&'a RowSet>,
 }
 
 impl<'a> Search<'a> {
-    /// Asks for the `k` best of all rows, with the default effort.
+    /// Asks for the `k` best of all rows, with the index's own effort.
     #[must_use]
     pub fn new(query: &'a [f32], k: usize) -> Self {
-        Self { query, k, effort: Effort::default(), allowed: None }
+        Self { query, k, effort: None, allowed: None }
     }
 
     /// The same question with another effort.
     #[must_use]
     pub fn with_effort(self, effort: Effort) -> Self {
-        Self { effort, ..self }
+        Self { effort: Some(effort), ..self }
     }
 
     /// The same question about these rows only.
@@ -99,15 +109,40 @@ pub trait VectorIndex: Send + Sync + Debug {
     /// The rows it was built over, as they were given.
     fn vectors(&self) -> &Vectors;
 
+    /// The effort of a search that names none.
+    fn effort(&self) -> Effort;
+
     /// Finds the best rows. `found` is cleared, then holds `min(k, allowed rows)` rows (no row twice), best first,
     /// equal scores by ascending row. Every answered row is allowed and carries its true score; an approximate
-    /// kind may miss a row, never invent one. A zero query scores every row 0, so the first allowed rows are the answer.
+    /// kind may miss a row, never invent one. Under inner product and cosine a zero query scores every row 0, so the first
+    /// allowed rows are the answer.
     ///
     /// Allocates nothing once `scratch` and `found` have grown to their size.
     ///
     /// # Errors
     /// [`IndexError::QueryDimension`], [`IndexError::QueryValue`] or [`IndexError::FilterRows`]; `found` is empty then.
     fn search(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) -> Result<(), IndexError>;
+
+    /// Answers many searches at once, `found[i]` to `searches[i]`, each as [`search`](Self::search) would (an approximate kind
+    /// finds the same rows). Where they look at the same rows, those come from memory once for all: worth it from two
+    /// searches on when the codes exceed the caches. `found` is resized; its lists are reused.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search), for the first search that is refused; all lists are empty then.
+    fn search_batch(
+        &self,
+        searches: &[Search<'_>],
+        scratch: &mut Scratch,
+        found: &mut Vec<Vec<Neighbour>>,
+    ) -> Result<(), IndexError> {
+        found.resize_with(searches.len(), Vec::new);
+        let mut pairs = searches.iter().zip(found.iter_mut());
+        let outcome = pairs.try_for_each(|(search, found)| self.search(search, scratch, found));
+        if outcome.is_err() {
+            found.iter_mut().for_each(Vec::clear);
+        }
+        outcome
+    }
 
     /// The scores of given `rows` in their order: what [`search`](Self::search) would say of them, for candidates
     /// that come from elsewhere. `scores` is cleared first. One dot product a row.

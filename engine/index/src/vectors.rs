@@ -3,6 +3,7 @@
 //! It exists so that everything behind it may trust its numbers: finite, bounded, whole rows.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::IndexError;
 
@@ -16,11 +17,12 @@ pub const ROWS_MAX: usize = 1 << 28;
 pub const VALUE_MAX: f32 = 1e15;
 
 /// A row-major `f32` matrix, one row per vector. Every value is finite and at most [`VALUE_MAX`] in magnitude.
+/// Clones share the values.
 #[derive(Clone, PartialEq)]
 pub struct Vectors {
     dimension: usize,
     rows: usize,
-    data: Vec<f32>,
+    data: Arc<Vec<f32>>,
 }
 
 /// Says the shape, not the values: there may be millions.
@@ -50,7 +52,7 @@ impl Vectors {
         if let Some((at, &value)) = data.iter().enumerate().find(|(_, value)| !is_sound(**value)) {
             return Err(IndexError::Value { row: at / dimension, column: at % dimension, value, max: VALUE_MAX });
         }
-        Ok(Self { dimension, rows, data })
+        Ok(Self { dimension, rows, data: Arc::new(data) })
     }
 
     /// The number of rows.
@@ -76,6 +78,15 @@ impl Vectors {
     pub fn row(&self, row: u32) -> Option<&[f32]> {
         let start = (row as usize).checked_mul(self.dimension)?;
         self.data.get(start..start.checked_add(self.dimension)?)
+    }
+
+    /// The first `rows` rows, or all.
+    pub(crate) fn first(&self, rows: usize) -> Self {
+        if rows >= self.rows {
+            return self.clone();
+        }
+        let data = self.data.get(..rows * self.dimension).unwrap_or_default().to_vec();
+        Self { dimension: self.dimension, rows, data: Arc::new(data) }
     }
 
     /// All values, row after row.

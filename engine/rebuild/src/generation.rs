@@ -25,7 +25,7 @@ use crate::{covisitation::CoVisitation, popularity::Popularity, training::Traini
 
 pub use error::GenerationError;
 pub use id::GenerationId;
-pub use manifest::{Counts, FORMAT_NAME, FORMAT_VERSION, FileEntry, Input, Manifest};
+pub use manifest::{Counts, FORMAT_NAME, FORMAT_VERSION, FileEntry, Input, Manifest, UnitIndex};
 pub use store::Store;
 
 /// What one run of training made.

@@ -26,7 +26,7 @@ mod train;
 pub mod training;
 
 pub use covisitation::CoVisitation;
-pub use generation::{Generation, GenerationError, GenerationId, Manifest, Space, Store};
+pub use generation::{Generation, GenerationError, GenerationId, Manifest, Space, Store, UnitIndex};
 pub use popularity::Popularity;
 pub use train::{RebuildError, Stage, TrainParams, train, train_at};
 pub use training::{Interaction, Log, TrainingItem};

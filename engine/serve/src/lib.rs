@@ -13,6 +13,7 @@ pub mod demo;
 pub mod engine;
 pub mod eval;
 pub mod grpc;
+pub mod index_bench;
 pub mod logs;
 pub mod metrics;
 pub mod rows;

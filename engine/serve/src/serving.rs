@@ -7,7 +7,7 @@ use faces_core::{
     ids::{BuId, ItemId},
     ranking::Model,
 };
-use faces_index::{Effort, Scratch, Search, VectorIndex};
+use faces_index::{Scratch, Search, VectorIndex};
 use faces_rebuild::{Generation, Manifest};
 
 /// A generation that can answer requests.
@@ -148,8 +148,7 @@ impl Model for ServingGeneration {
     fn nearest(&self, bu: BuId, query: &[f32], count: usize, take: &mut dyn FnMut(ItemId, f32)) {
         let Some(space) = self.space(bu.position()) else { return };
         SEARCH.with_borrow_mut(|(scratch, found)| {
-            let effort = Effort(u32::try_from(count).unwrap_or(u32::MAX));
-            match space.index.search(&Search::new(query, count).with_effort(effort), scratch, found) {
+            match space.index.search(&Search::new(query, count), scratch, found) {
                 Ok(()) => {
                     found.iter().filter_map(|n| Some((*space.items.get(n.row as usize)?, n.score))).for_each(|(i, s)| take(i, s))
                 }

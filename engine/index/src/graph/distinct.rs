@@ -6,8 +6,7 @@
 use std::cmp::Ordering;
 
 use crate::error::IndexError;
-use crate::exact::Exact;
-use crate::search::VectorIndex as _;
+use crate::table::Table;
 
 /// The rows of every node: node `n` has `rows[starts[n]..starts[n + 1]]`, at least one, ascending.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,10 +17,10 @@ pub(crate) struct Groups {
 
 impl Groups {
     /// Groups equal rows; nodes are in the order of their smallest row. Sorts the rows: n·log n comparisons.
-    pub(crate) fn of(exact: &Exact) -> Self {
-        let mut order: Vec<u32> = (0..exact.vectors().len() as u32).collect();
-        order.sort_unstable_by(|left, right| compare(exact, *left, *right).then(left.cmp(right)));
-        let mut groups: Vec<&[u32]> = order.chunk_by(|left, right| compare(exact, *left, *right).is_eq()).collect();
+    pub(crate) fn of(table: &Table) -> Self {
+        let mut order: Vec<u32> = (0..table.len() as u32).collect();
+        order.sort_unstable_by(|left, right| compare(table, *left, *right).then(left.cmp(right)));
+        let mut groups: Vec<&[u32]> = order.chunk_by(|left, right| compare(table, *left, *right).is_eq()).collect();
         groups.sort_unstable_by_key(|group| group.first());
         Self::from_groups(groups)
     }
@@ -50,8 +49,8 @@ impl Groups {
         }
     }
 
-    pub(crate) fn check(&self, exact: &Exact) -> Result<(), IndexError> {
-        let count = exact.vectors().len();
+    pub(crate) fn check(&self, table: &Table) -> Result<(), IndexError> {
+        let count = table.len();
         let malformed = |reason| Err(IndexError::Malformed { reason });
         let is_ascending = self.starts.is_sorted_by(|left, right| left < right);
         if self.starts.first() != Some(&0) || self.starts.last() != Some(&(count as u32)) || !is_ascending {
@@ -68,7 +67,7 @@ impl Groups {
             return malformed("a row is in no node, or in two");
         }
         for node in 0..self.len() as u32 {
-            let is_group = self.rows(node).is_sorted_by(|left, right| left < right && compare(exact, *left, *right).is_eq());
+            let is_group = self.rows(node).is_sorted_by(|left, right| left < right && compare(table, *left, *right).is_eq());
             if !is_group {
                 return malformed("a node's rows differ");
             }
@@ -78,10 +77,10 @@ impl Groups {
 }
 
 /// Orders rows by their scaled values.
-fn compare(exact: &Exact, left: u32, right: u32) -> Ordering {
-    let (left_scale, right_scale) = (exact.scale(left), exact.scale(right));
-    let left_values = exact.vectors().row(left).unwrap_or_default();
-    let right_values = exact.vectors().row(right).unwrap_or_default();
+fn compare(table: &Table, left: u32, right: u32) -> Ordering {
+    let (left_scale, right_scale) = (table.scale(left), table.scale(right));
+    let left_values = table.vectors().row(left).unwrap_or_default();
+    let right_values = table.vectors().row(right).unwrap_or_default();
     let pairs = left_values.iter().zip(right_values);
     // Adding 0.0 makes -0.0 equal to 0.0.
     let mut orders = pairs.map(|(a, b)| (a * left_scale + 0.0).total_cmp(&(b * right_scale + 0.0)));
@@ -97,7 +96,7 @@ mod tests {
     #[test]
     fn equal_rows_share_a_node() {
         let data = vec![2.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, -0.0, 0.0];
-        let groups = |metric| Groups::of(&Exact::new(Vectors::new(2, data.clone()).unwrap(), metric));
+        let groups = |metric| Groups::of(&Table::new(Vectors::new(2, data.clone()).unwrap(), metric));
         let by_product = groups(Metric::InnerProduct);
         assert_eq!((by_product.starts, by_product.rows), (vec![0, 1, 3, 4, 6], vec![0, 1, 3, 2, 4, 5]));
         let by_cosine = groups(Metric::Cosine);

@@ -9,7 +9,11 @@
 //! **Inner product.** The graph is built on directions and walked by inner product (`reduce` says why). Before the walk
 //! the longest rows are scanned: either that proves to be the exact answer, or it contributes the rows that walks miss.
 //!
-//! Memory a vector, `m` = 16, dimension d: 2 × 4·d (the rows as given, and in layout order) + 8·m + 8 bytes.
+//! **Codes.** Walking reads int8 codes alone, one row after another in layout order; what may be among the best `k` of the
+//! candidates is re-scored in `f32`.
+//!
+//! Memory a vector, dimension d: what the exact kind takes (the graph holds one, for filters and long rows), d rounded up to 64
+//! for the codes in layout order, 8·m for links and 24 bytes.
 
 mod distinct;
 mod freeze;
@@ -20,15 +24,17 @@ mod walk;
 use std::fmt;
 
 use crate::build::GraphSpec;
+use crate::codes::{Rigour, Slab};
 use crate::error::IndexError;
 use crate::exact::Exact;
 use crate::file::Parts;
-use crate::kernels::AlignedRows;
 use crate::metric::Metric;
 use crate::query::{Direction, prepare};
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
-use crate::search::{IndexKind, Neighbour, Search, VectorIndex};
+use crate::search::{Effort, IndexKind, Neighbour, Search, VectorIndex};
+use crate::table::Table;
+use crate::top::Key;
 use crate::vectors::Vectors;
 
 pub(crate) use distinct::Groups;
@@ -67,18 +73,24 @@ impl fmt::Debug for Layout {
 pub(crate) struct Graph {
     exact: Exact,
     layout: Layout,
-    /// The nodes' vectors in layout order, scaled as the metric asks.
-    slab: AlignedRows,
+    /// The nodes' codes in layout order.
+    slab: Slab,
+    effort: Effort,
 }
 
 impl Graph {
     /// Builds and freezes. Cost: see [`BuildSpec`](crate::BuildSpec).
-    pub(crate) fn build(exact: Exact, spec: &GraphSpec) -> Result<Self, IndexError> {
-        let groups = Groups::of(&exact);
-        let points = reduce::Points::of(&exact, &groups);
+    pub(crate) fn build(exact: Exact, spec: &GraphSpec, effort: Effort) -> Result<Self, IndexError> {
+        let groups = Groups::of(exact.table());
+        let points = reduce::Points::of(exact.table(), &groups);
         let grown = grow::grow(&points, spec);
         let layout = freeze::freeze(grown, groups, &points, 2 * spec.m);
-        Self::new(exact, layout)
+        Self::new(exact, layout, effort)
+    }
+
+    /// The same with another effort of its own.
+    pub(crate) fn with_effort(self, effort: Effort) -> Self {
+        Self { effort, ..self }
     }
 
     /// Puts a layout over its vectors.
@@ -86,15 +98,11 @@ impl Graph {
     /// # Errors
     /// [`IndexError::Malformed`] unless every row is in exactly one node with its duplicates, every link names a
     /// node, and every node can be reached from the entries: what the search relies on.
-    pub(crate) fn new(exact: Exact, layout: Layout) -> Result<Self, IndexError> {
-        layout.check(&exact)?;
-        let dimension = exact.vectors().dimension();
-        let slab = AlignedRows::from_fn(layout.groups.len(), dimension, |node, place| {
-            if let Some(&row) = layout.groups.rows(node as u32).first() {
-                exact.fill_scaled(row, place);
-            }
-        });
-        Ok(Self { exact, layout, slab })
+    pub(crate) fn new(exact: Exact, layout: Layout, effort: Effort) -> Result<Self, IndexError> {
+        layout.check(exact.table())?;
+        let row_of = |node| layout.groups.rows(node).first().copied().unwrap_or_default();
+        let slab = Slab::of(exact.table(), layout.groups.len(), row_of);
+        Ok(Self { exact, layout, slab, effort })
     }
 
     /// Whether scanning the allowed rows is cheaper than walking among them.
@@ -104,33 +112,42 @@ impl Graph {
         count <= effort || count.saturating_mul(count) <= balance
     }
 
-    /// Under inner product, writes the best of the longest rows to `found`; whether they are the exact answer.
-    fn answer_longest(&self, search: &Search<'_>, effort: usize, scratch: &mut Scratch, found: &mut Vec<Neighbour>) -> bool {
-        scratch.best.reset(search.k);
-        let limit = effort.saturating_mul(LONGEST_PER_EFFORT);
-        let Some(scan) = self.exact.scan_longest(search.allowed, limit, scratch) else {
-            return false;
-        };
-        scratch.best.drain_into(&mut scratch.sorted);
-        found.extend(scratch.sorted.iter().map(|key| Neighbour { row: key.id(), score: key.score() }));
+    /// Under inner product, scans the longest rows first; whether their best, in `scratch.best` then, are the exact answer.
+    fn scan_longest(&self, search: &Search<'_>, effort: usize, scratch: &mut Scratch) -> bool {
+        if self.exact.rows_passed() == self.exact.table().len() {
+            return false; // no order by length
+        }
+        self.exact.start(search.k, scratch);
+        let scan = self.exact.scan(search.allowed, effort.saturating_mul(LONGEST_PER_EFFORT), scratch);
+        self.exact.settle(search.k, scratch);
         scan.is_exact
     }
 
-    /// Adds the rows of the best nodes to `found`, until there are `k` and no equal score is left, and puts it in order.
+    /// Re-scores the rows of the best nodes walked: all that may be among the best `k`, by the walk's scores give or take
+    /// their error. The rows already in `found` stay in play.
     fn answer_walked(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) {
-        scratch.best.drain_into(&mut scratch.sorted);
-        let (mut walked, mut worst) = (0, f32::INFINITY);
-        for key in &scratch.sorted {
-            if walked >= search.k && key.score() < worst {
-                break;
+        let Scratch { query, code, picked, scores, best, sorted, lower, work, .. } = scratch;
+        let code = code.coded();
+        best.drain_into(sorted);
+        let margin = |node: u32| code.margin(&self.slab.rows.get(node as usize).copied().unwrap_or_default().spread);
+        let is_allowed = |row: &u32| search.allowed.is_none_or(|set| set.contains(*row));
+        lower.reset(search.k);
+        for key in sorted.iter() {
+            let allowed = self.layout.groups.rows(key.id()).iter().copied().filter(is_allowed);
+            for row in allowed.take(search.k) {
+                lower.push(Key::new(key.score() - margin(key.id()), row));
             }
-            let rows = self.layout.groups.rows(key.id()).iter().copied();
-            let allowed = rows.filter(|row| search.allowed.is_none_or(|set| set.contains(*row)));
-            let before = found.len();
-            found.extend(allowed.take(search.k).map(|row| Neighbour { row, score: key.score() }));
-            walked += found.len() - before;
-            worst = key.score();
         }
+        let floor = lower.worst().map_or(f32::NEG_INFINITY, Key::score);
+        picked.clear();
+        for key in sorted.iter().filter(|key| key.score() + margin(key.id()) >= floor) {
+            let allowed = self.layout.groups.rows(key.id()).iter().copied().filter(is_allowed);
+            picked.extend(allowed.take(search.k));
+        }
+        work.scored += picked.len() as u64;
+        scores.clear();
+        self.exact.table().score_prepared(query, picked, scores);
+        found.extend(picked.iter().zip(scores.iter()).map(|(&row, &score)| Neighbour { row, score }));
         found.sort_unstable_by(|left, right| right.score.total_cmp(&left.score).then(left.row.cmp(&right.row)));
         // A row found twice has the same bits both times: every kernel adds in the same order.
         found.dedup_by_key(|neighbour| neighbour.row);
@@ -151,25 +168,30 @@ impl VectorIndex for Graph {
         self.exact.vectors()
     }
 
+    fn effort(&self) -> Effort {
+        self.effort
+    }
+
     fn search(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) -> Result<(), IndexError> {
         found.clear();
-        self.exact.check_filter(search.allowed)?;
-        let effort = (search.effort.0 as usize).max(search.k);
+        self.exact.table().check_filter(search.allowed)?;
+        let effort = (search.effort.unwrap_or(self.effort).0 as usize).max(search.k);
         if search.allowed.is_some_and(|allowed| self.scans(allowed, effort)) {
             return self.exact.search(search, scratch, found);
         }
-        let dimension = self.vectors().dimension();
-        let length = self.slab.stride();
-        if prepare(self.metric(), search.query, dimension, length, &mut scratch.query)? == Direction::None {
-            self.exact.answer_first(search.k, search.allowed, found);
+        if prepare(self.metric(), search.query, self.vectors().dimension(), &mut scratch.query)? == Direction::None {
+            self.exact.table().answer_first(search.k, search.allowed, found);
             return Ok(());
         }
         if search.k == 0 {
             return Ok(());
         }
-        if self.answer_longest(search, effort, scratch, found) {
+        if self.scan_longest(search, effort, scratch) {
+            scratch.answer(found);
             return Ok(());
         }
+        scratch.answer(found);
+        self.slab.frame.encode_query(&scratch.query, Rigour::Likely, &mut scratch.code);
         match search.allowed {
             None => walk::walk(&self.layout, &self.slab, effort, |_| true, scratch),
             Some(allowed) => {
@@ -199,10 +221,10 @@ impl Layout {
         self.links.get(start..start + self.degree).unwrap_or_default()
     }
 
-    fn check(&self, exact: &Exact) -> Result<(), IndexError> {
+    fn check(&self, table: &Table) -> Result<(), IndexError> {
         let nodes = self.groups.len();
         let malformed = |reason| Err(IndexError::Malformed { reason });
-        self.groups.check(exact)?;
+        self.groups.check(table)?;
         if self.degree == 0 || nodes.checked_mul(self.degree) != Some(self.links.len()) {
             return malformed("the links do not fill the slab");
         }

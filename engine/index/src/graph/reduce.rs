@@ -1,4 +1,4 @@
-//! The points that the builder sees: the direction of each node's vector, at length 1.
+//! The points that the builder sees: under L2 the vectors themselves, else the direction of each node's vector, at length 1.
 //!
 //! Under cosine their Euclidean neighbours are the neighbours asked for: |a − b|² = 2 − 2·cos. Inner product is no distance,
 //! so any reduction loses something. Three were measured (recall@10 at effort 64 / 256 / 1,024, without the scan of long
@@ -13,25 +13,25 @@
 //! No graph is good on real factors, but there the scan of long rows alone is exact and quicker than any of them
 //! (`norms`). Where lengths differ less, directions are best by far.
 
-use crate::exact::Exact;
 use crate::graph::Groups;
 use crate::kernels::squared_distance;
+use crate::metric::Metric;
 use crate::query::inverse_norm;
-use crate::search::VectorIndex as _;
+use crate::table::Table;
 
-/// One point per node, of length 1, or 0 where the vector has no direction; compared by squared Euclidean distance.
+/// One point per node; but under L2 of length 1, or 0 where the vector has no direction. Compared by squared Euclidean distance.
 pub(crate) struct Points {
     values: Vec<f32>,
     dimension: usize,
 }
 
 impl Points {
-    pub(crate) fn of(exact: &Exact, groups: &Groups) -> Self {
-        let dimension = exact.vectors().dimension();
+    pub(crate) fn of(table: &Table, groups: &Groups) -> Self {
+        let dimension = table.vectors().dimension();
         let mut values = Vec::with_capacity(groups.len() * dimension);
         for node in 0..groups.len() as u32 {
-            let row = groups.rows(node).first().and_then(|row| exact.vectors().row(*row)).unwrap_or_default();
-            let scale = inverse_norm(row);
+            let row = groups.rows(node).first().and_then(|row| table.vectors().row(*row)).unwrap_or_default();
+            let scale = if table.metric() == Metric::L2 { 1.0 } else { inverse_norm(row) };
             values.extend(row.iter().map(|value| value * scale));
         }
         Self { values, dimension }
@@ -39,6 +39,10 @@ impl Points {
 
     pub(crate) fn len(&self) -> usize {
         self.values.len() / self.dimension
+    }
+
+    pub(crate) fn dimension(&self) -> usize {
+        self.dimension
     }
 
     pub(crate) fn point(&self, node: u32) -> &[f32] {

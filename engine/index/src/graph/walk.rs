@@ -1,28 +1,32 @@
 //! Best-first search over a flat graph (Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search
 //! using hierarchical navigable small world graphs", 2018, algorithm 2), filtered or not.
 
+use crate::codes::Slab;
 use crate::graph::Layout;
-use crate::kernels::{AlignedRows, score_picked, score_range};
+use crate::kernels::int8::sum_picked;
 use crate::scratch::Scratch;
 use crate::top::Key;
 
 /// How many of the best entries a walk starts from.
 const STARTS: usize = 8;
 
-/// Leaves the best `effort` nodes that `allows` is true for in `scratch.best`, for the query in `scratch.query`. Nodes
-/// that are not allowed are walked through, not answered. Fewer than `effort` nodes come back only if no more exist:
-/// all nodes are reachable, and the walk ends early only once it holds `effort`.
-pub(crate) fn walk(layout: &Layout, slab: &AlignedRows, effort: usize, allows: impl Fn(u32) -> bool, scratch: &mut Scratch) {
-    let Scratch { query, picked, scores, best, sorted, frontier, visited } = scratch;
+/// Leaves the best `effort` nodes that `allows` is true for, by their codes' scores, in `scratch.best`, for the query in
+/// `scratch.code`. Nodes that are not allowed are walked through, not answered. Fewer than `effort` nodes come back only if no
+/// more exist: all nodes are reachable, and the walk ends early only once it holds `effort`.
+pub(crate) fn walk(layout: &Layout, slab: &Slab, effort: usize, allows: impl Fn(u32) -> bool, scratch: &mut Scratch) {
+    let Scratch { code, picked, sums, best, sorted, frontier, visited, work, .. } = scratch;
+    let code = code.coded();
     visited.reset(layout.groups.len());
     frontier.clear();
 
-    scores.clear();
-    scores.resize(layout.entries, 0.0);
-    score_range(query, slab.rows(), 0, scores);
+    picked.clear();
+    picked.extend(0..layout.entries as u32);
+    sums.clear();
+    sum_picked(&code, &slab.codes, slab.lines_per_row, picked, sums);
+    work.scanned += picked.len() as u64;
     best.reset(STARTS);
-    for (score, node) in scores.iter().zip(0..) {
-        best.push(Key::new(*score, node));
+    for (&sum, &node) in sums.iter().zip(picked.iter()) {
+        best.push(Key::new(slab.score(&code, node, sum), node));
     }
     best.drain_into(sorted);
 
@@ -40,10 +44,11 @@ pub(crate) fn walk(layout: &Layout, slab: &AlignedRows, effort: usize, allows: i
         }
         picked.clear();
         picked.extend(layout.links(nearest.id()).iter().filter(|link| visited.insert(**link)));
-        scores.clear();
-        score_picked(query, slab.rows(), picked, scores);
-        for (&score, &node) in scores.iter().zip(picked.iter()) {
-            let key = Key::new(score, node);
+        sums.clear();
+        sum_picked(&code, &slab.codes, slab.lines_per_row, picked, sums);
+        work.walked += picked.len() as u64;
+        for (&sum, &node) in sums.iter().zip(picked.iter()) {
+            let key = Key::new(slab.score(&code, node, sum), node);
             if best.admits(key) {
                 frontier.push(key);
                 if allows(node) {

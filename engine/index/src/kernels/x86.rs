@@ -22,6 +22,12 @@ pub(super) fn has_avx2() -> bool {
     std::arch::is_x86_feature_detected!("avx2")
 }
 
+/// Whether the processor has the int8 dot product on 512-bit registers.
+#[inline(always)]
+pub(super) fn has_vnni() -> bool {
+    std::arch::is_x86_feature_detected!("avx512vnni") && std::arch::is_x86_feature_detected!("avx512bw") && has_avx512()
+}
+
 /// Sixteen lanes in one register.
 pub(super) struct Avx512;
 

@@ -1,6 +1,6 @@
 //! Answers against oracles: the exact kind against double precision, the graph against the exact kind.
 
-use faces_index::{BuildSpec, Effort, IndexKind, Metric, Scratch, Search, VectorIndex, Vectors, build};
+use faces_index::{Effort, IndexKind, Metric, RowSet, Scratch, Search, VectorIndex, Vectors};
 use proptest::prelude::*;
 
 use crate::data::{K, KINDS, METRICS, Random, fixture, found, made, recall, rows};
@@ -10,13 +10,14 @@ fn similarity(metric: Metric, query: &[f32], row: &[f32]) -> f64 {
     match metric {
         Metric::InnerProduct => dot(query, row),
         Metric::Cosine => dot(query, row) / (dot(query, query) * dot(row, row)).sqrt(),
+        Metric::L2 => -query.iter().zip(row).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>(),
     }
 }
 
 #[track_caller]
 fn check_exact(index: &dyn VectorIndex, query: &[f32]) {
     let truth: Vec<f64> = index.vectors().iter().map(|row| similarity(index.metric(), query, row)).collect();
-    let answer = found(index, query, K, Effort::default(), None);
+    let answer = found(index, query, K, None, None);
     let scale = truth.iter().fold(0.0f64, |scale, score| scale.max(score.abs()));
     for neighbour in &answer {
         assert!((f64::from(neighbour.score) - truth[neighbour.row as usize]).abs() <= 1e-5 * scale);
@@ -53,10 +54,12 @@ fn exact_scans_no_further_than_it_must_and_misses_nothing() {
 }
 
 #[test]
-fn graph_finds_what_exact_finds() {
+fn approximate_kinds_find_what_exact_finds() {
     for metric in METRICS {
-        let recall = recall(fixture(metric), None);
-        assert!(recall >= 0.95, "{metric:?}: recall@{K} {recall}");
+        for index in fixture(metric).approximate() {
+            let recall = recall(fixture(metric), index, None);
+            assert!(recall >= 0.95, "{:?} by {metric:?}: recall@{K} {recall}", index.kind());
+        }
     }
 }
 
@@ -65,11 +68,13 @@ fn more_effort_finds_more_and_full_effort_all() {
     for metric in METRICS {
         let fixture = fixture(metric);
         for query in fixture.queries.iter().take(20) {
-            let truth = found(&*fixture.exact, query, K, Effort::default(), None);
-            assert_eq!(found(&*fixture.graph, query, K, Effort(3_000), None), truth);
-            assert_eq!(found(&*fixture.graph, query, K, Effort(u32::MAX), None), truth);
-            let hasty = found(&*fixture.graph, query, K, Effort(0), None);
-            assert!(hasty.len() == K && hasty.iter().zip(&truth).all(|(hasty, truth)| hasty.score <= truth.score));
+            let truth = found(&*fixture.exact, query, K, None, None);
+            for index in fixture.approximate() {
+                assert_eq!(found(index, query, K, Some(Effort(3_000)), None), truth);
+                assert_eq!(found(index, query, K, Some(Effort(u32::MAX)), None), truth);
+                let hasty = found(index, query, K, Some(Effort(0)), None);
+                assert!(hasty.len() == K && hasty.iter().zip(&truth).all(|(hasty, truth)| hasty.score <= truth.score));
+            }
         }
     }
 }
@@ -81,10 +86,10 @@ fn scratch_carries_nothing_from_query_to_query() {
     for query in 0..40 {
         for metric in METRICS {
             let fixture = fixture(metric);
-            for index in [&fixture.exact, &fixture.graph] {
+            for index in fixture.all() {
                 let query = &fixture.queries[query];
                 index.search(&Search::new(query, K), &mut scratch, &mut answer).unwrap();
-                assert_eq!(answer, found(&**index, query, K, Effort::default(), None));
+                assert_eq!(answer, found(index, query, K, None, None));
             }
         }
     }
@@ -94,9 +99,9 @@ fn scratch_carries_nothing_from_query_to_query() {
 fn given_rows_score_as_found_ones_do() {
     for metric in METRICS {
         let fixture = fixture(metric);
-        for index in [&fixture.exact, &fixture.graph] {
+        for index in fixture.all() {
             let query = &fixture.queries[0];
-            let answer = found(&**index, query, K, Effort::default(), None);
+            let answer = found(index, query, K, None, None);
             let mut scores = vec![1.0];
             index.score(query, &rows(&answer), &mut Scratch::new(), &mut scores).unwrap();
             assert_eq!(scores, answer.iter().map(|neighbour| neighbour.score).collect::<Vec<_>>());
@@ -105,19 +110,47 @@ fn given_rows_score_as_found_ones_do() {
 }
 
 #[test]
-fn kind_follows_size_and_lengths() {
-    #[track_caller]
-    fn check(count: usize, metric: Metric, length: fn(usize) -> f32, expected: IndexKind) {
-        let mut random = Random::new(5);
-        let rows = (0..count).flat_map(|row| random.vector(2).into_iter().map(move |value| value * length(row)));
-        let rows = rows.collect::<Vec<f32>>();
-        let spec = BuildSpec { m: 4, ef_construction: 8, ..BuildSpec::default() };
-        let index = build(Vectors::new(2, rows).unwrap(), metric, &spec).unwrap();
-        assert_eq!(index.kind(), expected);
+fn many_searches_at_once_answer_as_one_by_one() {
+    for metric in METRICS {
+        let fixture = fixture(metric);
+        let mut random = Random::new(8);
+        let filters = [0.002, 0.3, 0.9].map(|share| RowSet::from_fn(fixture.exact.vectors().len(), |_| random.unit() < share));
+        for index in fixture.all() {
+            let (mut scratch, mut answers) = (Scratch::new(), vec![Vec::new(); 99]);
+            for count in [0, 1, 40, 7] {
+                let searches: Vec<Search<'_>> = (fixture.queries.iter().take(count).zip(0usize..))
+                    .map(|(query, at)| Search { allowed: filters.get(at % 5), ..Search::new(query, [10, 0, 150][at % 3]) })
+                    .collect();
+                index.search_batch(&searches, &mut scratch, &mut answers).unwrap();
+                assert_eq!(answers.len(), count);
+                for (search, answer) in searches.iter().zip(&answers) {
+                    assert_eq!(*answer, found(index, search.query, search.k, None, search.allowed));
+                }
+            }
+            let bad = [Search::new(&fixture.queries[0], 3), Search::new(&[1.0], 3)];
+            assert!(index.search_batch(&bad, &mut scratch, &mut answers).is_err());
+            assert!(answers.iter().all(Vec::is_empty));
+        }
     }
-    check(4_000, Metric::Cosine, |_| 1.0, IndexKind::Exact);
-    check(4_001, Metric::Cosine, |_| 1.0, IndexKind::Graph);
-    check(20_000, Metric::InnerProduct, |row| 1.0 / (row + 1) as f32, IndexKind::Exact);
+}
+
+#[test]
+fn asking_for_much_finds_as_much() {
+    for metric in METRICS {
+        let fixture = fixture(metric);
+        let few = RowSet::from_fn(fixture.exact.vectors().len(), |row| row % 2 == 0);
+        for index in fixture.approximate() {
+            for k in [150, 700, 2_999] {
+                for allowed in [None, Some(&few)] {
+                    let query = &fixture.queries[0];
+                    let truth = found(&*fixture.exact, query, k, None, allowed);
+                    let answer = found(index, query, k, Some(Effort(1)), allowed);
+                    assert_eq!(answer.len(), truth.len());
+                    assert!(answer.is_sorted_by(|left, right| left.score >= right.score && left.row != right.row));
+                }
+            }
+        }
+    }
 }
 
 proptest! {
@@ -133,11 +166,12 @@ proptest! {
         let data: Vec<f32> = values.chunks_exact(3).flatten().map(|value| f32::from(*value)).collect();
         let query: Vec<f32> = query.into_iter().map(f32::from).collect();
         for metric in METRICS {
-            let [exact, graph] = KINDS.map(|kind| made(Vectors::new(3, data.clone()).unwrap(), metric, kind));
-            let truth = found(&*exact, &query, k, Effort::default(), None);
+            let [exact, ivf, graph] = KINDS.map(|kind| made(Vectors::new(3, data.clone()).unwrap(), metric, kind));
+            let truth = found(&*exact, &query, k, None, None);
             prop_assert_eq!(truth.len(), k.min(data.len() / 3));
             prop_assert!(truth.is_sorted_by(|left, right| left.score > right.score || (left.score == right.score && left.row < right.row)));
-            prop_assert_eq!(found(&*graph, &query, k, Effort(80), None), truth);
+            prop_assert_eq!(&found(&*graph, &query, k, Some(Effort(80)), None), &truth);
+            prop_assert_eq!(found(&*ivf, &query, k, Some(Effort(80)), None), truth);
         }
     }
 }

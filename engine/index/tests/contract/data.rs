@@ -6,25 +6,34 @@ use faces_index::{BuildSpec, Effort, IndexKind, Metric, Neighbour, RowSet, Scrat
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
-pub const METRICS: [Metric; 2] = [Metric::InnerProduct, Metric::Cosine];
-pub const KINDS: [IndexKind; 2] = [IndexKind::Exact, IndexKind::Graph];
+pub const METRICS: [Metric; 3] = [Metric::InnerProduct, Metric::Cosine, Metric::L2];
+pub const KINDS: [IndexKind; 3] = [IndexKind::Exact, IndexKind::Ivf, IndexKind::Graph];
 pub const K: usize = 10;
 const ROWS: usize = 3_000;
 const DIMENSION: usize = 20;
 
-/// Both kinds over the same clustered rows, whose lengths differ by up to twice, and queries near the clusters.
+/// All kinds over the same clustered rows, whose lengths differ by up to twice, and queries near the clusters.
 pub struct Fixture {
     pub exact: Box<dyn VectorIndex>,
+    pub ivf: Box<dyn VectorIndex>,
     pub graph: Box<dyn VectorIndex>,
     pub queries: Vec<Vec<f32>>,
 }
 
 pub fn fixture(metric: Metric) -> &'static Fixture {
-    static FIXTURES: LazyLock<[Fixture; 2]> = LazyLock::new(|| METRICS.map(Fixture::make));
-    &FIXTURES[usize::from(metric == Metric::Cosine)]
+    static FIXTURES: LazyLock<[Fixture; 3]> = LazyLock::new(|| METRICS.map(Fixture::make));
+    METRICS.iter().zip(FIXTURES.iter()).find(|(of, _)| **of == metric).unwrap().1
 }
 
 impl Fixture {
+    pub fn all(&self) -> [&dyn VectorIndex; 3] {
+        [&*self.exact, &*self.ivf, &*self.graph]
+    }
+
+    pub fn approximate(&self) -> [&dyn VectorIndex; 2] {
+        [&*self.ivf, &*self.graph]
+    }
+
     fn make(metric: Metric) -> Self {
         let mut random = Random::new(7);
         let centres: Vec<Vec<f32>> = (0..60).map(|_| random.vector(DIMENSION)).collect();
@@ -38,7 +47,7 @@ impl Fixture {
         let queries = (0..200).map(|_| near(0.4)).collect();
         let vectors = Vectors::new(DIMENSION, rows).unwrap();
         let make = |kind| made(vectors.clone(), metric, kind);
-        Self { exact: make(IndexKind::Exact), graph: make(IndexKind::Graph), queries }
+        Self { exact: make(IndexKind::Exact), ivf: make(IndexKind::Ivf), graph: make(IndexKind::Graph), queries }
     }
 }
 
@@ -47,7 +56,13 @@ pub fn made(vectors: Vectors, metric: Metric, kind: IndexKind) -> Box<dyn Vector
 }
 
 /// One search with everything fresh.
-pub fn found(index: &dyn VectorIndex, query: &[f32], k: usize, effort: Effort, allowed: Option<&RowSet>) -> Vec<Neighbour> {
+pub fn found(
+    index: &dyn VectorIndex,
+    query: &[f32],
+    k: usize,
+    effort: Option<Effort>,
+    allowed: Option<&RowSet>,
+) -> Vec<Neighbour> {
     let mut found = vec![Neighbour { row: 9, score: 9.0 }];
     index.search(&Search { query, k, effort, allowed }, &mut Scratch::new(), &mut found).unwrap();
     found
@@ -57,12 +72,12 @@ pub fn rows(found: &[Neighbour]) -> Vec<u32> {
     found.iter().map(|neighbour| neighbour.row).collect()
 }
 
-/// Mean share of the exact answers that the graph finds.
-pub fn recall(fixture: &Fixture, allowed: Option<&RowSet>) -> f64 {
+/// Mean share of the exact answers that `index`, one of the fixture's, finds.
+pub fn recall(fixture: &Fixture, index: &dyn VectorIndex, allowed: Option<&RowSet>) -> f64 {
     let (mut hits, mut wanted) = (0, 0);
     for query in &fixture.queries {
-        let truth = found(&*fixture.exact, query, K, Effort::default(), allowed);
-        let answer = found(&*fixture.graph, query, K, Effort::default(), allowed);
+        let truth = found(&*fixture.exact, query, K, None, allowed);
+        let answer = found(index, query, K, None, allowed);
         assert_eq!(answer.len(), truth.len());
         hits += truth.iter().filter(|neighbour| answer.contains(neighbour)).count();
         wanted += truth.len();

@@ -13,7 +13,7 @@ fn every_index(dimension: usize, data: &[f32], check: impl Fn(&dyn VectorIndex))
 }
 
 fn answer(index: &dyn VectorIndex, query: &[f32], k: usize, allowed: Option<&RowSet>) -> Vec<u32> {
-    rows(&found(index, query, k, Effort::default(), allowed))
+    rows(&found(index, query, k, None, allowed))
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn zero_vectors_score_zero_under_cosine() {
     let data = [0.0, 0.0, 1.0, 1.0, -1.0, 0.0, 1e-38, 0.0, 2.0, 2.0];
     for kind in KINDS {
         let index = made(Vectors::new(2, data.to_vec()).unwrap(), Metric::Cosine, kind);
-        let found = found(&*index, &[3.0, 3.0], 5, Effort::default(), None);
+        let found = found(&*index, &[3.0, 3.0], 5, None, None);
         assert_eq!(rows(&found), [1, 4, 0, 3, 2]);
         assert_eq!((found[2].score, found[3].score), (0.0, 0.0));
         assert!((found[0].score - 1.0).abs() < 1e-6 && (found[4].score + 0.5f32.sqrt()).abs() < 1e-6);
@@ -99,7 +99,11 @@ fn zero_vectors_score_zero_under_cosine() {
 #[test]
 fn a_zero_query_finds_the_first_rows() {
     every_index(2, &[1.0, 0.0, 0.0, 1.0, -1.0, 5.0], |index| {
-        let found = found(index, &[0.0, -0.0], 2, Effort::default(), None);
+        if index.metric() == Metric::L2 {
+            assert_eq!(answer(index, &[0.0, -0.0], 3, None), [0, 1, 2]); // a place like any other
+            return;
+        }
+        let found = found(index, &[0.0, -0.0], 2, None, None);
         assert_eq!((rows(&found), found[0].score, found[1].score), (vec![0, 1], 0.0, 0.0));
     });
 }
@@ -108,7 +112,7 @@ fn a_zero_query_finds_the_first_rows() {
 fn the_largest_values_keep_scores_finite() {
     let data: Vec<f32> = (0..64).map(|at| if at % 3 == 0 { 1e15 } else { -1e15 }).collect();
     every_index(16, &data, |index| {
-        let found = found(index, &[1e15; 16], 4, Effort::default(), None);
+        let found = found(index, &[1e15; 16], 4, None, None);
         assert!(found.len() == 4 && found.iter().all(|neighbour| neighbour.score.is_finite()));
     });
 }
@@ -117,7 +121,7 @@ fn the_largest_values_keep_scores_finite() {
 fn bad_questions_are_refused_and_leave_no_answer() {
     every_index(2, &[1.0, 0.0, 0.0, 1.0], |index| {
         let refuse = |search: &Search<'_>| {
-            let mut found = found(index, &[1.0, 1.0], 2, Effort::default(), None);
+            let mut found = found(index, &[1.0, 1.0], 2, None, None);
             let error = index.search(search, &mut Scratch::new(), &mut found).unwrap_err();
             assert!(found.is_empty());
             error
@@ -151,8 +155,8 @@ fn specs_outside_their_ranges_are_refused() {
 #[test]
 fn names_in_configuration() {
     let json = serde_json::to_string(&(Metric::InnerProduct, Metric::Cosine, KINDS, Effort(9))).unwrap();
-    assert_eq!(json, r#"["inner_product","cosine",["exact","graph"],9]"#);
+    assert_eq!(json, r#"["inner_product","cosine",["exact","ivf","graph"],9]"#);
     let spec: BuildSpec = serde_json::from_str(r#"{"kind":"graph","m":8}"#).unwrap();
-    assert_eq!(spec, BuildSpec { kind: Some(KINDS[1]), m: 8, ..BuildSpec::default() });
+    assert_eq!(spec, BuildSpec { kind: Some(KINDS[2]), m: 8, ..BuildSpec::default() });
     assert!(serde_json::from_str::<BuildSpec>(r#"{"kinds":"graph"}"#).is_err());
 }

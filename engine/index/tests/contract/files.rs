@@ -1,6 +1,6 @@
 //! Files: what is written is read back the same, and nothing else is read at all.
 
-use faces_index::{BuildSpec, Effort, FORMAT_VERSION, IndexError, IndexKind, Metric, VectorIndex, Vectors, build, read, write};
+use faces_index::{BuildSpec, FORMAT_VERSION, IndexError, IndexKind, Metric, VectorIndex, Vectors, build, read, write};
 use proptest::prelude::*;
 
 use crate::data::{K, KINDS, METRICS, Random, fixture, found, made};
@@ -36,14 +36,14 @@ fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
 fn what_is_written_is_read_back_the_same() {
     for metric in METRICS {
         let fixture = fixture(metric);
-        for index in [&fixture.exact, &fixture.graph] {
-            let bytes = bytes_of(&**index);
+        for index in fixture.all() {
+            let bytes = bytes_of(index);
             let again = read(&bytes).unwrap();
-            assert_eq!((again.kind(), again.metric()), (index.kind(), metric));
+            assert_eq!((again.kind(), again.metric(), again.effort()), (index.kind(), metric, index.effort()));
             assert_eq!(again.vectors(), index.vectors());
             for query in &fixture.queries {
-                let expected = found(&**index, query, K, Effort::default(), None);
-                assert_eq!(found(&*again, query, K, Effort::default(), None), expected);
+                let expected = found(index, query, K, None, None);
+                assert_eq!(found(&*again, query, K, None, None), expected);
             }
             assert!(bytes_of(&*again) == bytes);
         }
@@ -104,8 +104,8 @@ fn refusals_name_the_reason() {
     let (starts, order) = (content + 16 * rows, content + 16 * rows + 4 * 301);
     let links = order + 4 * rows;
     check(|bytes| bytes[0] = b'f', "not an index file");
-    check(|bytes| bytes[8] = FORMAT_VERSION as u8 + 1, "version 2 is newer than 1");
-    check(|bytes| bytes[8] = 0, "size in the header is out of range");
+    check(|bytes| bytes[8] = FORMAT_VERSION as u8 + 1, "version 3 is newer than 2");
+    check(|bytes| bytes[8] = 1, "version 1 is older than 2");
     check(|bytes| bytes[12] = 9, "the kind is unknown");
     check(|bytes| bytes[13] = 9, "the metric is unknown");
     check(|bytes| bytes[14] = 1, "a form of its own");
@@ -143,15 +143,15 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         in_header: bool,
     ) {
-        static FILES: std::sync::LazyLock<[Vec<u8>; 2]> = std::sync::LazyLock::new(|| KINDS.map(small));
-        let mut bytes = FILES[usize::from(kind == IndexKind::Graph)].clone();
+        static FILES: std::sync::LazyLock<[Vec<u8>; 3]> = std::sync::LazyLock::new(|| KINDS.map(small));
+        let mut bytes = KINDS.iter().zip(FILES.iter()).find(|(of, _)| **of == kind).unwrap().1.clone();
         let end = if in_header { HEADER_BYTES } else { bytes.len() };
         for (place, byte) in changes {
             bytes[place.index(end)] = byte;
         }
         if let Ok(index) = read(&resealed(bytes)) {
             let dimension = index.vectors().dimension();
-            let answer = found(&*index, &vec![1.0; dimension], 7, Effort::default(), None);
+            let answer = found(&*index, &vec![1.0; dimension], 7, None, None);
             prop_assert!(answer.iter().all(|neighbour| (neighbour.row as usize) < index.vectors().len()));
         }
     }

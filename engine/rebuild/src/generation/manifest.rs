@@ -3,7 +3,7 @@
 //! The manifest's own checksum lies beside it in `manifest.crc32c` (eight hexadecimal digits), so that no byte of a
 //! generation goes unchecked. Readers look at `format` and `format_version` before anything else.
 
-use faces_index::Metric;
+use faces_index::{Effort, IndexKind, Metric, Tuned};
 use serde::{Deserialize, Serialize};
 
 use super::GenerationId;
@@ -38,6 +38,9 @@ pub struct Manifest {
     pub counts: Counts,
     /// The parameters of training, as [`crate::TrainParams`] serialises; for people and comparisons, never for loading.
     pub parameters: serde_json::Value,
+    /// How each unit's items are searched, and what else was tried; in the units' order.
+    #[serde(default)]
+    pub indexes: Vec<UnitIndex>,
     /// The files or topics it was made from; filled in by the caller of training.
     pub inputs: Vec<Input>,
     /// The generation's files; filled in when it is published.
@@ -61,6 +64,20 @@ pub struct Counts {
     pub interactions: usize,
     /// Persons trained on.
     pub persons: usize,
+}
+
+/// How a unit's items are searched. For people and comparisons: an index file says the same of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitIndex {
+    /// The unit.
+    pub bu: String,
+    /// The kind of its index.
+    pub kind: IndexKind,
+    /// The effort of a search that names none.
+    pub effort: Effort,
+    /// What was tried and chosen; nothing where the kind was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<Tuned>,
 }
 
 /// Something a generation was made from.

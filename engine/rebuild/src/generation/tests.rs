@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use faces_index::{Effort, Scratch, Search};
+use faces_index::{Scratch, Search};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -30,7 +30,7 @@ fn store() -> (TempDir, Store) {
 
 fn found(space: &Space, query: &[f32]) -> Vec<(u32, u32)> {
     let (mut scratch, mut found) = (Scratch::default(), Vec::new());
-    let search = Search { query, k: 5, effort: Effort::default(), allowed: None };
+    let search = Search { query, k: 5, effort: None, allowed: None };
     space.index.search(&search, &mut scratch, &mut found).unwrap();
     found.iter().map(|neighbour| (neighbour.row, neighbour.score.to_bits())).collect()
 }

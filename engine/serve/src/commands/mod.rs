@@ -5,6 +5,7 @@ pub mod demo;
 pub mod eval;
 pub mod generations;
 pub mod import;
+pub mod index;
 pub mod progress;
 pub mod rebuild;
 pub mod serve;
@@ -56,6 +57,7 @@ enum Command {
     Rebuild(rebuild::RebuildArgs),
     Generations(generations::GenerationsArgs),
     Eval(eval::EvalArgs),
+    Index(index::IndexArgs),
     Recommend(call::RecommendArgs),
     Act(call::ActArgs),
 }
@@ -82,6 +84,7 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Command::Rebuild(args) => rebuild::run(args, &config),
         Command::Generations(args) => generations::run(args, &config),
         Command::Eval(args) => eval::run(args, &config),
+        Command::Index(args) => index::run(args),
         Command::Recommend(args) => call::recommend(args),
         Command::Act(args) => call::act(args),
     }

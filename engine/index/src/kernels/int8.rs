@@ -1,0 +1,244 @@
+//! The int8 inner loops: sums of products of a query's signed codes with rows' unsigned ones.
+//!
+//! `vpdpbusd` multiplies unsigned by signed bytes, so a row's code in −127..=127 is stored as code + 128, and a query
+//! starts its sums at −128·Σ codes. Sums are whole numbers below 2²⁴ (1,024 × 127 × 127), so they are exact, also as
+//! `f32`, and the few float operations after them are never fused: every version returns the same bits.
+//!
+//! Blocks of 16 rows are interleaved: four codes of row 0, four of row 1, … make one 64-byte line; the next line holds
+//! the next four columns. One instruction advances 16 rows by four columns, and no sum across a register is needed.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+#[cfg(target_arch = "x86_64")]
+use super::{int8_x86, x86};
+
+/// Rows in a block.
+pub(crate) const BLOCK: usize = 16;
+
+/// Columns that a query word holds and one line of a block covers.
+pub(crate) const QUAD: usize = 4;
+
+/// Bytes in a cache line, and the unit in which rows of codes are padded.
+pub(crate) const LINE: usize = 64;
+
+/// What a row's code is stored as more than.
+pub(crate) const OFFSET: i32 = 128;
+
+/// Blocks looked at before the number of hits is.
+const GROUP: usize = 4;
+
+/// Codes on whole cache lines.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [u8; LINE]);
+
+/// How far the scores of a block's rows may be off: `norm`·a + `error`·b + `slack`, by the query's a and b.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Spread {
+    /// The length of the longest row.
+    pub(crate) norm: f32,
+    /// The largest distance between a row and what its codes say.
+    pub(crate) error: f32,
+    /// Rounding of what is added to a score.
+    pub(crate) slack: f32,
+}
+
+/// Interleaved rows. Scales and biases are 16 a block, spreads one a block, `lines` lines a block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BlockRows<'a> {
+    pub(crate) codes: &'a [Line],
+    pub(crate) lines: usize,
+    pub(crate) scales: &'a [[f32; BLOCK]],
+    /// Added to scores; empty is zero for all.
+    pub(crate) biases: &'a [[f32; BLOCK]],
+    pub(crate) spreads: &'a [Spread],
+}
+
+/// A query in codes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Coded<'a> {
+    /// Four signed codes a word, padded with zeros to whole cache lines.
+    pub(crate) words: &'a [i32],
+    /// What sums start at: −128·Σ codes.
+    pub(crate) start: i32,
+    /// What sums are multiplied by, beside the row's scale.
+    pub(crate) scale: f32,
+    /// The share of a spread's norm that scores may be off.
+    pub(crate) by_norm: f32,
+    /// The share of a spread's error that scores may be off.
+    pub(crate) by_error: f32,
+    /// What scores may be off in any case.
+    pub(crate) by_nature: f32,
+}
+
+impl Coded<'_> {
+    /// How far the scores of rows of this spread may be off.
+    #[inline(always)]
+    pub(crate) fn margin(&self, spread: &Spread) -> f32 {
+        spread.norm * self.by_norm + spread.error * self.by_error + (spread.slack + self.by_nature)
+    }
+}
+
+/// A row whose score may reach the floor of a scan.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Hit {
+    pub(crate) slot: u32,
+    pub(crate) score: f32,
+}
+
+/// Appends every row of `blocks` whose score, give or take its block's margin, reaches `floor`, in order. Stops after the
+/// group of four blocks that makes it `hits_max` or more; returns the first block not looked at.
+#[inline]
+pub(crate) fn scan(
+    query: &Coded<'_>,
+    rows: &BlockRows<'_>,
+    blocks: Range<usize>,
+    floor: f32,
+    hits_max: usize,
+    hits: &mut Vec<Hit>,
+) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    {
+        if x86::has_vnni() {
+            // SAFETY: the function demands AVX-512 F, BW and VNNI, which this processor has.
+            return unsafe { int8_x86::scan_vnni(query, rows, blocks, floor, hits_max, hits) };
+        }
+        if x86::has_avx2() {
+            // SAFETY: the function demands AVX2, which this processor has.
+            return unsafe { int8_x86::scan_avx2(query, rows, blocks, floor, hits_max, hits) };
+        }
+    }
+    scan_by(query, rows, blocks, floor, hits_max, hits, Portable::sums)
+}
+
+/// Σ of products of the query's codes with those of each picked row of `lines_per_row` lines, in that order, appended to
+/// `sums`, started at the query's start. A row past the end sums to that start.
+#[inline]
+pub(crate) fn sum_picked(query: &Coded<'_>, rows: &[Line], lines_per_row: usize, picked: &[u32], sums: &mut Vec<i32>) {
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    {
+        if x86::has_vnni() {
+            // SAFETY: the function demands AVX-512 F, BW and VNNI, which this processor has.
+            return unsafe { int8_x86::sum_picked_vnni(query, rows, lines_per_row, picked, sums) };
+        }
+        if x86::has_avx2() {
+            // SAFETY: the function demands AVX2, which this processor has.
+            return unsafe { int8_x86::sum_picked_avx2(query, rows, lines_per_row, picked, sums) };
+        }
+    }
+    sum_picked_by(query, rows, lines_per_row, picked, sums, Portable::row_sum);
+}
+
+/// The scan around any way to sum one block; used where groups of blocks are not summed together.
+#[inline(always)]
+pub(super) fn scan_by(
+    query: &Coded<'_>,
+    rows: &BlockRows<'_>,
+    blocks: Range<usize>,
+    floor: f32,
+    hits_max: usize,
+    hits: &mut Vec<Hit>,
+    sums_of: impl Fn(&[i32], i32, &[Line]) -> [i32; BLOCK],
+) -> usize {
+    let words = query.words.get(..rows.lines).unwrap_or(query.words);
+    let mut block = blocks.start;
+    while block < blocks.end {
+        for at in block..(block + GROUP).min(blocks.end) {
+            let codes = rows.codes.get(at * rows.lines..(at + 1) * rows.lines).unwrap_or_default();
+            let sums = sums_of(words, query.start, codes);
+            collect(query, rows, at, &sums, floor, hits);
+        }
+        block = (block + GROUP).min(blocks.end);
+        if hits.len() >= hits_max {
+            break;
+        }
+    }
+    block
+}
+
+/// From the sums of a block to its hits.
+#[inline(always)]
+fn collect(query: &Coded<'_>, rows: &BlockRows<'_>, block: usize, sums: &[i32; BLOCK], floor: f32, hits: &mut Vec<Hit>) {
+    let (Some(scales), Some(spread)) = (rows.scales.get(block), rows.spreads.get(block)) else {
+        return;
+    };
+    let biases = rows.biases.get(block).unwrap_or(&[0.0; BLOCK]);
+    let least = floor - query.margin(spread);
+    let slots = (block * BLOCK) as u32..;
+    for (((&sum, &scale), &bias), slot) in sums.iter().zip(scales).zip(biases).zip(slots) {
+        let score = sum as f32 * (scale * query.scale) + bias;
+        if score >= least {
+            hits.push(Hit { slot, score });
+        }
+    }
+}
+
+#[inline(always)]
+pub(super) fn sum_picked_by(
+    query: &Coded<'_>,
+    rows: &[Line],
+    lines_per_row: usize,
+    picked: &[u32],
+    sums: &mut Vec<i32>,
+    sum_of: impl Fn(&[i32], i32, &[Line]) -> i32,
+) {
+    /// Lines ahead for which memory is asked, at least one row: more would wait for the line buffers.
+    const LINES_AHEAD: usize = 16;
+    let ahead = (LINES_AHEAD / lines_per_row.max(1)).clamp(1, 8);
+    let row_of = |row: u32| {
+        let start = row as usize * lines_per_row;
+        rows.get(start..start + lines_per_row).unwrap_or_default()
+    };
+    for &row in picked.iter().take(ahead) {
+        prefetch(row_of(row));
+    }
+    for (at, &row) in picked.iter().enumerate() {
+        if let Some(&next) = picked.get(at + ahead) {
+            prefetch(row_of(next));
+        }
+        sums.push(sum_of(query.words, query.start, row_of(row)));
+    }
+}
+
+/// Asks for values early, a cache line at least.
+#[inline(always)]
+pub(crate) fn prefetch<T>(values: &[T]) {
+    for value in values.iter().step_by((LINE / size_of::<T>()).max(1)) {
+        super::prefetch_line(std::ptr::from_ref(value).cast());
+    }
+}
+
+/// Any processor; the oracle of the other versions.
+pub(super) struct Portable;
+
+impl Portable {
+    /// The sums of a block's 16 rows: `words` and lines go together.
+    pub(super) fn sums(words: &[i32], start: i32, codes: &[Line]) -> [i32; BLOCK] {
+        let mut sums = [start; BLOCK];
+        for (word, line) in words.iter().zip(codes) {
+            for (sum, quad) in sums.iter_mut().zip(line.0.as_chunks::<QUAD>().0) {
+                *sum += Self::quad(*word, quad);
+            }
+        }
+        sums
+    }
+
+    /// The sum of one row that lies in one piece.
+    pub(super) fn row_sum(words: &[i32], start: i32, row: &[Line]) -> i32 {
+        let quads = row.iter().flat_map(|line| line.0.as_chunks::<QUAD>().0);
+        words.iter().zip(quads).fold(start, |sum, (word, quad)| sum + Self::quad(*word, quad))
+    }
+
+    fn quad(word: i32, quad: &[u8; QUAD]) -> i32 {
+        let codes = word.to_le_bytes().map(|byte| i32::from(byte as i8));
+        codes.iter().zip(quad).map(|(code, stored)| code * i32::from(*stored)).sum()
+    }
+}
+
+#[cfg(test)]
+#[path = "int8_tests.rs"]
+mod tests;

@@ -1,0 +1,82 @@
+//! Which rows are worth a look in `f32`: those whose score by codes, give or take its error, may be among the best `k`.
+//!
+//! The floor is the k-th best of the scores' lower ends. A row whose upper end is below it cannot be an answer, so with proven
+//! margins nothing is missed, ties included, however many rows that leaves: mostly a few dozen; all, if all are identical.
+
+use std::ops::Range;
+
+use crate::codes::{Blocks, QueryCode};
+use crate::kernels::int8::{BLOCK, Hit, scan};
+use crate::top::{Key, Top};
+
+/// Hits after which a scan comes back to raise the floor.
+const HITS_MAX: usize = 16;
+
+/// Candidates kept before those that fell below the floor are dropped.
+const CANDIDATES_MIN: usize = 512;
+
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    upper: f32,
+    slot: u32,
+}
+
+/// The rows that may be among the best so far.
+#[derive(Debug, Default)]
+pub(crate) struct Shortlist {
+    pub(crate) hits: Vec<Hit>,
+    lower: Top,
+    candidates: Vec<Candidate>,
+    candidates_max: usize,
+}
+
+impl Shortlist {
+    /// Starts anew, for the best `k`.
+    pub(crate) fn reset(&mut self, k: usize) {
+        self.lower.reset(k);
+        self.candidates.clear();
+        self.candidates_max = CANDIDATES_MIN;
+    }
+
+    /// The score that a row must be able to reach.
+    #[inline]
+    pub(crate) fn floor(&self) -> f32 {
+        self.lower.worst().map_or(f32::NEG_INFINITY, Key::score)
+    }
+
+    /// Looks at the rows of these blocks whose slots are in `slots` and `admits`.
+    pub(crate) fn scan(&mut self, query: &QueryCode, blocks: &Blocks, slots: Range<usize>, admits: impl Fn(u32) -> bool) {
+        let (coded, rows) = (query.coded(), blocks.rows());
+        let end = slots.end.div_ceil(BLOCK);
+        let mut block = slots.start / BLOCK;
+        while block < end {
+            self.hits.clear();
+            block = scan(&coded, &rows, block..end, self.floor(), HITS_MAX, &mut self.hits);
+            for hit in &self.hits {
+                if !slots.contains(&(hit.slot as usize)) || !admits(hit.slot) {
+                    continue;
+                }
+                let margin = coded.margin(&blocks.spread(hit.slot));
+                let lower = Key::new(hit.score - margin, hit.slot);
+                self.lower.push(lower);
+                self.candidates.push(Candidate { upper: hit.score + margin, slot: hit.slot });
+            }
+            if self.candidates.len() > self.candidates_max {
+                self.prune();
+                self.candidates_max = (2 * self.candidates.len()).max(CANDIDATES_MIN);
+            }
+        }
+    }
+
+    fn prune(&mut self) {
+        let floor = self.floor();
+        self.candidates.retain(|candidate| candidate.upper >= floor);
+    }
+
+    /// Writes the slots that are left to `picked`, which is cleared first.
+    pub(crate) fn finish(&mut self, picked: &mut Vec<u32>, row_of: impl Fn(u32) -> u32) {
+        self.prune();
+        picked.clear();
+        picked.extend(self.candidates.iter().map(|candidate| row_of(candidate.slot)));
+    }
+}

@@ -1,0 +1,309 @@
+//! Which kind, with which setting, answers well enough at the least cost for the vectors at hand: found by trying.
+//!
+//! **Queries.** Those given, best real ones that no row was made from; else made of rows, nine parts of one and one part of another, so
+//! that none is a row.
+//!
+//! **Deterministic.** Recall is measured against the exact kind. Cost is *counted*, in rows scanned, walked and scored, and
+//! turned into time by constants measured once (see [`cost_us`]); so the choice depends on vectors, targets and seed alone, not on
+//! how busy the machine is. Only [`Point::us_per_query`] comes from a clock, and nothing is decided by it.
+//!
+//! **Bounded.** At most three divisions into cells, one graph, and 26 settings of each (until one costs more than what was found) are tried, with at most
+//! [`TuneSpec::queries`] queries each; no graph is grown over more than [`TuneSpec::graph_rows_max`] rows, and none of it where the
+//! exact kind costs next to nothing.
+
+use std::time::Instant;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use serde::{Deserialize, Serialize};
+
+use crate::build::{BuildSpec, cells_for};
+use crate::error::IndexError;
+use crate::exact::Exact;
+use crate::graph::Graph;
+use crate::ivf::Ivf;
+use crate::metric::Metric;
+use crate::scratch::{Scratch, Work};
+use crate::search::{Effort, IndexKind, Neighbour, Search, VectorIndex};
+use crate::table::Table;
+use crate::vectors::Vectors;
+
+/// The shallow and the deep list that targets speak of.
+const DEPTHS: [usize; 2] = [10, 100];
+
+/// Below this cost of the exact kind nothing else is tried.
+const CHEAP_US: f64 = 2.0;
+
+/// Settings tried of one division or graph.
+const SETTINGS_MAX: usize = 26;
+
+/// What an index must find.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Targets {
+    /// Share of the 10 best rows that must be found, 0 to 1.
+    pub recall_10: f64,
+    /// Share of the 100 best rows that must be found, 0 to 1.
+    pub recall_100: f64,
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        Self { recall_10: 0.99, recall_100: 0.95 }
+    }
+}
+
+/// How to tune.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TuneSpec {
+    /// What must be found.
+    pub targets: Targets,
+    /// Queries to try, at most; more make recall surer and tuning longer.
+    pub queries: usize,
+    /// No graph is tried over more rows: growing one takes 0.2 to 0.6 ms of one core a row.
+    pub graph_rows_max: usize,
+}
+
+impl Default for TuneSpec {
+    fn default() -> Self {
+        Self { targets: Targets::default(), queries: 200, graph_rows_max: 60_000 }
+    }
+}
+
+/// One setting that was tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// The kind.
+    pub kind: IndexKind,
+    /// Its setting, in words.
+    pub setting: String,
+    /// Cells, for an inverted file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cells: Option<usize>,
+    /// The effort.
+    pub effort: Effort,
+    /// Share of the 10 best rows found.
+    pub recall_10: f64,
+    /// Share of the 100 best rows found.
+    pub recall_100: f64,
+    /// Counted cost of asking for 10, in microseconds of a processor with AVX-512 VNNI: what the choice goes by.
+    pub cost_us: f64,
+    /// Measured time of asking for 10, in microseconds: for people, it depends on what else ran.
+    pub us_per_query: f64,
+}
+
+/// What was chosen, and out of what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tuned {
+    /// The cheapest setting that met the targets.
+    pub chosen: Point,
+    /// Everything tried, in that order; the exact kind first.
+    pub frontier: Vec<Point>,
+    /// Queries tried.
+    pub queries: usize,
+}
+
+/// Finds the cheapest kind and setting for these vectors. Takes about as long as building what is tried: seconds for 50,000 × 64.
+///
+/// # Errors
+/// As [`build_tuned`].
+pub fn tune(
+    vectors: &Vectors,
+    metric: Metric,
+    build: &BuildSpec,
+    spec: &TuneSpec,
+    queries: Option<&Vectors>,
+) -> Result<Tuned, IndexError> {
+    Trial::new(vectors, metric, build, spec, queries)?.run().map(|(_, tuned)| tuned)
+}
+
+/// [`tune`], and the index that was chosen, which carries the effort found. `build` gives the seed and the graph's parameters.
+///
+/// # Errors
+/// [`IndexError::Parameter`] for a spec outside its ranges, [`IndexError::QueryDimension`] for queries of another dimension.
+pub fn build_tuned(
+    vectors: Vectors,
+    metric: Metric,
+    build: &BuildSpec,
+    spec: &TuneSpec,
+    queries: Option<&Vectors>,
+) -> Result<(Box<dyn VectorIndex>, Tuned), IndexError> {
+    Trial::new(&vectors, metric, build, spec, queries)?.run()
+}
+
+/// Counted work as time: microseconds on one busy core of a processor with AVX-512 VNNI and 2 MB of second cache, beyond which
+/// codes come more slowly. Others are slower in much the same proportions.
+fn cost_us(work: Work, rows: usize, dimension: usize) -> f64 {
+    const CACHE_BYTES: usize = 2 << 20;
+    let lines = dimension.div_ceil(64) as f64;
+    let line_us = if rows.saturating_mul(dimension) <= CACHE_BYTES { 0.000_8 } else { 0.001_8 };
+    let scanned = work.scanned as f64 * (0.000_2 + line_us * lines);
+    let visited = work.visited as f64 * 0.1;
+    let walked = work.walked as f64 * (0.055 + 0.004 * lines); // links, marks and heaps included
+    let scored = work.scored as f64 * (0.008 + 0.010 * lines);
+    0.3 + 0.1 * lines + scanned + visited + walked + scored
+}
+
+/// A kind that was built, whose effort can still be set.
+enum Built {
+    Exact(Exact),
+    Ivf(Ivf),
+    Graph(Graph),
+}
+
+impl Built {
+    fn index(&self) -> &dyn VectorIndex {
+        match self {
+            Self::Exact(exact) => exact,
+            Self::Ivf(ivf) => ivf,
+            Self::Graph(graph) => graph,
+        }
+    }
+
+    fn with_effort(self, effort: Effort) -> Box<dyn VectorIndex> {
+        match self {
+            Self::Exact(exact) => Box::new(exact),
+            Self::Ivf(ivf) => Box::new(ivf.with_effort(effort)),
+            Self::Graph(graph) => Box::new(graph.with_effort(effort)),
+        }
+    }
+}
+
+struct Trial<'a> {
+    vectors: &'a Vectors,
+    metric: Metric,
+    build: &'a BuildSpec,
+    spec: &'a TuneSpec,
+    queries: Vectors,
+    truth: Vec<[Vec<Neighbour>; 2]>,
+    exact: Exact,
+}
+
+impl<'a> Trial<'a> {
+    fn new(
+        vectors: &'a Vectors,
+        metric: Metric,
+        build: &'a BuildSpec,
+        spec: &'a TuneSpec,
+        queries: Option<&Vectors>,
+    ) -> Result<Self, IndexError> {
+        build.check(vectors.len())?;
+        let queries = match queries {
+            Some(given) => given.first(spec.queries),
+            None => made_queries(vectors, spec.queries, build.seed)?,
+        };
+        let exact = Exact::new(vectors.clone(), metric);
+        let mut scratch = Scratch::new();
+        let mut ask = |query, k| {
+            let mut found = Vec::new();
+            exact.search(&Search::new(query, k), &mut scratch, &mut found).map(|()| found)
+        };
+        let truth = queries.iter().map(|query| Ok([ask(query, DEPTHS[0])?, ask(query, DEPTHS[1])?]));
+        let truth = truth.collect::<Result<_, IndexError>>()?;
+        Ok(Self { vectors, metric, build, spec, queries, truth, exact })
+    }
+
+    fn run(self) -> Result<(Box<dyn VectorIndex>, Tuned), IndexError> {
+        let mut chosen = self.measure(&self.exact, None, Effort(1))?;
+        let mut frontier = vec![chosen.clone()];
+        let mut winner = None;
+        if chosen.cost_us > CHEAP_US {
+            let few = cells_for(self.vectors.len());
+            for cells in [few / 2, few, few * 2] {
+                let table = Table::new(self.vectors.clone(), self.metric);
+                let ivf = Ivf::build(table, cells, self.build.seed, Effort(1))?;
+                self.consider(Built::Ivf(ivf), Some(cells), &mut chosen, &mut winner, &mut frontier)?;
+            }
+            if self.vectors.len() <= self.spec.graph_rows_max {
+                let exact = Exact::new(self.vectors.clone(), self.metric);
+                let graph = Graph::build(exact, &self.build.graph()?, Effort::default())?;
+                self.consider(Built::Graph(graph), None, &mut chosen, &mut winner, &mut frontier)?;
+            }
+        }
+        let queries = self.queries.len();
+        let index = winner.unwrap_or(Built::Exact(self.exact)).with_effort(chosen.effort);
+        Ok((index, Tuned { chosen, frontier, queries }))
+    }
+
+    /// Raises the effort until the targets are met, or it costs more than what was chosen so far.
+    fn consider(
+        &self,
+        built: Built,
+        cells: Option<usize>,
+        chosen: &mut Point,
+        winner: &mut Option<Built>,
+        frontier: &mut Vec<Point>,
+    ) -> Result<(), IndexError> {
+        let mut effort = if cells.is_some() { 2 } else { 16 };
+        for _ in 0..SETTINGS_MAX {
+            let point = self.measure(built.index(), cells, Effort(effort))?;
+            let (targets, cost_us) = (&self.spec.targets, point.cost_us);
+            let is_met = point.recall_10 >= targets.recall_10 && point.recall_100 >= targets.recall_100;
+            frontier.push(point.clone());
+            if cost_us >= chosen.cost_us || cells.is_some_and(|cells| effort as usize >= cells) {
+                return Ok(());
+            }
+            if is_met {
+                (*chosen, *winner) = (point, Some(built));
+                return Ok(());
+            }
+            effort += effort.div_ceil(2);
+        }
+        Ok(())
+    }
+
+    fn measure(&self, index: &dyn VectorIndex, cells: Option<usize>, effort: Effort) -> Result<Point, IndexError> {
+        let (mut scratch, mut found) = (Scratch::new(), Vec::new());
+        let mut recall = |depth: usize| {
+            let (mut hits, mut wanted) = (0, 0);
+            for (query, truth) in self.queries.iter().zip(&self.truth) {
+                let truth = truth.get(depth).map(Vec::as_slice).unwrap_or_default();
+                let k = DEPTHS.get(depth).copied().unwrap_or_default();
+                index.search(&Search::new(query, k).with_effort(effort), &mut scratch, &mut found)?;
+                // A row that scores as the last true one does is as good.
+                let least = truth.last().map_or(f32::INFINITY, |last| last.score);
+                hits += found.iter().filter(|neighbour| neighbour.score >= least).count().min(truth.len());
+                wanted += truth.len();
+            }
+            Ok::<_, IndexError>(if wanted == 0 { 1.0 } else { hits as f64 / wanted as f64 })
+        };
+        let recall_100 = recall(1)?;
+        let recall_10 = recall(0)?;
+        scratch.work = Work::default();
+        let started = Instant::now();
+        for query in self.queries.iter() {
+            index.search(&Search::new(query, DEPTHS[0]).with_effort(effort), &mut scratch, &mut found)?;
+        }
+        let count = self.queries.len().max(1) as f64;
+        let us_per_query = started.elapsed().as_secs_f64() * 1e6 / count;
+        let mean = |sum: u64| (sum as f64 / count).round() as u64;
+        let Work { scanned, visited, walked, scored } = scratch.work;
+        let work = Work { scanned: mean(scanned), visited: mean(visited), walked: mean(walked), scored: mean(scored) };
+        let setting = match (index.kind(), cells) {
+            (IndexKind::Exact, _) => "every row".to_owned(),
+            (_, Some(cells)) => format!("{} of {cells} cells", effort.0),
+            (_, None) => format!("{} candidates", effort.0),
+        };
+        let cost_us = cost_us(work, self.vectors.len(), self.vectors.dimension());
+        Ok(Point { kind: index.kind(), setting, cells, effort, recall_10, recall_100, cost_us, us_per_query })
+    }
+}
+
+/// Queries among the rows: nine parts of one, one part of another, by seed.
+fn made_queries(vectors: &Vectors, count: usize, seed: u64) -> Result<Vectors, IndexError> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x5bd1_e995);
+    let rows = vectors.len() as u64;
+    let count = if rows == 0 { 0 } else { count };
+    let mut values = Vec::with_capacity(count * vectors.dimension());
+    for _ in 0..count {
+        let mut row = || vectors.row((random.next_u64() % rows) as u32).unwrap_or_default();
+        let (near, far) = (row(), row());
+        values.extend(near.iter().zip(far).map(|(near, far)| 0.9 * near + 0.1 * far));
+    }
+    Vectors::new(vectors.dimension(), values)
+}
+
+#[cfg(test)]
+#[path = "tune_tests.rs"]
+mod tests;

@@ -1,0 +1,71 @@
+//! A query allocates nothing once its thread is warm: counted, for every kind, metric and way to ask. A binary of its own,
+//! because the allocator is the whole process's.
+#![allow(unsafe_code, clippy::unwrap_used)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use faces_index::{BuildSpec, IndexKind, Metric, RowSet, Scratch, Search, Vectors, build};
+
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn noise(rows: u32) -> Vec<f32> {
+    let value =
+        |at: u32| at.wrapping_mul(2_654_435_761).rotate_left(13).wrapping_mul(2_246_822_519) as f32 / u32::MAX as f32 - 0.4;
+    (0..rows * 16).map(|at| value(at) * if at / 16 % 50 == 0 { 4.0 } else { 1.0 }).collect()
+}
+
+#[test]
+fn a_warm_query_allocates_nothing() {
+    let vectors = Vectors::new(16, noise(3_000)).unwrap();
+    let filters = [20, 300, 1_500].map(|step| RowSet::from_fn(3_000, |row| row.wrapping_mul(7_919) % 3_000 < step));
+    let queries: Vec<&[f32]> = vectors.iter().step_by(100).collect();
+    for metric in [Metric::InnerProduct, Metric::Cosine, Metric::L2] {
+        for kind in [IndexKind::Exact, IndexKind::Ivf, IndexKind::Graph] {
+            let spec = BuildSpec { kind: Some(kind), ..BuildSpec::default() };
+            let index = build(vectors.clone(), metric, &spec).unwrap();
+            let searches: Vec<Search<'_>> = (queries.iter().zip(0usize..))
+                .map(|(query, at)| Search { allowed: filters.get(at % 4), ..Search::new(query, [10, 120][at % 2]) })
+                .collect();
+            let (mut scratch, mut found, mut lists, mut scores) = (Scratch::new(), Vec::new(), Vec::new(), Vec::new());
+            let mut round = || {
+                for search in &searches {
+                    index.search(search, &mut scratch, &mut found).unwrap();
+                    index.score(search.query, &[5, 7, 2_000], &mut scratch, &mut scores).unwrap();
+                }
+                index.search_batch(&searches, &mut scratch, &mut lists).unwrap();
+            };
+            round();
+            let before = COUNT.get();
+            round();
+            assert_eq!(COUNT.get() - before, 0, "{kind:?} by {metric:?}");
+        }
+    }
+}
