@@ -92,12 +92,6 @@ pub enum IndexError {
         /// The largest value allowed.
         max: usize,
     },
-    /// Handles and rows of a live index do not fit.
-    #[error("the base of a live index is unfit: {reason}")]
-    Handles {
-        /// What does not fit.
-        reason: &'static str,
-    },
     /// The tail of a live index has no room.
     #[error("the tail holds its {max} vectors: rebuild the base")]
     TailFull {

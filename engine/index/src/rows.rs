@@ -94,6 +94,58 @@ impl RowSet {
         was_there
     }
 
+    /// Takes every row out, and covers `rows` rows from now on. Memory is reused.
+    pub fn reset(&mut self, rows: usize) {
+        self.words.clear();
+        self.words.resize(rows.div_ceil(WORD_BITS), 0);
+        (self.rows, self.count) = (rows, 0);
+    }
+
+    /// Becomes the rows that both sets hold, covering `rows` rows. Memory is reused.
+    pub fn assign_both(&mut self, left: &Self, right: &Self, rows: usize) {
+        self.words.clear();
+        self.words.extend(left.words.iter().zip(&right.words).map(|(left, right)| left & right));
+        self.cover(rows);
+    }
+
+    /// Becomes a copy of `other` that covers `rows` rows. Memory is reused.
+    pub fn assign(&mut self, other: &Self, rows: usize) {
+        self.words.clone_from(&other.words);
+        self.cover(rows);
+    }
+
+    /// Covers `rows` rows from now on; rows past that are taken out, new ones are not in the set.
+    pub fn cover(&mut self, rows: usize) {
+        self.words.resize(rows.div_ceil(WORD_BITS), 0);
+        self.rows = rows;
+        self.trim();
+        self.recount();
+    }
+
+    /// Adds the rows that `other` holds, as far as this set covers them.
+    pub fn unite(&mut self, other: &Self) {
+        for (word, other_word) in self.words.iter_mut().zip(&other.words) {
+            *word |= other_word;
+        }
+        self.trim();
+        self.recount();
+    }
+
+    /// Holds from now on exactly the rows it did not hold.
+    pub fn invert(&mut self) {
+        self.words.iter_mut().for_each(|word| *word = !*word);
+        self.trim();
+        self.count = self.rows - self.count;
+    }
+
+    /// Takes out the bits past the last row.
+    fn trim(&mut self) {
+        let rest = self.rows % WORD_BITS;
+        if let Some(last) = self.words.last_mut().filter(|_| rest > 0) {
+            *last &= (1 << rest) - 1;
+        }
+    }
+
     /// Keeps only the rows that `other` holds too.
     pub fn intersect(&mut self, other: &Self) {
         let others = other.words.iter().copied().chain(std::iter::repeat(0));
@@ -187,6 +239,25 @@ mod tests {
             prop_assert!(both.iter().eq(left.iter().copied().filter(|row| other.contains(*row))));
             prop_assert!(rest.iter().eq(left.iter().copied().filter(|row| !other.contains(*row))));
             prop_assert_eq!(both.count() + rest.count(), left.len());
+
+            let all = RowSet::from_fn(200, |row| left.contains(&row));
+            let mut made = RowSet::full(3);
+            made.unite(&other);
+            made.assign_both(&all, &other, 200);
+            prop_assert_eq!(&made, &both);
+            made.unite(&all);
+            prop_assert_eq!(&made, &all);
+            made.unite(&other);
+            prop_assert!(made.iter().eq(left.union(&right).copied().filter(|row| left.contains(row) || other.contains(*row))));
+            made.assign(&all, right_rows);
+            prop_assert!(made.iter().eq(left.iter().copied().filter(|row| (*row as usize) < right_rows)));
+            made.invert();
+            prop_assert_eq!(made.count(), made.iter().count());
+            prop_assert!(made.iter().eq((0..right_rows as u32).filter(|row| !left.contains(row))));
+            made.cover(200);
+            prop_assert_eq!((made.len(), made.count()), (200, made.iter().count()));
+            made.reset(70);
+            prop_assert_eq!(&made, &RowSet::empty(70));
         }
     }
 }

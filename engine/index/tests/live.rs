@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use faces_index::{
-    BuildSpec, Change, IndexError, IndexKind, LiveIndex, LiveNeighbour, LiveScratch, LiveSpec, Metric, VectorIndex, Vectors,
-    build,
+    BuildSpec, Change, Effort, IndexError, IndexKind, LiveIndex, LiveScratch, LiveSpec, Metric, Neighbour, RowSet, Search,
+    VectorIndex, Vectors, build,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -37,85 +37,119 @@ struct Model {
 impl Model {
     fn best(&self, query: &[f32], k: usize, allows: impl Fn(u32) -> bool) -> Vec<f32> {
         let allowed = self.vectors.iter().filter(|(handle, _)| !self.unavailable.contains(handle) && allows(**handle));
-        let score = |vector: &Vec<f32>| -query.iter().zip(vector).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-        let mut scores: Vec<f32> = allowed.map(|(_, vector)| 0.0 + score(vector)).collect();
+        let mut scores: Vec<f32> = allowed.map(|(handle, _)| self.score(query, *handle)).collect();
         scores.sort_by(|left, right| right.total_cmp(left));
         scores.truncate(k);
         scores
     }
 
-    fn base(&self, kind: IndexKind) -> (Arc<dyn VectorIndex>, Vec<u32>) {
+    fn score(&self, query: &[f32], handle: u32) -> f32 {
+        0.0 - query.iter().zip(&self.vectors[&handle]).map(|(a, b)| (a - b) * (a - b)).sum::<f32>()
+    }
+
+    /// An index over the vectors of the handles from 0 on.
+    fn base(&self, kind: IndexKind) -> Arc<dyn VectorIndex> {
         let vectors = Vectors::new(DIMENSION, self.vectors.values().flatten().copied().collect()).unwrap();
         let spec = BuildSpec { kind: Some(kind), ..BuildSpec::default() };
-        (Arc::from(build(vectors, METRIC, &spec).unwrap()), self.vectors.keys().copied().collect())
+        Arc::from(build(vectors, METRIC, &spec).unwrap())
     }
 }
 
+const HANDLES: u32 = 500;
+const BASE_ROWS: u32 = 300;
+
 #[track_caller]
 fn check(live: &LiveIndex, model: &Model, random: &mut Random, scratch: &mut LiveScratch) {
-    let (query, mut found) = (random.vector(), Vec::new());
-    let effort = Some(faces_index::Effort(u32::MAX));
+    let queries = [random.vector(), random.vector()];
     let snapshot = live.snapshot();
-    let odd = snapshot.filter(|handle| handle % 2 == 1);
-    for (filter, k) in [(None, 7), (Some(&odd), 7), (None, 400)] {
-        snapshot.search(&query, k, effort, filter, scratch, &mut found).unwrap();
-        let expected = model.best(&query, k, |handle| filter.is_none() || handle % 2 == 1);
-        assert_eq!(found.iter().map(|neighbour| neighbour.score).collect::<Vec<_>>(), expected);
-        let handles: BTreeSet<u32> = found.iter().map(|neighbour| neighbour.handle).collect();
-        assert_eq!(handles.len(), found.len());
-        for LiveNeighbour { handle, score } in &found {
-            assert_eq!(model.best(&query, 1, |other| other == *handle), [*score], "handle {handle}");
+    let odd = RowSet::from_fn(HANDLES as usize, |handle| handle % 2 == 1);
+    let few = RowSet::from_fn(40, |handle| handle % 2 == 1);
+    let mut expected = Vec::new();
+    let mut searches = Vec::new();
+    for query in &queries {
+        for (allowed, k) in [(None, 7), (Some(&odd), 7), (None, 400), (Some(&few), 9)] {
+            searches.push(Search { query, k, effort: Some(Effort(u32::MAX)), allowed });
+            expected.push(model.best(query, k, |handle| allowed.is_none_or(|set| set.contains(handle))));
         }
     }
-    assert_eq!(snapshot.iter().count(), model.vectors.keys().filter(|handle| !model.unavailable.contains(handle)).count());
+    let scores = |found: &[Neighbour]| found.iter().map(|neighbour| neighbour.score).collect::<Vec<_>>();
+    let (mut lists, mut found) = (Vec::new(), Vec::new());
+    snapshot.search_batch(&searches, scratch, &mut lists).unwrap();
+    for ((search, expected), list) in searches.iter().zip(&expected).zip(&lists) {
+        snapshot.search(search, scratch, &mut found).unwrap();
+        assert_eq!(&scores(&found), expected);
+        assert_eq!(list, &found, "asked together");
+        let handles: BTreeSet<u32> = found.iter().map(|neighbour| neighbour.row).collect();
+        assert_eq!(handles.len(), found.len());
+        for Neighbour { row, score } in &found {
+            assert_eq!(model.best(search.query, 1, |other| other == *row), [*score], "handle {row}");
+        }
+    }
+    // Scores of anything that has a vector, gone or not to be had, in any order.
+    let mut handles: Vec<u32> = model.vectors.keys().copied().rev().collect();
+    handles.extend(model.vectors.keys().take(3));
+    let mut given = Vec::new();
+    snapshot.score(&queries[0], &handles, scratch, &mut given).unwrap();
+    let true_scores = handles.iter().map(|handle| model.score(&queries[0], *handle));
+    assert_eq!(given, true_scores.collect::<Vec<_>>());
+    let mut sum = queries[1].clone();
+    let handle = *handles.first().unwrap();
+    assert!(snapshot.add_vector(handle, 2.0, &mut sum));
+    assert!(sum.iter().zip(&queries[1]).zip(&model.vectors[&handle]).all(|((sum, value), added)| *sum == value + 2.0 * added));
 }
 
 fn run(seed: u64, kind: IndexKind) {
     println!("seed {seed}, {kind:?}");
     let mut random = Random(ChaCha8Rng::seed_from_u64(seed));
     let mut model = Model::default();
-    for handle in 0..150 {
-        model.vectors.insert(handle * 3, random.vector());
+    for handle in 0..BASE_ROWS {
+        model.vectors.insert(handle, random.vector());
     }
-    let (base, handles) = model.base(kind);
-    let live = LiveIndex::new(base, handles, LiveSpec { tail_rows_max: 120, rebuild_share: 0.5 }).unwrap();
-    let (mut scratch, mut pending) = (LiveScratch::default(), None);
+    let of_base = model.vectors.clone();
+    let live = LiveIndex::new(model.base(kind), LiveSpec { tail_rows_max: 60, rebuild_share: 0.5 });
+    let mut scratch = LiveScratch::default();
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut random = Random(ChaCha8Rng::seed_from_u64(!seed));
             let (mut scratch, mut found) = (LiveScratch::default(), Vec::new());
             while !is_done.load(Ordering::Relaxed) {
-                live.snapshot().search(&random.vector(), 9, None, None, &mut scratch, &mut found).unwrap();
-                assert!(found.is_sorted_by(|left, right| left.score >= right.score && left.handle != right.handle));
+                let query = random.vector();
+                live.snapshot().search(&Search::new(&query, 9), &mut scratch, &mut found).unwrap();
+                assert!(found.is_sorted_by(|left, right| left.score >= right.score && left.row != right.row));
             }
         });
-        for step in 0..400 {
-            let (handle, vector) = (random.below(500), random.vector());
-            let change = match random.below(10) {
+        let mut is_full = false;
+        for step in 0..250 {
+            let (handle, vector) = (random.below(HANDLES), random.vector());
+            let change = match random.below(12) {
                 0..5 => Change::Upsert { handle, vector: &vector },
                 5..8 => Change::Remove { handle },
+                8..10 => Change::Restore { handle },
                 _ => Change::SetAvailable { handle, is_available: random.below(2) == 0 },
             };
             match live.apply(&[change]) {
                 Ok(_) => match change {
                     Change::Upsert { .. } => drop(model.vectors.insert(handle, vector.clone())),
                     Change::Remove { .. } => drop(model.vectors.remove(&handle)),
+                    Change::Restore { .. } => {
+                        of_base.get(&handle).into_iter().for_each(|of_base| _ = model.vectors.insert(handle, of_base.clone()));
+                    }
                     Change::SetAvailable { is_available: true, .. } => drop(model.unavailable.remove(&handle)),
                     Change::SetAvailable { .. } => drop(model.unavailable.insert(handle)),
                 },
-                Err(IndexError::TailFull { max: 120 }) => assert!(live.status().is_rebuild_due),
+                Err(IndexError::TailFull { max: 60 }) => {
+                    assert!(live.status().is_rebuild_due);
+                    is_full = true;
+                }
                 Err(error) => panic!("step {step}: {error}"),
             }
-            // A rebuild starts now and lands some steps later; what happened meanwhile must stay in force.
-            if pending.is_none() && live.status().is_rebuild_due {
-                pending = Some((step + 15, model.base(kind), live.status().version));
-            }
-            if let Some((_, (base, handles), seen)) = pending.take_if(|(due, ..)| *due <= step) {
-                live.rebase(base, handles, seen).unwrap();
-            }
+            let status = live.status();
+            let replaced = of_base.iter().filter(|(handle, vector)| model.vectors.get(handle) != Some(vector)).count();
+            assert_eq!((status.base_rows, status.masked_rows), (BASE_ROWS as usize, replaced));
             check(&live, &model, &mut random, &mut scratch);
         }
+        assert!(is_full, "the tail was never full");
         is_done.store(true, Ordering::Relaxed);
     });
 }
@@ -128,12 +162,23 @@ fn a_live_index_is_a_map_with_search() {
 }
 
 #[test]
+fn an_index_grows_from_nothing() {
+    let empty = build(Vectors::new(DIMENSION, Vec::new()).unwrap(), METRIC, &BuildSpec::default()).unwrap();
+    let live = LiveIndex::new(Arc::from(empty), LiveSpec::default());
+    let (mut model, mut random, mut scratch) = (Model::default(), Random(ChaCha8Rng::seed_from_u64(9)), LiveScratch::default());
+    for handle in [3, 0, 70] {
+        let vector = random.vector();
+        live.apply(&[Change::Upsert { handle, vector: &vector }]).unwrap();
+        model.vectors.insert(handle, vector);
+        check(&live, &model, &mut random, &mut scratch);
+    }
+}
+
+#[test]
 fn unfit_changes_change_nothing() {
     let mut model = Model::default();
-    model.vectors.insert(7, vec![1.0; DIMENSION]);
-    let (base, handles) = model.base(IndexKind::Exact);
-    assert!(matches!(LiveIndex::new(Arc::clone(&base), vec![1, 2], LiveSpec::default()), Err(IndexError::Handles { .. })));
-    let live = LiveIndex::new(Arc::clone(&base), handles.clone(), LiveSpec { tail_rows_max: 2, rebuild_share: 9.0 }).unwrap();
+    model.vectors.insert(0, vec![1.0; DIMENSION]);
+    let live = LiveIndex::new(model.base(IndexKind::Exact), LiveSpec { tail_rows_max: 2, rebuild_share: 9.0 });
     let good = Change::Upsert { handle: 8, vector: &[2.0; DIMENSION] };
     let short = Change::Upsert { handle: 9, vector: &[2.0] };
     let bad = Change::Upsert { handle: 9, vector: &[f32::NAN; DIMENSION] };
@@ -142,11 +187,9 @@ fn unfit_changes_change_nothing() {
     let many: Vec<Vec<f32>> = vec![vec![0.0; DIMENSION]; 3];
     let many: Vec<Change<'_>> = many.iter().zip(20..).map(|(vector, handle)| Change::Upsert { handle, vector }).collect();
     assert!(matches!(live.apply(&many), Err(IndexError::TailFull { max: 2 })));
-    assert_eq!((live.status().version, live.status().tail_rows, live.snapshot().version()), (0, 0, 0));
-    let stale = live.snapshot().filter(|_| true);
-    live.apply(&[good]).unwrap();
-    let (mut scratch, mut found) = (LiveScratch::default(), Vec::new());
-    let refused = live.snapshot().search(&[0.0; DIMENSION], 3, None, Some(&stale), &mut scratch, &mut found);
-    assert!(matches!(refused, Err(IndexError::FilterRows { .. })));
-    assert!(live.rebase(base, handles, 99).is_err());
+    assert_eq!((live.status().tail_rows, live.status().masked_rows), (0, 0));
+    let (mut scratch, mut scores) = (LiveScratch::default(), Vec::new());
+    let unknown = live.snapshot().score(&[0.0; DIMENSION], &[0, 8], &mut scratch, &mut scores);
+    assert!(matches!(unknown, Err(IndexError::RowUnknown { row: 8, rows: 1 })));
+    assert!(!live.snapshot().add_vector(8, 1.0, &mut [0.0; DIMENSION]));
 }

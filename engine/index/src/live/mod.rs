@@ -1,16 +1,17 @@
 //! Changes while serving: an immutable base index, a short exact tail of new and changed vectors, and marks for what is gone or
 //! not to be had; a query sees all of it.
 //!
-//! Vectors go by *handle*, a number of the caller's that outlives indexes; rows are the base's own affair. Readers take a
-//! [`LiveSnapshot`], which never changes; writers make the next one and swap it in. So no reader waits, not even for a rebuild,
-//! and one snapshot answers every question of a request alike.
+//! Vectors go by *handle*: the rows of the base keep their numbers, and new vectors take numbers from there on, which the caller
+//! deals out. Readers take a [`LiveSnapshot`], which never changes; writers make the next one and swap it in. So no reader
+//! waits, and one snapshot answers every question of a request alike.
 //!
-//! The tail is bounded, and rebuilt at every [`LiveIndex::apply`]: up to some 1 ms for 4,096 × 64, so changes should come in
-//! batches. A query pays some 2 µs for scanning a full tail.
+//! The tail is an exact index and rebuilt at every [`LiveIndex::apply`]: up to some 1 ms for 4,096 × 64, so changes should come
+//! in batches. A query pays some 2 µs for scanning a full tail, which no graph or inverted file beats at that size; so past
+//! it the answer is not another structure but a rebuild of the base, which [`LiveStatus::is_rebuild_due`] asks for in time.
 
 mod snapshot;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -21,7 +22,8 @@ use crate::rows::RowSet;
 use crate::search::VectorIndex;
 use crate::vectors::Vectors;
 
-pub use snapshot::{LiveFilter, LiveNeighbour, LiveScratch, LiveSnapshot};
+use snapshot::Tail;
+pub use snapshot::{LiveScratch, LiveSnapshot};
 
 /// The limits of a [`LiveIndex`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,7 +55,12 @@ pub enum Change<'a> {
         /// Whose.
         handle: u32,
     },
-    /// Whether a handle may be answered; kept through upserts, removals and rebuilds. At first all are available.
+    /// Brings back the vector that the base has for a handle, whatever became of it. No row of the base, no effect.
+    Restore {
+        /// Whose.
+        handle: u32,
+    },
+    /// Whether a handle may be answered; kept through upserts and removals. At first all are available.
     SetAvailable {
         /// Whose.
         handle: u32,
@@ -65,8 +72,6 @@ pub enum Change<'a> {
 /// How far a [`LiveIndex`] is from its base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LiveStatus {
-    /// Counts changes applied; a rebuild names the version it saw.
-    pub version: u64,
     /// Rows in the base.
     pub base_rows: usize,
     /// Vectors in the tail.
@@ -88,39 +93,24 @@ pub struct LiveIndex {
 /// What the next snapshot is made from.
 #[derive(Debug)]
 struct Writer {
-    version: u64,
     base: Arc<dyn VectorIndex>,
-    handles: Arc<Vec<u32>>,
-    rows: HashMap<u32, u32>,
-    /// New vectors, with the version that brought them.
-    tail: BTreeMap<u32, (Vec<f32>, u64)>,
-    /// Removed handles, with the version that did; those a rebuild has seen are forgotten.
-    gone: HashMap<u32, u64>,
+    tail: BTreeMap<u32, Vec<f32>>,
+    /// Rows of the base that were removed.
+    gone: HashSet<u32>,
     unavailable: HashSet<u32>,
     /// Rows of the base that count.
     live: RowSet,
 }
 
 impl LiveIndex {
-    /// Serves `base`, whose row `i` is the vector of `handles[i]`.
-    ///
-    /// # Errors
-    /// [`IndexError::Handles`] unless there is one handle a row, each once.
-    pub fn new(base: Arc<dyn VectorIndex>, handles: Vec<u32>, spec: LiveSpec) -> Result<Self, IndexError> {
-        let rows = rows_by_handle(base.as_ref(), &handles)?;
-        let live = RowSet::full(handles.len());
-        let writer = Writer {
-            version: 0,
-            base,
-            handles: Arc::new(handles),
-            rows,
-            tail: BTreeMap::new(),
-            gone: HashMap::new(),
-            unavailable: HashSet::new(),
-            live,
-        };
-        let snapshot = ArcSwap::from_pointee(writer.snapshot()?);
-        Ok(Self { spec, snapshot, writer: Mutex::new(writer) })
+    /// Serves `base` as it is.
+    #[must_use]
+    pub fn new(base: Arc<dyn VectorIndex>, spec: LiveSpec) -> Self {
+        let live = RowSet::full(base.vectors().len());
+        let writer = Writer { base, tail: BTreeMap::new(), gone: HashSet::new(), unavailable: HashSet::new(), live };
+        let index = Exact::new(writer.base.vectors().first(0), writer.base.metric());
+        let snapshot = ArcSwap::from_pointee(writer.snapshot(Arc::new(Tail { index, handles: Vec::new() })));
+        Self { spec, snapshot, writer: Mutex::new(writer) }
     }
 
     /// What there is now. Never waits.
@@ -129,17 +119,20 @@ impl LiveIndex {
         self.snapshot.load_full()
     }
 
-    /// Applies changes in order, all or none. They are in every snapshot taken after this returns.
+    /// Applies changes in order, all or none. They are in every snapshot taken after this returns. Costs a copy of one bit for
+    /// each row of the base, and coding the tail where that changed.
     ///
     /// # Errors
     /// [`IndexError::QueryDimension`], [`IndexError::Value`] (whose row is the handle), or [`IndexError::TailFull`].
     pub fn apply(&self, changes: &[Change<'_>]) -> Result<LiveStatus, IndexError> {
         let mut writer = self.writer();
         writer.check(changes, &self.spec)?;
+        let mut is_tail_changed = false;
         for change in changes {
-            writer.apply(change);
+            is_tail_changed |= writer.apply(change);
         }
-        self.snapshot.store(Arc::new(writer.snapshot()?));
+        let tail = if is_tail_changed { Arc::new(writer.tail()?) } else { Arc::clone(&self.snapshot.load().tail) };
+        self.snapshot.store(Arc::new(writer.snapshot(tail)));
         Ok(writer.status(&self.spec))
     }
 
@@ -149,37 +142,10 @@ impl LiveIndex {
         self.writer().status(&self.spec)
     }
 
-    /// Serves a new base, built from a snapshot of version `seen`; changes made since stay in force.
-    ///
-    /// # Errors
-    /// [`IndexError::Handles`] as [`new`](Self::new), or if the base has another dimension or metric, or has seen the future.
-    pub fn rebase(&self, base: Arc<dyn VectorIndex>, handles: Vec<u32>, seen: u64) -> Result<LiveStatus, IndexError> {
-        let rows = rows_by_handle(base.as_ref(), &handles)?;
-        let mut writer = self.writer();
-        let is_same = base.metric() == writer.base.metric() && base.vectors().dimension() == writer.base.vectors().dimension();
-        if !is_same || seen > writer.version {
-            return Err(IndexError::Handles { reason: "the new base is of another metric, dimension or future" });
-        }
-        writer.tail.retain(|_, (_, version)| *version > seen);
-        writer.gone.retain(|_, version| *version > seen);
-        (writer.base, writer.handles, writer.rows) = (base, Arc::new(handles), rows);
-        writer.mask_all();
-        self.snapshot.store(Arc::new(writer.snapshot()?));
-        Ok(writer.status(&self.spec))
-    }
-
     /// No writer panics half-way: everything is checked first, so a poisoned lock guards sound state.
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn rows_by_handle(base: &dyn VectorIndex, handles: &[u32]) -> Result<HashMap<u32, u32>, IndexError> {
-    let rows: HashMap<u32, u32> = handles.iter().copied().zip(0..).collect();
-    if handles.len() != base.vectors().len() || rows.len() != handles.len() {
-        return Err(IndexError::Handles { reason: "there must be one handle a row, each once" });
-    }
-    Ok(rows)
 }
 
 impl Writer {
@@ -205,72 +171,67 @@ impl Writer {
         Ok(())
     }
 
-    fn apply(&mut self, change: &Change<'_>) {
-        self.version += 1;
-        let handle = match *change {
+    /// Whether the tail is another one now.
+    fn apply(&mut self, change: &Change<'_>) -> bool {
+        let (handle, is_tail_changed) = match *change {
             Change::Upsert { handle, vector } => {
-                self.tail.insert(handle, (vector.to_vec(), self.version));
+                self.tail.insert(handle, vector.to_vec());
                 self.gone.remove(&handle);
-                handle
+                (handle, true)
             }
             Change::Remove { handle } => {
-                let was_known = self.tail.remove(&handle).is_some() || self.rows.contains_key(&handle);
-                if was_known {
-                    self.gone.insert(handle, self.version);
+                if (handle as usize) < self.live.len() {
+                    self.gone.insert(handle);
                 }
-                handle
+                (handle, self.tail.remove(&handle).is_some())
+            }
+            Change::Restore { handle } => {
+                let is_row = (handle as usize) < self.live.len();
+                self.gone.remove(&handle);
+                (handle, is_row && self.tail.remove(&handle).is_some())
             }
             Change::SetAvailable { handle, is_available } => {
                 if is_available {
-                    self.unavailable.remove(&handle)
+                    self.unavailable.remove(&handle);
                 } else {
-                    self.unavailable.insert(handle)
-                };
-                handle
+                    self.unavailable.insert(handle);
+                }
+                (handle, false)
             }
         };
-        if let Some(&row) = self.rows.get(&handle) {
-            self.mask(handle, row);
+        if self.is_masked(handle) || self.unavailable.contains(&handle) {
+            self.live.remove(handle);
+        } else {
+            self.live.insert(handle); // no row of the base, no effect
         }
+        is_tail_changed
     }
 
     fn is_masked(&self, handle: u32) -> bool {
-        self.tail.contains_key(&handle) || self.gone.contains_key(&handle)
+        self.tail.contains_key(&handle) || self.gone.contains(&handle)
     }
 
-    /// Says of one row whether it counts.
-    fn mask(&mut self, handle: u32, row: u32) {
-        if self.is_masked(handle) || self.unavailable.contains(&handle) {
-            self.live.remove(row);
-        } else {
-            self.live.insert(row);
-        }
+    fn tail(&self) -> Result<Tail, IndexError> {
+        let (handles, vectors): (Vec<u32>, Vec<&[f32]>) =
+            self.tail.iter().map(|(handle, vector)| (*handle, vector.as_slice())).unzip();
+        let vectors = Vectors::new(self.base.vectors().dimension(), vectors.concat())?;
+        Ok(Tail { index: Exact::new(vectors, self.base.metric()), handles })
     }
 
-    fn mask_all(&mut self) {
-        let handles = Arc::clone(&self.handles);
-        self.live = RowSet::from_fn(handles.len(), |row| {
-            let handle = handles.get(row as usize);
-            handle.is_some_and(|handle| !self.is_masked(*handle) && !self.unavailable.contains(handle))
-        });
-    }
-
-    fn snapshot(&self) -> Result<LiveSnapshot, IndexError> {
-        let available = self.tail.iter().filter(|(handle, _)| !self.unavailable.contains(handle));
-        let (tail_handles, vectors): (Vec<u32>, Vec<&[f32]>) =
-            available.map(|(handle, (vector, _))| (*handle, vector.as_slice())).unzip();
-        let tail = Exact::new(Vectors::new(self.base.vectors().dimension(), vectors.concat())?, self.base.metric());
+    fn snapshot(&self, tail: Arc<Tail>) -> LiveSnapshot {
         let live = (self.live.count() < self.live.len()).then(|| self.live.clone());
-        let (base, handles) = (Arc::clone(&self.base), Arc::clone(&self.handles));
-        Ok(LiveSnapshot { version: self.version, base, handles, live, tail, tail_handles })
+        let is_live = |row: u32| tail.handles.get(row as usize).is_some_and(|handle| !self.unavailable.contains(handle));
+        let tail_live = RowSet::from_fn(tail.handles.len(), is_live);
+        let tail_live = (tail_live.count() < tail_live.len()).then_some(tail_live);
+        LiveSnapshot { base: Arc::clone(&self.base), live, tail, tail_live }
     }
 
     fn status(&self, spec: &LiveSpec) -> LiveStatus {
-        let (base_rows, tail_rows) = (self.handles.len(), self.tail.len());
-        let masked = self.tail.keys().chain(self.gone.keys());
-        let masked_rows = masked.filter(|handle| self.rows.contains_key(handle)).count();
+        let (base_rows, tail_rows) = (self.live.len(), self.tail.len());
+        let replaced = self.tail.range(..base_rows as u32).count();
+        let masked_rows = replaced + self.gone.len();
         let share = (tail_rows + masked_rows) as f64 / base_rows.max(1) as f64;
         let is_rebuild_due = share >= spec.rebuild_share || tail_rows * 4 >= spec.tail_rows_max * 3;
-        LiveStatus { version: self.version, base_rows, tail_rows, masked_rows, is_rebuild_due }
+        LiveStatus { base_rows, tail_rows, masked_rows, is_rebuild_due }
     }
 }
