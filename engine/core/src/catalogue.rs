@@ -16,7 +16,10 @@ use std::{
 use dashmap::DashMap;
 use parking_lot::RwLock;
 
-use crate::ids::{BuId, CategoryId, EventTime, ItemId};
+use crate::{
+    ids::{BuId, CategoryId, EventTime, ItemId},
+    journal::Journal,
+};
 
 /// What a catalogue record says of an item.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -103,6 +106,7 @@ pub struct Catalogue {
     categories: DashMap<Box<str>, CategoryId, Hasher>,
     category_count: AtomicU32,
     listed: AtomicUsize,
+    journal: Journal,
 }
 
 impl Catalogue {
@@ -167,7 +171,8 @@ impl Catalogue {
     /// `None` when the business unit or the item can't be numbered any more (see [`Self::item_or_new`]).
     pub fn apply(&self, change: &ItemChange) -> Option<Changed> {
         let bu = self.bu_or_new(&change.bu)?;
-        let slot = self.slot(self.item_or_new(bu, &change.item_id)?)?;
+        let item = self.item_or_new(bu, &change.item_id)?;
+        let slot = self.slot(item)?;
         if change.attributes.is_some() {
             slot.listed_at.fetch_min(change.time.millis(), Ordering::Relaxed); // whether or not the record stands
         }
@@ -193,7 +198,15 @@ impl Catalogue {
             _ => {}
         }
         standing.attributes = Arc::new(attributes);
+        drop(standing);
+        self.journal.push(item);
         Some(Changed::Applied)
+    }
+
+    /// Which items changed, in order.
+    #[must_use]
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     fn category_code(&self, attributes: &ItemAttributes) -> u32 {

@@ -13,6 +13,7 @@ pub mod event;
 pub mod fragment;
 pub mod identity;
 pub mod ids;
+pub mod journal;
 pub mod key;
 pub mod profile;
 pub mod ranking;

@@ -21,7 +21,10 @@ use proptest::{
     prelude::*,
     sample::{Index, select},
 };
-use world::{Ask, BUS, DAY_MS, ITEMS, KEYS, NOW, Shop, attributes, change, config, event, item_name, key, statement, with_query};
+use world::{
+    Ask, BUS, DAY_MS, ITEMS, KEYS, NOW, Shop, attributes, change, config, event, item_name, key, statement, with_queries,
+    with_query,
+};
 
 /// What happened, in a form that an oracle can read without asking the code under test.
 #[derive(Clone, Debug)]
@@ -179,6 +182,17 @@ proptest! {
             prop_assert_eq!(&format!("{:?}", fresh.slate(ask)), answer);
             prop_assert_eq!(&format!("{:?}", shop.slate(ask)), answer);
         }
+    }
+
+    #[test]
+    fn a_batch_gives_each_its_own_slate(past in past(), asks in vec(ask(), 1..6)) {
+        let Shop { state, model, pipeline, mut scratch, mut candidates } = Shop::of(&past.log, &RankingOptions::default());
+        let (together, apart) = with_queries(&state, &model, &asks, |queries| {
+            let together = pipeline.recommend_each(queries, &mut scratch, &mut candidates);
+            let apart: Vec<_> = queries.iter().map(|query| pipeline.recommend(query, &mut scratch, &mut candidates)).collect();
+            (format!("{together:?}"), format!("{apart:?}"))
+        });
+        prop_assert_eq!(together, apart);
     }
 
     #[test]

@@ -27,12 +27,17 @@ pub fn explain(query: &Query<'_>, candidate: &Candidate) -> Reason {
     // The item itself, looked at before, is no reason to show it.
     let mut led: Vec<(f32, ItemId)> = Vec::new();
     if let Some(model) = query.model {
+        let vector = |item| {
+            let mut vector = vec![0.0; model.dimension()];
+            model.add_vector(item, 1.0, &mut vector).then_some(vector)
+        };
+        let of_candidate = vector(candidate.item);
         for signal in query.signals.iter().filter(|signal| signal.item != candidate.item) {
             let mut strength = 0.0;
             if source == SourceKind::CoVisitation {
                 model.co_visited(signal.item, query.bu, &mut |item, s| strength += if item == candidate.item { s } else { 0.0 });
-            } else if let (Some(a), Some(b)) = (model.vector(signal.item), model.vector(candidate.item)) {
-                strength = sources::cosine(a, b).max(0.0);
+            } else if let (Some(a), Some(b)) = (vector(signal.item), &of_candidate) {
+                strength = sources::cosine(&a, b).max(0.0);
             }
             if strength > 0.0 {
                 led.push((strength * signal.weight, signal.item));

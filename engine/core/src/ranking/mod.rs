@@ -17,7 +17,7 @@ pub mod stage;
 
 pub use candidate::{Candidate, CandidateSet, Score};
 pub use condition::Condition;
-pub use model::Model;
+pub use model::{Model, Near};
 pub use pipeline::{Pipeline, RankingOptions, Slate};
 pub use query::{Query, Scratch, Signal};
 pub use stage::{Filter, Scorer, Selector, Source, SourceKind};

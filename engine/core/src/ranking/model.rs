@@ -1,8 +1,25 @@
 //! The port through which ranking sees an index generation.
 
-use crate::ids::{BuId, ItemId};
+use crate::{
+    ids::{BuId, ItemId},
+    ranking::condition::Condition,
+};
 
-/// What one immutable generation knows of items. Implemented outside; loaded once per request and passed down.
+/// A question for the nearest items.
+#[derive(Clone, Copy, Debug)]
+pub struct Near<'a> {
+    /// Whose items.
+    pub bu: BuId,
+    /// Near to what; its length does not matter.
+    pub vector: &'a [f32],
+    /// How many items at most.
+    pub count: usize,
+    /// Only items that meet it, as far as the model knows of the catalogue's latest changes.
+    pub condition: Option<&'a Condition>,
+}
+
+/// What one generation knows of items. Implemented outside; loaded once per request and passed down. Items that can't be served are
+/// left out of answers as soon as the model knows.
 pub trait Model: Send + Sync {
     /// Name of the generation.
     fn id(&self) -> &str;
@@ -10,11 +27,25 @@ pub trait Model: Send + Sync {
     /// Length of item vectors.
     fn dimension(&self) -> usize;
 
-    /// The item's vector, of unit length; `None` for an item the generation has not seen.
-    fn vector(&self, item: ItemId) -> Option<&[f32]>;
+    /// Adds the item's vector (of unit length) times `weight` to `sum`; false for an item without one.
+    fn add_vector(&self, item: ItemId, weight: f32, sum: &mut [f32]) -> bool;
 
-    /// Calls `take` with up to `count` items of `bu` nearest to `query` by cosine, nearest first, with the cosine.
-    fn nearest(&self, bu: BuId, query: &[f32], count: usize, take: &mut dyn FnMut(ItemId, f32));
+    /// Sets `cosines` to those between `vector` and the vectors of `items`, which are of `bu`, in their order; 0 for an item without one.
+    fn cosines(&self, bu: BuId, vector: &[f32], items: &[ItemId], cosines: &mut Vec<f32>);
+
+    /// Calls `take` with the nearest items by cosine, nearest first, with the cosine.
+    fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId, f32));
+
+    /// Answers many questions at once, where that is cheaper: `take` also gets the place of the question.
+    fn nearest_of_each(&self, questions: &[Near<'_>], take: &mut dyn FnMut(usize, ItemId, f32)) {
+        for (place, near) in questions.iter().enumerate() {
+            self.nearest(near, &mut |item, cosine| take(place, item, cosine));
+        }
+    }
+
+    /// Appends all items of `bu` that meet the condition and can be served to `items`; false, with nothing appended, when the model
+    /// can't tell.
+    fn matching(&self, bu: BuId, condition: &Condition, items: &mut Vec<ItemId>) -> bool;
 
     /// Calls `take` with the items of `bu` that people took together with `item`, with the strength (above 0).
     fn co_visited(&self, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32));

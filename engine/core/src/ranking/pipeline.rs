@@ -83,6 +83,22 @@ impl Pipeline {
         }
     }
 
+    /// A slate for each request, in their order; the same as one by one, and cheaper, as they share passes over the index. All must
+    /// see the same model, or none.
+    #[must_use]
+    pub fn recommend_each(&self, queries: &[Query<'_>], scratch: &mut Scratch, candidates: &mut CandidateSet) -> Vec<Slate> {
+        for source in &self.sources {
+            source.retrieve_ahead(queries, scratch);
+        }
+        let slate = |(place, query): (usize, &Query<'_>)| {
+            scratch.ahead.place = Some(place);
+            self.recommend(query, scratch, candidates)
+        };
+        let slates = queries.iter().enumerate().map(slate).collect();
+        scratch.ahead.place = None;
+        slates
+    }
+
     /// A slate. Never holds an item twice or one that a filter removes; shorter than wanted only if nothing else is allowed.
     #[must_use]
     pub fn recommend(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) -> Slate {
@@ -102,12 +118,12 @@ impl Pipeline {
         sorted.sort_unstable_by(Candidate::best_first);
         self.selector.select(query, &sorted, &mut slate.items);
         if slate.items.len() < query.wanted {
-            fill_up(query, &filters, candidates, &mut slate.items);
+            fill_up(query, &filters, scratch, candidates, &mut slate.items);
         }
         if slate.items.len() < query.wanted {
             // Better an item that was shown often than an empty place.
             let firm: Vec<&dyn Filter> = filters.into_iter().filter(|filter| !filter.yields()).collect();
-            fill_up(query, &firm, candidates, &mut slate.items);
+            fill_up(query, &firm, scratch, candidates, &mut slate.items);
         }
         slate
     }
@@ -145,8 +161,15 @@ impl Pipeline {
     }
 }
 
-/// The last resort: what is popular, what was popular, then anything that is allowed. Always in memory; needs no model.
-fn fill_up(query: &Query<'_>, filters: &[&dyn Filter], candidates: &mut CandidateSet, slate: &mut Vec<Candidate>) {
+/// The last resort: what is popular, what was popular, then anything that is allowed. Always in memory; needs no model, but one
+/// that knows which items meet the condition spares a walk over all.
+fn fill_up(
+    query: &Query<'_>,
+    filters: &[&dyn Filter],
+    scratch: &mut Scratch,
+    candidates: &mut CandidateSet,
+    slate: &mut Vec<Candidate>,
+) {
     // Whatever was a candidate has been chosen or can't be (the selector takes all it gets), so it need not be looked at again.
     let mut offer = |item: ItemId| {
         if slate.len() < query.wanted && candidates.get_mut(item).is_none() && filters.iter().all(|f| f.keeps(query, item)) {
@@ -160,13 +183,37 @@ fn fill_up(query: &Query<'_>, filters: &[&dyn Filter], candidates: &mut Candidat
         }
         slate.len() < query.wanted
     };
+    let matching = matching(query, &mut scratch.items);
+    if matching.is_some_and(|count| count <= MATCHING_FEW) {
+        most_popular_first(query, &scratch.items, &mut scratch.ranked);
+        _ = scratch.ranked.iter().all(|(_, item)| offer(*item));
+        return;
+    }
     query.state.popular().top(query.bu, |item, _| offer(item));
     if let Some(model) = query.model {
         model.popular(query.bu, &mut offer);
     }
-    for item in query.state.catalogue().items_of(query.bu) {
-        if !offer(item) {
-            break;
-        }
+    match matching {
+        Some(_) => _ = scratch.items.iter().all(|item| offer(*item)),
+        None => _ = query.state.catalogue().items_of(query.bu).all(offer),
     }
+}
+
+/// Up to this many matching items are put in order rather than looked for among the popular ones.
+const MATCHING_FEW: usize = 2_000;
+
+/// Finds the items that meet the request's condition and how many they are, if there is one and the model knows.
+fn matching(query: &Query<'_>, items: &mut Vec<ItemId>) -> Option<usize> {
+    items.clear();
+    let (model, condition) = (query.model?, query.condition?);
+    model.matching(query.bu, condition, items).then(|| items.len())
+}
+
+fn most_popular_first(query: &Query<'_>, items: &[ItemId], ranked: &mut Vec<(f32, ItemId)>) {
+    ranked.clear();
+    let mut places = items.iter();
+    query.state.popular().shares(query.bu, items.iter().copied(), |share| {
+        ranked.extend(places.next().map(|item| (share, *item)));
+    });
+    ranked.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
 }

@@ -107,4 +107,25 @@ pub struct Scratch {
     pub(crate) sums: Vec<f32>, // by item position; all 0 between uses
     pub(crate) touched: Vec<ItemId>,
     pub(crate) ranked: Vec<(f32, ItemId)>,
+    pub(crate) items: Vec<ItemId>,
+    pub(crate) cosines: Vec<f32>,
+    pub(crate) ahead: Ahead,
+}
+
+/// What was retrieved for the requests of a batch together, before each went its way.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    /// Place of the present request in the batch; `None` outside batches.
+    pub(crate) place: Option<usize>,
+    /// Interests; empty for a person without one.
+    pub(crate) vectors: Vec<Vec<f32>>,
+    /// Items near the interest, with their cosine.
+    pub(crate) found: Vec<Vec<(ItemId, f32)>>,
+}
+
+impl Ahead {
+    /// The interest of the present request and the items near it; `None` if nothing was retrieved ahead.
+    pub(crate) fn of_this_request(&self) -> Option<(&Vec<f32>, &[(ItemId, f32)])> {
+        Some((self.vectors.get(self.place?)?, self.found.get(self.place?)?))
+    }
 }

@@ -42,6 +42,9 @@ pub trait Source: Send + Sync {
     /// Which source it is.
     fn kind(&self) -> SourceKind;
 
+    /// Looks up for many requests at once what [`Self::retrieve`] will need for each, where that is cheaper.
+    fn retrieve_ahead(&self, _queries: &[Query<'_>], _scratch: &mut Scratch) {}
+
     /// Adds candidates and says what it holds of each; may also speak of candidates that are already there.
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet);
 }

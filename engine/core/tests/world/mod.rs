@@ -1,6 +1,6 @@
 //! A small world for contract tests: keys, items, random records, a model made of hashes, and one way to ask.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use faces_core::{
     catalogue::{ItemAttributes, ItemChange},
@@ -9,7 +9,7 @@ use faces_core::{
     ids::{BuId, EventId, EventTime, ItemId},
     key::{KeyKind, SourceKey},
     ranking::{
-        CandidateSet, Condition, Model, Pipeline, Query, RankingOptions, Scratch, Signal, Slate,
+        CandidateSet, Condition, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal, Slate,
         query::{SignalOptions, signals},
     },
     record::{Apply, Event, Record},
@@ -112,13 +112,25 @@ const DIMENSION: usize = 6;
 pub(crate) struct HashModel {
     bus: Vec<BuId>,
     vectors: Vec<Option<[f32; DIMENSION]>>,
+    /// What the catalogue said of each item, if it can be served.
+    attributes: Vec<Option<Arc<ItemAttributes>>>,
 }
 
 impl HashModel {
     pub(crate) fn of(state: &State) -> Self {
         let bus: Vec<_> = (0..).map_while(|n| state.catalogue().bu_of(ItemId::new(n))).collect();
         let vectors = (0..bus.len() as u64).map(|n| (!mix(n).is_multiple_of(7)).then(|| unit_vector(n))).collect();
-        Self { bus, vectors }
+        let items = (0..bus.len() as u32).map(ItemId::new);
+        let attributes = items.map(|item| state.catalogue().is_servable(item).then(|| state.catalogue().attributes(item)));
+        Self { vectors, attributes: attributes.collect(), bus }
+    }
+
+    fn vector(&self, item: ItemId) -> Option<&[f32]> {
+        self.vectors.get(item.position())?.as_ref().map(|vector| &vector[..])
+    }
+
+    fn meets(&self, item: ItemId, condition: &Condition) -> bool {
+        self.attributes.get(item.position()).is_some_and(|of| of.as_ref().is_some_and(|of| condition.holds(item, of)))
     }
 
     fn items_of(&self, bu: BuId) -> impl Iterator<Item = ItemId> {
@@ -135,16 +147,33 @@ impl Model for HashModel {
         DIMENSION
     }
 
-    fn vector(&self, item: ItemId) -> Option<&[f32]> {
-        self.vectors.get(item.position())?.as_ref().map(|vector| &vector[..])
+    fn add_vector(&self, item: ItemId, weight: f32, sum: &mut [f32]) -> bool {
+        let vector = self.vector(item);
+        vector.into_iter().flatten().zip(sum).for_each(|(value, sum)| *sum += weight * value);
+        vector.is_some()
     }
 
-    fn nearest(&self, _bu: BuId, query: &[f32], count: usize, take: &mut dyn FnMut(ItemId, f32)) {
-        let cosine = |item| Some((self.vector(item)?.iter().zip(query).map(|(a, b)| a * b).sum::<f32>(), item));
+    fn cosines(&self, _bu: BuId, vector: &[f32], items: &[ItemId], cosines: &mut Vec<f32>) {
+        let cosine = |of: &[f32]| of.iter().zip(vector).map(|(a, b)| a * b).sum::<f32>();
+        cosines.clear();
+        cosines.extend(items.iter().map(|item| self.vector(*item).map_or(0.0, cosine)));
+    }
+
+    fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId, f32)) {
+        let cosine = |item| Some((self.vector(item)?.iter().zip(near.vector).map(|(a, b)| a * b).sum::<f32>(), item));
+        let meets = |item: &ItemId| near.condition.is_none_or(|condition| self.meets(*item, condition));
         // Wrong on purpose: it offers the items of every unit.
-        let mut near: Vec<_> = (0..self.bus.len() as u32).map(ItemId::new).filter_map(cosine).collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        near.into_iter().take(count).for_each(|(cosine, item)| take(item, cosine));
+        let mut nearest: Vec<_> = (0..self.bus.len() as u32).map(ItemId::new).filter(meets).filter_map(cosine).collect();
+        nearest.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        nearest.into_iter().take(near.count).for_each(|(cosine, item)| take(item, cosine));
+    }
+
+    fn matching(&self, bu: BuId, condition: &Condition, items: &mut Vec<ItemId>) -> bool {
+        if bu.position() == 1 {
+            return false; // of one unit it does not know
+        }
+        items.extend(self.items_of(bu).filter(|item| self.meets(*item, condition)));
+        true
     }
 
     fn co_visited(&self, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32)) {
@@ -228,24 +257,40 @@ impl Shop {
 }
 
 pub(crate) fn with_query<T>(state: &State, model: &HashModel, ask: &Ask, then: impl FnOnce(&Query<'_>) -> T) -> Option<T> {
-    let bu = state.catalogue().bu(BUS[ask.bu])?;
-    let profile = state.profile(&[key(ask.who)], None);
-    let signals: Vec<Signal> = signals(state, &profile.taste, bu, NOW, SignalOptions::default());
-    let earlier = ask.served.iter().filter(|item| state.catalogue().bu_of(**item) == Some(bu)); // pages are of one unit
-    let mut served: Vec<_> = earlier.map(|item| state.catalogue().name_hash(*item)).collect();
-    served.sort_unstable();
-    Some(then(&Query {
-        state,
-        model: ask.with_model.then_some(model as &dyn Model),
-        profile: &profile,
-        signals: &signals,
-        bu,
-        now: NOW,
-        wanted: ask.wanted,
-        condition: ask.condition.as_ref(),
-        excluded: &ask.excluded,
-        served: &served,
-        suppress_owned: ask.suppress_owned,
-        deadline: ask.is_late.then(Instant::now),
-    }))
+    with_queries(state, model, std::slice::from_ref(ask), |queries| queries.first().map(then))
+}
+
+/// The queries of those asks whose business unit somebody has named.
+pub(crate) fn with_queries<T>(state: &State, model: &HashModel, asks: &[Ask], then: impl FnOnce(&[Query<'_>]) -> T) -> T {
+    let of_ask = |ask| {
+        let Ask { who, bu, served, .. }: &Ask = ask;
+        let bu = state.catalogue().bu(BUS[*bu])?;
+        let profile = state.profile(&[key(*who)], None);
+        let signals: Vec<Signal> = signals(state, &profile.taste, bu, NOW, SignalOptions::default());
+        let earlier = served.iter().filter(|item| state.catalogue().bu_of(**item) == Some(bu)); // pages are of one unit
+        let mut served: Vec<_> = earlier.map(|item| state.catalogue().name_hash(*item)).collect();
+        served.sort_unstable();
+        Some((ask, bu, profile, signals, served))
+    };
+    let known: Vec<_> = asks.iter().filter_map(of_ask).collect();
+    let query = |(ask, bu, profile, signals, served)| {
+        let ask: &Ask = ask;
+        Query {
+            state,
+            model: ask.with_model.then_some(model as &dyn Model),
+            profile,
+            signals,
+            bu,
+            now: NOW,
+            wanted: ask.wanted,
+            condition: ask.condition.as_ref(),
+            excluded: &ask.excluded,
+            served,
+            suppress_owned: ask.suppress_owned,
+            deadline: ask.is_late.then(Instant::now),
+        }
+    };
+    let queries: Vec<Query<'_>> =
+        known.iter().map(|(ask, bu, profile, signals, served)| query((ask, *bu, profile, signals, served))).collect();
+    then(&queries)
 }

@@ -1,9 +1,10 @@
 //! ANN over one interest vector: the weighted mean of the vectors of the person's items, made at read time in the vector space of
-//! the generation that serves the request. Cost: one vector sum a signal and one index search.
+//! the generation that serves the request. Cost: one vector sum a signal and one index search, which the requests of a batch share.
 
 use crate::ranking::{
     candidate::CandidateSet,
-    query::{Query, Scratch},
+    model::Near,
+    query::{Ahead, Query, Scratch},
     stage::{Source, SourceKind},
 };
 
@@ -19,20 +20,56 @@ impl Source for Interest {
         SourceKind::Interest
     }
 
+    fn retrieve_ahead(&self, queries: &[Query<'_>], scratch: &mut Scratch) {
+        let Ahead { vectors, found, .. } = &mut scratch.ahead;
+        vectors.resize_with(queries.len(), Vec::new);
+        found.resize_with(queries.len(), Vec::new);
+        found.iter_mut().for_each(Vec::clear);
+        for (query, vector) in queries.iter().zip(vectors.iter_mut()) {
+            if !interest_vector(query, vector) {
+                vector.clear();
+            }
+        }
+        // Requests of one moment see one model.
+        let Some(model) = queries.iter().find_map(|query| query.model) else { return };
+        let asking = queries.iter().zip(&*vectors).enumerate().filter(|(_, (_, vector))| !vector.is_empty());
+        let (places, questions): (Vec<usize>, Vec<Near<'_>>) =
+            asking.map(|(place, (query, vector))| (place, self.near(query, vector))).unzip();
+        model.nearest_of_each(&questions, &mut |question, item, cosine| {
+            let found = places.get(question).and_then(|place| found.get_mut(*place));
+            found.into_iter().for_each(|found| found.push((item, cosine)));
+        });
+    }
+
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
         let Some(model) = query.model else { return };
-        if !interest_vector(query, &mut scratch.vector) {
+        let Scratch { vector, items, cosines, ahead, .. } = scratch;
+        let ahead = ahead.of_this_request();
+        match &ahead {
+            Some((of_ahead, _)) => vector.clone_from(of_ahead),
+            None if !interest_vector(query, vector) => return,
+            None => {}
+        }
+        if vector.is_empty() {
             return;
         }
         // What other sources found gets its cosine too, so that the blend compares like with like.
-        for candidate in into.as_mut_slice() {
-            if let Some(vector) = model.vector(candidate.item) {
-                candidate.set_part(SourceKind::Interest, dot(vector, &scratch.vector));
-            }
+        items.clear();
+        items.extend(into.as_slice().iter().map(|candidate| candidate.item));
+        model.cosines(query.bu, vector, items, cosines);
+        for (candidate, cosine) in into.as_mut_slice().iter_mut().zip(cosines) {
+            candidate.set_part(SourceKind::Interest, *cosine);
         }
-        model.nearest(query.bu, &scratch.vector, self.neighbours, &mut |item, cosine| {
-            into.add(item, SourceKind::Interest, cosine)
-        });
+        match ahead {
+            Some((_, found)) => found.iter().for_each(|(item, cosine)| into.add(*item, SourceKind::Interest, *cosine)),
+            None => model.nearest(&self.near(query, vector), &mut |item, cosine| into.add(item, SourceKind::Interest, cosine)),
+        }
+    }
+}
+
+impl Interest {
+    fn near<'a>(&self, query: &Query<'a>, vector: &'a [f32]) -> Near<'a> {
+        Near { bu: query.bu, vector, count: self.neighbours, condition: query.condition }
     }
 }
 
@@ -42,11 +79,7 @@ fn interest_vector(query: &Query<'_>, vector: &mut Vec<f32>) -> bool {
     vector.clear();
     vector.resize(model.dimension(), 0.0);
     for signal in query.signals {
-        if let Some(item_vector) = model.vector(signal.item) {
-            for (sum, value) in vector.iter_mut().zip(item_vector) {
-                *sum += signal.weight * value;
-            }
-        }
+        model.add_vector(signal.item, signal.weight, vector);
     }
     let length = dot(vector, vector).sqrt();
     if !(length.is_finite() && length > 1e-9) {
