@@ -4,21 +4,23 @@
 
 use std::{hint::black_box, time::Instant};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use faces_benches::{
     Scale,
-    generation::BenchGeneration,
+    generation::generation,
     group::{BUS, Group, GroupSize, NOW},
 };
 use faces_core::{
     ids::{BuId, ItemId},
     key::{KeyKind, SourceKey},
+    profile::Profile,
     ranking::{
-        CandidateSet, Condition, Model, Pipeline, Query, RankingOptions, Scratch, Slate,
+        CandidateSet, Condition, Model, Pipeline, Query, RankingOptions, Scratch, Signal, Slate,
         explain::explain,
         query::{SignalOptions, signals},
     },
 };
+use faces_serve::serving::ServingGeneration;
 
 const WANTED: usize = 20;
 
@@ -34,7 +36,7 @@ struct Ask {
 
 struct Shop {
     group: Group,
-    generation: BenchGeneration,
+    generation: ServingGeneration,
     pipeline: Pipeline,
     bu: BuId,
     scratch: Scratch,
@@ -46,30 +48,15 @@ impl Shop {
         let scale = Scale::of_this_run();
         let group = Group::new(GroupSize { items: scale.size(50_000), persons: scale.size(2_000), behaviours: 30 });
         let bu = group.state.catalogue().bu(BUS[0]).expect("a known unit");
-        let generation = BenchGeneration::new(&group);
+        let generation = generation(&group);
         let pipeline = Pipeline::new(&RankingOptions::default());
         Self { group, generation, pipeline, bu, scratch: Scratch::default(), candidates: CandidateSet::default() }
     }
 
     /// What the server does for one request, from a key to a slate.
     fn answer(&mut self, who: &SourceKey, ask: &Ask) -> Slate {
-        let state = &self.group.state;
-        let profile = state.profile(std::slice::from_ref(who), None);
-        let signals = signals(state, &profile.taste, self.bu, NOW, SignalOptions::default());
-        let query = Query {
-            state,
-            model: (!ask.no_model).then_some(&self.generation as &dyn Model),
-            profile: &profile,
-            signals: &signals,
-            bu: self.bu,
-            now: NOW,
-            wanted: WANTED,
-            condition: ask.condition.as_ref(),
-            excluded: &[],
-            served: &[],
-            suppress_owned: true,
-            deadline: ask.is_late.then(Instant::now),
-        };
+        let (profile, signals) = self.view(who);
+        let query = query(&self.group, &self.generation, self.bu, &profile, &signals, ask);
         if let Some(given) = &ask.rerank {
             let items = self.pipeline.rerank(&query, given, &mut self.scratch, &mut self.candidates);
             return Slate { items, ..Slate::default() };
@@ -79,6 +66,46 @@ impl Shop {
             slate.items.iter().for_each(|candidate| drop(black_box(explain(&query, candidate))));
         }
         slate
+    }
+
+    /// The same for requests that came together.
+    fn answer_each(&mut self, persons: &[SourceKey], ask: &Ask) -> Vec<Slate> {
+        let views: Vec<_> = persons.iter().map(|who| self.view(who)).collect();
+        let each = views.iter();
+        let queries: Vec<_> =
+            each.map(|(profile, signals)| query(&self.group, &self.generation, self.bu, profile, signals, ask)).collect();
+        self.pipeline.recommend_each(&queries, &mut self.scratch, &mut self.candidates)
+    }
+
+    fn view(&self, who: &SourceKey) -> (Profile, Vec<Signal>) {
+        let state = &self.group.state;
+        let profile = state.profile(std::slice::from_ref(who), None);
+        let signals = signals(state, &profile.taste, self.bu, NOW, SignalOptions::default());
+        (profile, signals)
+    }
+}
+
+fn query<'a>(
+    group: &'a Group,
+    generation: &'a ServingGeneration,
+    bu: BuId,
+    profile: &'a Profile,
+    signals: &'a [Signal],
+    ask: &'a Ask,
+) -> Query<'a> {
+    Query {
+        state: &group.state,
+        model: (!ask.no_model).then_some(generation as &dyn Model),
+        profile,
+        signals,
+        bu,
+        now: NOW,
+        wanted: WANTED,
+        condition: ask.condition.as_ref(),
+        excluded: &[],
+        served: &[],
+        suppress_owned: true,
+        deadline: ask.is_late.then(Instant::now),
     }
 }
 
@@ -108,7 +135,17 @@ fn recommend(criterion: &mut Criterion) {
     bench("deadline past", &persons, &Ask { is_late: true, ..ask.clone() });
     bench("condition on half the items", &persons, &Ask { condition: Some(broad), ..ask.clone() });
     bench("condition on 1 item in 500", &persons, &Ask { condition: Some(narrow), ..ask.clone() });
-    bench("rerank 100", &persons, &Ask { rerank: Some(given), ..ask });
+    bench("rerank 100", &persons, &Ask { rerank: Some(given), ..ask.clone() });
+    for size in [4, 16] {
+        let mut at = 0;
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_function(BenchmarkId::new("known persons together", size), |bencher| {
+            bencher.iter(|| {
+                at = (at + size) % (persons.len() - size);
+                shop.answer_each(black_box(&persons[at..at + size]), &ask)
+            });
+        });
+    }
     group.finish();
     steps(criterion, &shop);
 }

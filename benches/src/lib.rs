@@ -1,6 +1,6 @@
 //! The seeded worlds in which the benches run: vectors with taste in them, a group of four business units, a model of its items.
 //!
-//! **Must not know** the server, the wire or the log: what is measured here is the engine alone. Nothing depends on this crate.
+//! **Must not know** sockets, the wire or the log: what is measured here is the engine alone. Nothing depends on this crate.
 //! Every world is a pure function of its size and [`SEED`], so that two commits measure the same work.
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, reason = "a bench whose world can't be built has failed")]

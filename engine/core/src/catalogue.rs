@@ -157,12 +157,17 @@ impl Catalogue {
         if self.slots.count() >= u32::MAX as usize {
             return None;
         }
+        let mut is_new = false;
         let id = *of_bu.item_ids.entry(item_id.into()).or_insert_with(|| {
             let position = self.slots.push(Slot::unknown(bu, item_id));
             let id = ItemId::new(position as u32);
             of_bu.items.push(id);
+            is_new = true;
             id
         });
+        if is_new {
+            self.journal.push(id);
+        }
         Some(id)
     }
 
@@ -203,7 +208,7 @@ impl Catalogue {
         Some(Changed::Applied)
     }
 
-    /// Which items changed, in order.
+    /// Which items are new or changed, in order.
     #[must_use]
     pub const fn journal(&self) -> &Journal {
         &self.journal

@@ -7,8 +7,9 @@ use std::fmt;
 
 const WORD_BITS: usize = u64::BITS as usize;
 
-/// Which rows of an index are allowed. Covers the rows `0..len()`; a row past the end is never in the set.
-#[derive(Clone, PartialEq, Eq)]
+/// Which rows of an index are allowed. Covers the rows `0..len()`; a row past the end is never in the set. The
+/// default covers none.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct RowSet {
     words: Vec<u64>,
     rows: usize,

@@ -20,6 +20,7 @@ pub mod cooccurrence;
 pub mod covisitation;
 pub mod embedding;
 pub mod generation;
+mod interests;
 pub mod popularity;
 pub mod tables;
 mod train;

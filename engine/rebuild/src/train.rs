@@ -10,6 +10,7 @@ use crate::{
     covisitation::{CoVisitation, CoVisitationParams, co_visitation},
     embedding::{EmbeddingParams, Embeddings, embed},
     generation::{Counts, FORMAT_NAME, FORMAT_VERSION, Generation, GenerationId, Manifest, Space, UnitIndex},
+    interests::interests,
     popularity::{Popularity, PopularityParams, popularity},
     training::Log,
 };
@@ -210,13 +211,16 @@ fn build_spaces(
             values.extend_from_slice(vector);
         }
     }
+    let every_unit = |source| RebuildError::Index { bu: "every unit".into(), source };
+    let queries = interests(log, embeddings, tuning.queries, spec.seed).map_err(every_unit)?;
     let build = |(bu, (rows, values)): (&String, (Vec<u32>, Vec<f32>))| {
         let failed = |source| RebuildError::Index { bu: bu.clone(), source };
         let vectors = Vectors::new(embeddings.dimension(), values).map_err(failed)?;
         let (index, tuned) = match spec.kind {
             Some(_) => (faces_index::build(vectors, Metric::Cosine, spec).map_err(failed)?, None),
             None => {
-                let (index, tuned) = faces_index::build_tuned(vectors, Metric::Cosine, spec, tuning, None).map_err(failed)?;
+                let (index, tuned) =
+                    faces_index::build_tuned(vectors, Metric::Cosine, spec, tuning, Some(&queries)).map_err(failed)?;
                 (index, Some(tuned))
             }
         };

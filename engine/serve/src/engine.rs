@@ -125,17 +125,44 @@ impl Engine {
 
     /// Puts a generation into service; requests under way finish with the one they began with. Returns the one before.
     pub fn swap(&self, generation: ServingGeneration) -> Option<Arc<ServingGeneration>> {
-        self.generation.swap(Some(Arc::new(generation)))
+        let before = self.generation.swap(Some(Arc::new(generation)));
+        self.follow_catalogue(); // what changed while it was loaded
+        before
+    }
+
+    /// Brings the generation in service up to what the catalogue says now.
+    pub fn follow_catalogue(&self) {
+        if let Some(generation) = self.generation() {
+            generation.follow(self.state.catalogue());
+        }
     }
 
     /// A slate for a person.
     #[must_use]
     pub fn recommend(&self, ask: &Ask<'_>) -> Answer {
+        let (profile, signals) = self.view(ask);
+        self.answer(ask, &profile, &signals)
+    }
+
+    /// A slate for each, all from one generation and with shared passes over its index: the same slates as one by one, cheaper.
+    #[must_use]
+    pub fn recommend_each(&self, asks: &[Ask<'_>]) -> Vec<Answer> {
+        let generation = self.generation();
+        let views: Vec<_> = asks.iter().map(|ask| self.view(ask)).collect();
+        let each = asks.iter().zip(&views);
+        let queries: Vec<_> =
+            each.map(|(ask, (profile, signals))| self.query(ask, profile, signals, generation.as_deref())).collect();
+        let slates = WORK.with_borrow_mut(|(scratch, candidates)| self.pipeline.recommend_each(&queries, scratch, candidates));
+        let each = slates.into_iter().zip(&queries).zip(asks);
+        each.map(|((slate, query), ask)| finish(ask, query, slate, generation.clone())).collect()
+    }
+
+    /// What is known of the person, and what that means for retrieval.
+    fn view(&self, ask: &Ask<'_>) -> (Profile, Vec<Signal>) {
         let mut profile = self.state.profile(ask.keys, ask.siloed.then_some(ask.bu));
         add_context(&mut profile, ask);
         let signals = signals(&self.state, &profile.taste, ask.bu, ask.now, self.options.ranking.signals);
-        let newest = profile.newest();
-        self.answer(ask, &profile, &signals, newest)
+        (profile, signals)
     }
 
     /// Items like `item`, without the person's taste but without what the person has.
@@ -146,32 +173,26 @@ impl Engine {
         if let Err(position) = profile.owned.binary_search(&item) {
             profile.owned.insert(position, item);
         }
-        let newest = profile.newest();
         let alike = Ask { suppress_owned: Some(true), ..ask.clone() };
-        self.answer(&alike, &profile, &[Signal { item, weight: 1.0 }], newest)
+        self.answer(&alike, &profile, &[Signal { item, weight: 1.0 }])
     }
 
-    fn answer(&self, ask: &Ask<'_>, profile: &Profile, signals: &[Signal], newest: Option<EventTime>) -> Answer {
+    fn answer(&self, ask: &Ask<'_>, profile: &Profile, signals: &[Signal]) -> Answer {
         let generation = self.generation();
         let query = self.query(ask, profile, signals, generation.as_deref());
         let slate = WORK.with_borrow_mut(|(scratch, candidates)| self.pipeline.recommend(&query, scratch, candidates));
-        let reasons = if ask.explain { slate.items.iter().map(|item| explain(&query, item)).collect() } else { Vec::new() };
-        Answer { slate, reasons, generation, newest }
+        finish(ask, &query, slate, generation.clone())
     }
 
     /// Orders `given` for the person; every one is returned.
     #[must_use]
     pub fn rerank(&self, given: &[ItemId], ask: &Ask<'_>) -> Answer {
-        let mut profile = self.state.profile(ask.keys, ask.siloed.then_some(ask.bu));
-        add_context(&mut profile, ask);
-        let signals = signals(&self.state, &profile.taste, ask.bu, ask.now, self.options.ranking.signals);
-        let newest = profile.newest();
+        let (profile, signals) = self.view(ask);
         let generation = self.generation();
         let query = self.query(ask, &profile, &signals, generation.as_deref());
         let items: Vec<Candidate> =
             WORK.with_borrow_mut(|(scratch, candidates)| self.pipeline.rerank(&query, given, scratch, candidates));
-        let reasons = if ask.explain { items.iter().map(|item| explain(&query, item)).collect() } else { Vec::new() };
-        Answer { slate: Slate { items, ..Slate::default() }, reasons, generation, newest }
+        finish(ask, &query, Slate { items, ..Slate::default() }, generation.clone())
     }
 
     fn query<'a>(
@@ -201,6 +222,12 @@ impl Engine {
         let name = self.state.catalogue().bu_name(bu);
         self.options.repeat_units.iter().any(|unit| unit == name)
     }
+}
+
+/// A slate with what is said about it.
+fn finish(ask: &Ask<'_>, query: &Query<'_>, slate: Slate, generation: Option<Arc<ServingGeneration>>) -> Answer {
+    let reasons = if ask.explain { slate.items.iter().map(|item| explain(query, item)).collect() } else { Vec::new() };
+    Answer { slate, reasons, generation, newest: query.profile.newest() }
 }
 
 /// What the caller says the person just did comes first, as done now.

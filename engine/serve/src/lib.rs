@@ -12,6 +12,7 @@ pub mod config;
 pub mod demo;
 pub mod engine;
 pub mod eval;
+pub mod follow;
 pub mod grpc;
 pub mod index_bench;
 pub mod logs;

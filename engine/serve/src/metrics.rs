@@ -35,6 +35,13 @@ const BEHAVIOURS: &str = "faces_behaviours";
 /// Items in the catalogue.
 const ITEMS: &str = "faces_items";
 
+/// Rows in the index of business unit `bu`, as built.
+const INDEX_ROWS: &str = "faces_index_rows";
+/// Rows by which the index of `bu` differs from what was built: new, replaced, removed.
+const INDEX_CHANGED_ROWS: &str = "faces_index_changed_rows";
+/// 1 once so much of the index of `bu` changed that it should be rebuilt.
+const INDEX_REBUILD_DUE: &str = "faces_index_rebuild_due";
+
 /// Upper bounds of the latency histogram, seconds.
 const SECONDS_BOUNDS: [f64; 14] =
     [20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 500e-3, 2.0];
@@ -71,6 +78,9 @@ fn describe() {
     describe_gauge!(FRAGMENTS, "source keys with behaviour");
     describe_gauge!(BEHAVIOURS, "behaviours remembered");
     describe_gauge!(ITEMS, "items in the catalogue");
+    describe_gauge!(INDEX_ROWS, "rows in the index of a business unit, as built");
+    describe_gauge!(INDEX_CHANGED_ROWS, "rows by which the index differs from what was built: new, replaced, removed");
+    describe_gauge!(INDEX_REBUILD_DUE, "1 once so much of the index changed that it should be rebuilt");
 }
 
 /// Counts and times one call.
@@ -123,6 +133,13 @@ pub fn refresh(engine: &Engine, progress: &Progress) {
     gauge!(FRAGMENTS).set(engine.state().fragment_count() as f64);
     gauge!(BEHAVIOURS).set(engine.state().behaviour_count() as f64);
     gauge!(ITEMS).set(engine.state().catalogue().listed_count() as f64);
+    let generation = engine.generation();
+    for (bu, status) in generation.iter().flat_map(|generation| generation.index_status()) {
+        let bu = engine.state().catalogue().bu_name(bu).to_owned();
+        gauge!(INDEX_ROWS, "bu" => bu.clone()).set(status.base_rows as f64);
+        gauge!(INDEX_CHANGED_ROWS, "bu" => bu.clone()).set((status.tail_rows + status.masked_rows) as f64);
+        gauge!(INDEX_REBUILD_DUE, "bu" => bu).set(f64::from(u8::from(status.is_rebuild_due)));
+    }
 }
 
 const fn code_name(code: Code) -> &'static str {

@@ -20,6 +20,7 @@ use crate::{
     admin_http::{self, Pages},
     config::Config,
     engine::Engine,
+    follow::Follower,
     grpc::{self, Services},
     metrics,
     swap::GenerationSwap,
@@ -78,6 +79,7 @@ impl App {
             .with_context(|| format!("can't open the generations folder {}", config.generations.folder.display()))?;
         let swap = Arc::new(GenerationSwap::new(Arc::clone(&engine), store));
         swap.start().await?;
+        let follower = Follower::start(Arc::clone(&engine)).context("can't start the thread that follows the catalogue")?;
 
         let ingest = Ingest::start(config.kafka.clone(), state).context("can't start the consumer")?;
         let progress = ingest.progress();
@@ -109,6 +111,7 @@ impl App {
         let served = until_drained(grpc_server, stop, drain).await;
         let stopped = tokio::task::spawn_blocking(move || ingest.stop()).await;
         admin_server.abort();
+        drop(follower);
         for task in [watch, readiness] {
             task.abort();
         }

@@ -168,6 +168,12 @@ impl LiveSnapshot {
         Ok(())
     }
 
+    /// Whether a handle has a vector; which, [`score`](Self::score) says.
+    #[must_use]
+    pub fn has_vector(&self, handle: u32) -> bool {
+        (handle as usize) < self.base.vectors().len() || self.tail.row(handle).is_some()
+    }
+
     /// Adds the vector of a handle, times `weight`, to `sum`; whether it has one. Which vector that is, [`score`](Self::score) says.
     pub fn add_vector(&self, handle: u32, weight: f32, sum: &mut [f32]) -> bool {
         let vector = match self.tail.row(handle) {

@@ -17,6 +17,8 @@ use crate::index_bench::{
 
 /// Measures the index.
 #[derive(Args, Debug)]
+#[command(after_help = "Example:
+  faces index bench --base items.fbin --queries people.fbin --metric ip --plot frontier.svg")]
 pub struct IndexArgs {
     #[command(subcommand)]
     action: Action,

@@ -1,6 +1,11 @@
 //! `RecommendationService`.
 
-use faces_core::key::SourceKey;
+use faces_core::{
+    event::EventKind,
+    ids::{BuId, ItemId},
+    key::SourceKey,
+    ranking::Condition,
+};
 use faces_ingest::{
     Reason,
     validate::{self, Violation},
@@ -18,6 +23,8 @@ use crate::{
 
 const BATCH_MAX: usize = 256;
 const RERANK_MAX: usize = 1_000;
+/// Requests of a batch that are answered together, in some milliseconds at most: they share passes over the index.
+const TOGETHER: usize = 16;
 
 #[tonic::async_trait]
 impl RecommendationService for Services {
@@ -38,15 +45,11 @@ impl RecommendationService for Services {
             let (due, requests) = (due?, &request.get_ref().requests);
             parse::bounded("requests", requests, 1, BATCH_MAX)?;
             let mut entries = Vec::with_capacity(requests.len());
-            for (n, one) in requests.iter().enumerate() {
-                if n % 8 == 7 {
+            for (chunk, first) in requests.chunks(TOGETHER).zip((0..).step_by(TOGETHER)) {
+                if first > 0 {
                     tokio::task::yield_now().await;
                 }
-                let outcome = match self.recommend_one(one, due) {
-                    Ok(response) => v1::batch_recommend_entry::Outcome::Response(response),
-                    Err(refusal) => v1::batch_recommend_entry::Outcome::Error(under_requests(refusal, n).into()),
-                };
-                entries.push(v1::BatchRecommendEntry { outcome: Some(outcome) });
+                entries.extend(self.recommend_each(chunk, first, due));
             }
             Ok(v1::BatchRecommendResponse { entries })
         })
@@ -71,8 +74,56 @@ impl RecommendationService for Services {
     }
 }
 
+/// A request for a slate in the engine's terms.
+struct Asked {
+    keys: Vec<SourceKey>,
+    wanted: usize,
+    bu: BuId,
+    context: Vec<(ItemId, EventKind)>,
+    condition: Option<Condition>,
+    question: u64,
+    served: Vec<u64>,
+    suppress_owned: Option<bool>,
+    explain: bool,
+}
+
+impl Asked {
+    fn ask(&self, due: Due) -> Ask<'_> {
+        Ask {
+            wanted: self.wanted,
+            context: &self.context,
+            condition: self.condition.as_ref(),
+            served: &self.served,
+            suppress_owned: self.suppress_owned,
+            explain: self.explain,
+            deadline: Some(due.instant()),
+            ..Ask::new(&self.keys, self.bu, clock::now())
+        }
+    }
+}
+
 impl Services {
     fn recommend_one(&self, request: &v1::RecommendRequest, due: Due) -> Result<v1::RecommendResponse, Refusal> {
+        let asked = self.read(request, due)?;
+        let answer = self.engine.recommend(&asked.ask(due));
+        Ok(self.respond(asked, &answer))
+    }
+
+    /// The entries of some requests of a batch, the first of which is at place `first`.
+    fn recommend_each(&self, requests: &[v1::RecommendRequest], first: usize, due: Due) -> Vec<v1::BatchRecommendEntry> {
+        let read: Vec<_> = requests.iter().map(|request| self.read(request, due)).collect();
+        let asks: Vec<Ask<'_>> = read.iter().flatten().map(|asked| asked.ask(due)).collect();
+        let mut answers = self.engine.recommend_each(&asks).into_iter();
+        drop(asks);
+        let outcome = |(asked, n)| match asked {
+            Ok(asked) => answers.next().map(|answer| v1::batch_recommend_entry::Outcome::Response(self.respond(asked, &answer))),
+            Err(refusal) => Some(v1::batch_recommend_entry::Outcome::Error(under_requests(refusal, n).into())),
+        };
+        read.into_iter().zip(first..).map(outcome).map(|outcome| v1::BatchRecommendEntry { outcome }).collect()
+    }
+
+    /// Checks a request and takes over what it says.
+    fn read(&self, request: &v1::RecommendRequest, due: Due) -> Result<Asked, Refusal> {
         due.check()?;
         let state = self.engine.state();
         let keys = parse::keys(&request.keys, 0)?;
@@ -83,25 +134,20 @@ impl Services {
         let condition = parse::filter(state, bu, request.filter.as_ref())?;
         let question = question_hash(&request.bu, "", &keys);
         let served = sorted(page::decode(&request.page_token, question)?);
-        let answer = self.engine.recommend(&Ask {
-            wanted,
-            context: &context,
-            condition: condition.as_ref(),
-            served: &served,
-            suppress_owned: request.suppress_owned,
-            explain: request.explain,
-            deadline: Some(due.instant()),
-            ..Ask::new(&keys, bu, clock::now())
-        });
-        metrics::slate(&answer, wanted);
-        Ok(v1::RecommendResponse {
-            items: answer::items(state.catalogue(), &answer),
-            next_page_token: self.next_page(question, served, &answer, wanted),
+        let (suppress_owned, explain) = (request.suppress_owned, request.explain);
+        Ok(Asked { keys, wanted, bu, context, condition, question, served, suppress_owned, explain })
+    }
+
+    fn respond(&self, asked: Asked, answer: &Answer) -> v1::RecommendResponse {
+        metrics::slate(answer, asked.wanted);
+        v1::RecommendResponse {
+            items: answer::items(self.engine.state().catalogue(), answer),
+            next_page_token: self.next_page(asked.question, asked.served, answer, asked.wanted),
             answer_token: answer::token(),
-            generation_id: answer::generation_id(&answer),
+            generation_id: answer::generation_id(answer),
             freshness: Some(self.freshness(answer.newest)),
-            filtered: if request.explain { answer::filtered(&answer) } else { Vec::new() },
-        })
+            filtered: if asked.explain { answer::filtered(answer) } else { Vec::new() },
+        }
     }
 
     fn similar_to(&self, request: &v1::SimilarItemsRequest, due: Due) -> Result<v1::SimilarItemsResponse, Refusal> {

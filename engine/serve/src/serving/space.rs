@@ -1,0 +1,184 @@
+//! One business unit of a generation: its index, which follows the catalogue, and what its items carry.
+//!
+//! Items go by handle here: the rows of the index first, then every other item of the unit as it is met. Answers are turned
+//! into item ids at the end.
+
+use std::{cell::RefCell, sync::Arc};
+
+use faces_core::{
+    catalogue::Catalogue,
+    ids::{BuId, ItemId},
+    ranking::{Condition, Near},
+};
+use faces_index::{
+    Change, Facets, IndexError, LiveIndex, LiveScratch, LiveSpec, LiveStatus, Neighbour, RowSet, Search, VectorIndex,
+};
+use parking_lot::RwLock;
+
+use super::{
+    filter::{self, Spare},
+    handles::{Handles, Place},
+};
+
+/// Items whose postings are changed under one lock: readers wait some microseconds at most.
+const ITEMS_A_LOCK: usize = 32;
+
+#[derive(Debug)]
+pub(super) struct Space {
+    bu: BuId,
+    /// By handle.
+    items: boxcar::Vec<ItemId>,
+    handles: Arc<Handles>,
+    live: LiveIndex,
+    facets: RwLock<Facets>,
+}
+
+/// Working memory of a thread.
+#[derive(Debug, Default)]
+struct Work {
+    scratch: LiveScratch,
+    found: Vec<Neighbour>,
+    lists: Vec<Vec<Neighbour>>,
+    allowed: Vec<RowSet>,
+    spare: Spare,
+    handles: Vec<u32>,
+    scores: Vec<f32>,
+}
+
+thread_local! {
+    static WORK: RefCell<Work> = RefCell::default();
+}
+
+impl Space {
+    /// Serves `index`; `items` by handle, first its rows. Knows nothing of the catalogue until it [follows](Self::follow) it.
+    pub(super) fn new(bu: BuId, items: Vec<ItemId>, handles: Arc<Handles>, index: Box<dyn VectorIndex>) -> Self {
+        let live = LiveIndex::new(index.into(), LiveSpec::default());
+        Self { bu, items: items.into_iter().collect(), handles, live, facets: RwLock::default() }
+    }
+
+    /// Takes over what the catalogue says now of `items`, which are of this unit. One caller at a time.
+    pub(super) fn follow(&self, items: &[ItemId], catalogue: &Catalogue) {
+        let mut changes = Vec::with_capacity(items.len());
+        for items in items.chunks(ITEMS_A_LOCK) {
+            let mut facets = self.facets.write();
+            for &item in items {
+                let handle = self.handle_or_new(item);
+                let of = catalogue.attributes(item);
+                filter::post(&mut facets, handle, &of);
+                changes.push(Change::SetAvailable { handle, is_available: catalogue.is_servable(item) });
+            }
+        }
+        self.apply(&changes);
+    }
+
+    fn handle_or_new(&self, item: ItemId) -> u32 {
+        self.handles.get_or(item, || Place { bu: self.bu, handle: self.items.push(item) as u32 }).handle
+    }
+
+    fn apply(&self, changes: &[Change<'_>]) {
+        match self.live.apply(changes) {
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "the index refused changes of the catalogue"),
+        }
+    }
+
+    pub(super) const fn bu(&self) -> BuId {
+        self.bu
+    }
+
+    /// How far the index is from what it was built over.
+    pub(super) fn status(&self) -> LiveStatus {
+        self.live.status()
+    }
+
+    /// Adds the vector of a handle to `sum`; false if it has none.
+    pub(super) fn add_vector(&self, handle: u32, weight: f32, sum: &mut [f32]) -> bool {
+        self.live.snapshot().add_vector(handle, weight, sum)
+    }
+
+    fn handle(&self, item: ItemId) -> Option<u32> {
+        self.handles.get(item).filter(|place| place.bu == self.bu).map(|place| place.handle)
+    }
+
+    /// See [`faces_core::ranking::Model::cosines`].
+    pub(super) fn cosines(&self, vector: &[f32], items: &[ItemId], cosines: &mut Vec<f32>) {
+        let snapshot = self.live.snapshot();
+        let known = |item: &ItemId| self.handle(*item).filter(|handle| snapshot.has_vector(*handle));
+        WORK.with_borrow_mut(|work| {
+            let Work { scratch, handles, scores, .. } = work;
+            handles.clear();
+            cosines.clear();
+            for item in items {
+                // For now, whether it has one.
+                let handle = known(item);
+                handles.extend(handle);
+                cosines.push(if handle.is_some() { 1.0 } else { 0.0 });
+            }
+            if logged(snapshot.score(vector, handles, scratch, scores)) {
+                let mut scores = scores.iter();
+                cosines.iter_mut().filter(|cosine| **cosine != 0.0).zip(&mut scores).for_each(|(cosine, score)| *cosine = *score);
+            }
+        });
+    }
+
+    /// See [`faces_core::ranking::Model::nearest`].
+    pub(super) fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId, f32)) {
+        WORK.with_borrow_mut(|Work { scratch, found, allowed, spare, .. }| {
+            allowed.resize_with(allowed.len().max(1), RowSet::default);
+            let search = self.search(near, allowed.first_mut(), spare);
+            if logged(self.live.snapshot().search(&search, scratch, found)) {
+                self.give(found, take);
+            }
+        });
+    }
+
+    /// See [`faces_core::ranking::Model::nearest_of_each`].
+    pub(super) fn nearest_of_each(&self, questions: &[&Near<'_>], mut take: impl FnMut(usize, ItemId, f32)) {
+        WORK.with_borrow_mut(|Work { scratch, lists, allowed, spare, .. }| {
+            allowed.resize_with(allowed.len().max(questions.len()), RowSet::default);
+            let each = questions.iter().zip(allowed.iter_mut());
+            let searches: Vec<Search<'_>> = each.map(|(near, rows)| self.search(near, Some(rows), spare)).collect();
+            if logged(self.live.snapshot().search_batch(&searches, scratch, lists)) {
+                for (place, found) in lists.iter().enumerate() {
+                    self.give(found, &mut |item, cosine| take(place, item, cosine));
+                }
+            }
+        });
+    }
+
+    fn search<'a>(&self, near: &Near<'a>, rows: Option<&'a mut RowSet>, spare: &mut Spare) -> Search<'a> {
+        let allowed = near.condition.zip(rows).map(|(condition, rows)| {
+            self.compile(condition, rows, spare);
+            &*rows
+        });
+        Search { allowed, ..Search::new(near.vector, near.count) }
+    }
+
+    fn compile(&self, condition: &Condition, rows: &mut RowSet, spare: &mut Spare) {
+        filter::compile(condition, &self.facets.read(), &|item| self.handle(item), rows, spare);
+    }
+
+    fn give(&self, found: &[Neighbour], take: &mut dyn FnMut(ItemId, f32)) {
+        for neighbour in found {
+            if let Some(item) = self.items.get(neighbour.row as usize) {
+                take(*item, neighbour.score);
+            }
+        }
+    }
+
+    /// Appends the items that meet the condition.
+    pub(super) fn matching(&self, condition: &Condition, items: &mut Vec<ItemId>) {
+        WORK.with_borrow_mut(|Work { allowed, spare, .. }| {
+            allowed.resize_with(allowed.len().max(1), RowSet::default);
+            if let Some(rows) = allowed.first_mut() {
+                self.compile(condition, rows, spare);
+                items.extend(rows.iter().filter_map(|handle| self.items.get(handle as usize)));
+            }
+        });
+    }
+}
+
+/// The engine asks with sound vectors of the right length; if not, the other sources must do.
+fn logged(outcome: Result<(), IndexError>) -> bool {
+    outcome.inspect_err(|error| tracing::error!(%error, "the index refused a query")).is_ok()
+}
