@@ -122,19 +122,16 @@ fn run(seed: u64, kind: IndexKind) {
         let mut is_full = false;
         for step in 0..250 {
             let (handle, vector) = (random.below(HANDLES), random.vector());
+            let vector = of_base.get(&handle).filter(|_| random.below(5) == 0).cloned().unwrap_or(vector);
             let change = match random.below(12) {
-                0..5 => Change::Upsert { handle, vector: &vector },
-                5..8 => Change::Remove { handle },
-                8..10 => Change::Restore { handle },
+                0..7 => Change::Upsert { handle, vector: &vector },
+                7..10 => Change::Remove { handle },
                 _ => Change::SetAvailable { handle, is_available: random.below(2) == 0 },
             };
             match live.apply(&[change]) {
                 Ok(_) => match change {
                     Change::Upsert { .. } => drop(model.vectors.insert(handle, vector.clone())),
                     Change::Remove { .. } => drop(model.vectors.remove(&handle)),
-                    Change::Restore { .. } => {
-                        of_base.get(&handle).into_iter().for_each(|of_base| _ = model.vectors.insert(handle, of_base.clone()));
-                    }
                     Change::SetAvailable { is_available: true, .. } => drop(model.unavailable.remove(&handle)),
                     Change::SetAvailable { .. } => drop(model.unavailable.insert(handle)),
                 },

@@ -35,18 +35,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cooccurrence::{Cooccurrence, Count, PairParams},
+    embeddings::Embeddings,
     training::Log,
 };
 use basis::Block;
 use sparse::Sparse;
 
-/// Vectors shorter than this, before they are scaled to 1, are noise of the factorisation.
-const LENGTH_MIN: f32 = 1e-6;
+/// Where item vectors come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmbeddingSource {
+    /// From what people took together.
+    #[default]
+    Behaviour,
+    /// The catalogue brings its own ([`crate::tables::ItemRow::embedding`]). Items upserted while serving bring theirs too.
+    Catalogue,
+}
 
 /// How embeddings are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbeddingParams {
+    /// Where they come from; all else here is about those from behaviour.
+    pub source: EmbeddingSource,
     /// Numbers in a vector.
     pub dimension: usize,
     /// How interactions of one person pair up.
@@ -68,6 +79,7 @@ pub struct EmbeddingParams {
 impl Default for EmbeddingParams {
     fn default() -> Self {
         Self {
+            source: EmbeddingSource::Behaviour,
             dimension: 64,
             pairs: PairParams::default(),
             context_smoothing: 0.75,
@@ -103,39 +115,12 @@ impl EmbeddingParams {
     }
 }
 
-/// Unit vectors of the items that have one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Embeddings {
-    dimension: usize,
-    rows: Vec<u32>,
-    values: Vec<f32>,
-}
-
-impl Embeddings {
-    /// Numbers in a vector.
-    pub fn dimension(&self) -> usize {
-        self.dimension
-    }
-
-    /// The item rows that have a vector, ascending.
-    pub fn rows(&self) -> &[u32] {
-        &self.rows
-    }
-
-    /// All vectors in the order of [`Embeddings::rows`], one after another.
-    pub fn as_slice(&self) -> &[f32] {
-        &self.values
-    }
-
-    /// The vector of an item row; `None` for an item without one.
-    pub fn get(&self, row: u32) -> Option<&[f32]> {
-        let place = self.rows.binary_search(&row).ok()?;
-        self.values.get(place * self.dimension..(place + 1) * self.dimension)
-    }
-
-    /// Item rows with their vectors, ascending.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u32, &[f32])> {
-        self.rows.iter().copied().zip(self.values.chunks_exact(self.dimension))
+/// The log's embeddings by the parameters' source: trained, or as the catalogue has them. `progress` hears the share done. May be
+/// none at all: for a log without a person that has two items, or a catalogue without embeddings.
+pub fn embeddings(log: &Log, params: &EmbeddingParams, progress: &dyn Fn(f64)) -> Embeddings {
+    match params.source {
+        EmbeddingSource::Behaviour => embed(log, params, progress),
+        EmbeddingSource::Catalogue => log.embeddings().cloned().unwrap_or_else(|| Embeddings::new(params.dimension)),
     }
 }
 
@@ -147,16 +132,9 @@ pub fn embed(log: &Log, params: &EmbeddingParams, progress: &dyn Fn(f64)) -> Emb
     let left = left_factors(&matrix, params, &|share| {
         progress(SHARE_OF_COUNTING + (1.0 - SHARE_OF_COUNTING) * share);
     });
-    let mut embeddings = Embeddings { dimension: params.dimension, rows: Vec::new(), values: Vec::new() };
-    for row in 0..log.items().len() {
-        let vector = left.row(row);
-        let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
-        if matrix.row_length(row) > 0 && length.is_finite() && length > LENGTH_MIN {
-            embeddings.rows.push(row as u32);
-            embeddings.values.extend(vector.iter().map(|value| value / length));
-            // Fewer columns than asked for when there are fewer items: the others are 0.
-            embeddings.values.resize(embeddings.rows.len() * params.dimension, 0.0);
-        }
+    let mut embeddings = Embeddings::new(params.dimension);
+    for row in (0..log.items().len()).filter(|row| matrix.row_length(*row) > 0) {
+        embeddings.push(row as u32, left.row(row)); // fewer columns than asked for when there are fewer items
     }
     embeddings
 }
@@ -294,7 +272,7 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| embed(&log, &small(), &|_| ()))
         };
-        let bits = |embeddings: Embeddings| embeddings.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let bits = |embeddings: Embeddings| embeddings.as_slice().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         let first = bits(on(1));
         assert_eq!(first, bits(on(1)));
         assert_eq!(first, bits(on(3)));

@@ -8,7 +8,7 @@ use rand_chacha::{
 };
 
 use crate::{
-    embedding::Embeddings,
+    embeddings::Embeddings,
     training::{Interaction, Log},
 };
 
@@ -55,7 +55,12 @@ mod tests {
     fn interests_are_near_what_people_took() {
         let item = |id: u32| TrainingItem { bu: format!("u{}", id % 2), item_id: id.to_string() };
         // Even persons take from the first ten items, odd ones from the last ten.
-        let act = |n: u32| Interaction { person: n % 40, item: n % 2 * 10 + (n / 40 * 3 + n % 7) % 10, ts_ms: i64::from(n), weight: 1.0 };
+        let act = |n: u32| Interaction {
+            person: n % 40,
+            item: n % 2 * 10 + (n / 40 * 3 + n % 7) % 10,
+            ts_ms: i64::from(n),
+            weight: 1.0,
+        };
         let log = Log::new((0..21).map(item).collect(), (0..800).map(act).collect()).unwrap();
         let params = EmbeddingParams { dimension: 4, ..EmbeddingParams::default() };
         let embeddings = embed(&log, &params, &|_| ());

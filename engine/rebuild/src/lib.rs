@@ -19,6 +19,7 @@
 pub mod cooccurrence;
 pub mod covisitation;
 pub mod embedding;
+mod embeddings;
 pub mod generation;
 mod interests;
 pub mod popularity;
@@ -27,6 +28,8 @@ mod train;
 pub mod training;
 
 pub use covisitation::CoVisitation;
+pub use embedding::EmbeddingSource;
+pub use embeddings::{Embeddings, unit};
 pub use generation::{Generation, GenerationError, GenerationId, Manifest, Space, Store, UnitIndex};
 pub use popularity::Popularity;
 pub use train::{RebuildError, Stage, TrainParams, train, train_at};

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     covisitation::{CoVisitation, CoVisitationParams, co_visitation},
-    embedding::{EmbeddingParams, Embeddings, embed},
+    embedding::{EmbeddingParams, EmbeddingSource, embeddings},
+    embeddings::Embeddings,
     generation::{Counts, FORMAT_NAME, FORMAT_VERSION, Generation, GenerationId, Manifest, Space, UnitIndex},
     interests::interests,
     popularity::{Popularity, PopularityParams, popularity},
@@ -92,6 +93,15 @@ pub enum RebuildError {
         /// How many interactions there are.
         interactions: usize,
     },
+    /// The catalogue was to bring embeddings, and does not.
+    #[error(
+        "none of {items} items has an embedding; give the items table a column `embedding` \
+         (numbers between blanks, commas or bars), or set training.embedding.source to \"behaviour\""
+    )]
+    NoEmbeddings {
+        /// Items in the catalogue.
+        items: usize,
+    },
     /// More transitions than the format numbers.
     #[error("{items} items with up to {neighbours_max} neighbours each are over 2^32; lower neighbours_max")]
     TooManyNeighbours {
@@ -163,9 +173,12 @@ pub fn train_at(
     let popular = popularity(log, &params.popularity);
     progress(Stage::Popularity, 1.0);
     let co_visited = co_visitation(log, &params.co_visitation, &report(Stage::CoVisitation));
-    let embeddings = embed(log, &params.embedding, &report(Stage::Embedding));
+    let embeddings = embeddings(log, &params.embedding, &report(Stage::Embedding));
     if embeddings.rows().is_empty() {
-        return Err(RebuildError::NoCooccurrence { interactions });
+        return Err(match params.embedding.source {
+            EmbeddingSource::Behaviour => RebuildError::NoCooccurrence { interactions },
+            EmbeddingSource::Catalogue => RebuildError::NoEmbeddings { items },
+        });
     }
     progress(Stage::Index, 0.0);
     let (spaces, indexes) = build_spaces(log, &embeddings, &params.index, &params.tuning)?.into_iter().unzip();
@@ -182,7 +195,8 @@ pub fn train_at(
             .map_or_else(|_| format!("{created_at_ms} ms"), |time| time.to_string()),
         code_version: env!("CARGO_PKG_VERSION").into(),
         cut_off_ms: log.cut_off_ms(),
-        dimension: params.embedding.dimension,
+        dimension: embeddings.dimension(),
+        embeddings: params.embedding.source,
         metric: Metric::Cosine,
         counts: Counts { interactions, persons: log.person_count(), ..Counts::default() },
         parameters: serde_json::to_value(params).map_err(|error| RebuildError::Defect { reason: error.to_string() })?,
@@ -348,6 +362,29 @@ mod tests {
         is(train(&pair, &spoilt(|params| params.co_visitation.neighbours_max = 0)), "co_visitation: neighbours_max");
         is(train(&pair, &spoilt(|params| params.popularity.half_life_days = 0.0)), "popularity: half_life_days");
         is(train(&pair, &spoilt(|params| params.index.m = 0)), "index of unit u0");
+    }
+
+    #[test]
+    fn the_catalogue_may_bring_its_vectors() {
+        let acts = || (0..60).map(|n| Interaction { person: n % 7, item: n * 5 % 24, ts_ms: 5, weight: 1.0 }).collect();
+        let own = |row: u32| (row != 3).then(|| vec![row as f32 - 7.5, 2.0, 0.5]).unwrap_or_default();
+        let log = Log::new(items(), acts()).unwrap().with_embeddings((0..24).map(own)).unwrap();
+        let mut params = small();
+        params.embedding.source = EmbeddingSource::Catalogue;
+        let made = train(&log, &params, &|_, _| ()).unwrap();
+        assert_eq!((made.manifest.dimension, made.manifest.embeddings), (3, EmbeddingSource::Catalogue));
+        let space = made.space("u1").unwrap();
+        assert_eq!(space.rows, [1, 4, 7, 10, 13, 16, 19, 22]);
+        let length = (8.5_f32 * 8.5 + 4.0 + 0.25).sqrt();
+        let expected = [8.5 / length, 2.0 / length, 0.5 / length];
+        assert!(space.vector(16).unwrap().iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-6));
+        assert_eq!(made.space("u0").unwrap().vector(3), None);
+
+        let none = Log::new(items(), acts()).unwrap();
+        let refused = train(&none, &params, &|_, _| ()).unwrap_err().to_string();
+        assert!(refused.contains("none of 24 items has an embedding"), "{refused}");
+        let uneven = none.with_embeddings([vec![1.0, 2.0], vec![], vec![1.0]]).unwrap_err().to_string();
+        assert!(uneven.contains("item u2/2 has an embedding of 1 numbers, items before it of 2"), "{uneven}");
     }
 
     #[test]

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
 
+use crate::embeddings::Embeddings;
+
 pub use assemble::{AssembleError, Assembled, AssemblyReport, assemble, assemble_with};
 
 /// An item in training. Its *row* is its place in [`Log::items`].
@@ -44,11 +46,12 @@ pub struct Log {
     cut_off_ms: i64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Items {
     rows: Vec<TrainingItem>,
     unit_of_row: Vec<u16>,
     units: Vec<String>,
+    embeddings: Option<Embeddings>,
 }
 
 impl Log {
@@ -78,6 +81,31 @@ impl Log {
         let newest_ms = interactions.iter().map(|interaction| interaction.ts_ms).max();
         let cut_off_ms = newest_ms.map_or(0, |newest_ms| newest_ms.saturating_add(1));
         Ok(Self { items: Arc::new(Items::new(items)?), interactions, cut_off_ms })
+    }
+
+    /// The log with the catalogue's own vectors, one list of numbers an item in the order of rows, empty for an item without.
+    ///
+    /// # Errors
+    /// [`LogError::UnevenEmbedding`].
+    pub fn with_embeddings(mut self, vectors: impl IntoIterator<Item = Vec<f32>>) -> Result<Self, LogError> {
+        let mut embeddings: Option<Embeddings> = None;
+        for (vector, (row, item)) in vectors.into_iter().zip((0..).zip(self.items())).filter(|(vector, _)| !vector.is_empty()) {
+            let of_all = embeddings.get_or_insert_with(|| Embeddings::new(vector.len()));
+            let (found, before) = (vector.len(), of_all.dimension());
+            if found != before || found > faces_index::DIMENSION_MAX {
+                let (bu, item_id) = (item.bu.clone(), item.item_id.clone());
+                return Err(LogError::UnevenEmbedding { bu, item_id, found, before });
+            }
+            of_all.push(row, &vector);
+        }
+        let Items { rows, unit_of_row, units, .. } = Arc::unwrap_or_clone(self.items);
+        self.items = Arc::new(Items { rows, unit_of_row, units, embeddings });
+        Ok(self)
+    }
+
+    /// The catalogue's own vectors, if it has any.
+    pub fn embeddings(&self) -> Option<&Embeddings> {
+        self.items.embeddings.as_ref()
     }
 
     /// What was known strictly before `ts_ms`: the log that leak-free training sees. Nothing of an interaction at or
@@ -164,7 +192,7 @@ impl Items {
         }
         drop(first_row);
         drop(unit_by_name);
-        Ok(Self { rows, unit_of_row, units })
+        Ok(Self { rows, unit_of_row, units, embeddings: None })
     }
 }
 
@@ -199,6 +227,20 @@ pub enum LogError {
         bu: String,
         /// The item's id.
         item_id: String,
+    },
+    /// Vectors of two lengths, or of more numbers than an index takes.
+    #[error(
+        "item {bu}/{item_id} has an embedding of {found} numbers, items before it of {before}; all need as many, at most 1024"
+    )]
+    UnevenEmbedding {
+        /// The unit.
+        bu: String,
+        /// The item's id.
+        item_id: String,
+        /// Numbers in its embedding.
+        found: usize,
+        /// Numbers in those before.
+        before: usize,
     },
     /// An interaction with an item that is not in the list.
     #[error("interaction {place} names item row {item} of {items}; add the item or drop the interaction")]

@@ -84,6 +84,7 @@ pub fn item(row: &ItemRow) -> Record {
             categories: row.category.clone(),
             brand: row.brand.clone().unwrap_or_default(),
             price: row.price,
+            embedding: row.embedding.clone(),
             ..ItemAttributes::default()
         }),
     })

@@ -43,9 +43,9 @@ pub trait Model: Send + Sync {
         }
     }
 
-    /// Appends all items of `bu` that meet the condition and can be served to `items`; false, with nothing appended, when the model
-    /// can't tell.
-    fn matching(&self, bu: BuId, condition: &Condition, items: &mut Vec<ItemId>) -> bool;
+    /// Appends all items of `bu` that meet the condition to `items`, as far as the model has followed the catalogue's journal: to the
+    /// position returned. `None`, with nothing appended, when it can't tell.
+    fn matching(&self, bu: BuId, condition: &Condition, items: &mut Vec<ItemId>) -> Option<u64>;
 
     /// Calls `take` with the items of `bu` that people took together with `item`, with the strength (above 0).
     fn co_visited(&self, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32));

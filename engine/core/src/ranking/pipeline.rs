@@ -183,30 +183,31 @@ fn fill_up(
         }
         slate.len() < query.wanted
     };
-    let matching = matching(query, &mut scratch.items);
-    if matching.is_some_and(|count| count <= MATCHING_FEW) {
+    let followed = matching(query, &mut scratch.items);
+    let goes_on;
+    if followed.is_some() && scratch.items.len() <= MATCHING_FEW {
         most_popular_first(query, &scratch.items, &mut scratch.ranked);
-        _ = scratch.ranked.iter().all(|(_, item)| offer(*item));
-        return;
+        goes_on = scratch.ranked.iter().all(|(_, item)| offer(*item));
+    } else {
+        query.state.popular().top(query.bu, |item, _| offer(item));
+        if let Some(model) = query.model {
+            model.popular(query.bu, &mut offer);
+        }
+        goes_on = scratch.items.iter().all(|item| offer(*item));
     }
-    query.state.popular().top(query.bu, |item, _| offer(item));
-    if let Some(model) = query.model {
-        model.popular(query.bu, &mut offer);
-    }
-    match matching {
-        Some(_) => _ = scratch.items.iter().all(|item| offer(*item)),
-        None => _ = query.state.catalogue().items_of(query.bu).all(offer),
+    let catalogue = query.state.catalogue();
+    if goes_on && followed.is_none_or(|followed| followed < catalogue.journal().end()) {
+        _ = catalogue.items_of(query.bu).all(offer);
     }
 }
 
 /// Up to this many matching items are put in order rather than looked for among the popular ones.
 const MATCHING_FEW: usize = 2_000;
 
-/// Finds the items that meet the request's condition and how many they are, if there is one and the model knows.
-fn matching(query: &Query<'_>, items: &mut Vec<ItemId>) -> Option<usize> {
+/// Finds the items that meet the request's condition, if there is one and the model knows them; as of when.
+fn matching(query: &Query<'_>, items: &mut Vec<ItemId>) -> Option<u64> {
     items.clear();
-    let (model, condition) = (query.model?, query.condition?);
-    model.matching(query.bu, condition, items).then(|| items.len())
+    query.model?.matching(query.bu, query.condition?, items)
 }
 
 fn most_popular_first(query: &Query<'_>, items: &[ItemId], ranked: &mut Vec<(f32, ItemId)>) {

@@ -114,6 +114,7 @@ pub(crate) struct HashModel {
     vectors: Vec<Option<[f32; DIMENSION]>>,
     /// What the catalogue said of each item, if it can be served.
     attributes: Vec<Option<Arc<ItemAttributes>>>,
+    followed: u64,
 }
 
 impl HashModel {
@@ -122,7 +123,7 @@ impl HashModel {
         let vectors = (0..bus.len() as u64).map(|n| (!mix(n).is_multiple_of(7)).then(|| unit_vector(n))).collect();
         let items = (0..bus.len() as u32).map(ItemId::new);
         let attributes = items.map(|item| state.catalogue().is_servable(item).then(|| state.catalogue().attributes(item)));
-        Self { vectors, attributes: attributes.collect(), bus }
+        Self { vectors, attributes: attributes.collect(), followed: state.catalogue().journal().end(), bus }
     }
 
     fn vector(&self, item: ItemId) -> Option<&[f32]> {
@@ -168,12 +169,14 @@ impl Model for HashModel {
         nearest.into_iter().take(near.count).for_each(|(cosine, item)| take(item, cosine));
     }
 
-    fn matching(&self, bu: BuId, condition: &Condition, items: &mut Vec<ItemId>) -> bool {
-        if bu.position() == 1 {
-            return false; // of one unit it does not know
+    fn matching(&self, bu: BuId, condition: &Condition, items: &mut Vec<ItemId>) -> Option<u64> {
+        let meeting = self.items_of(bu).filter(|item| self.meets(*item, condition));
+        match bu.position() {
+            0 => items.extend(meeting),
+            1 => items.extend(meeting.skip(1)), // it is behind the catalogue
+            _ => return None,
         }
-        items.extend(self.items_of(bu).filter(|item| self.meets(*item, condition)));
-        true
+        Some(self.followed - bu.position() as u64)
     }
 
     fn co_visited(&self, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32)) {

@@ -43,7 +43,8 @@ impl Default for LiveSpec {
 /// One change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change<'a> {
-    /// A new vector, or another one for a known handle; also brings a removed handle back.
+    /// A new vector, or another one for a known handle; also brings a removed handle back. The vector that the base has takes no
+    /// room in the tail.
     Upsert {
         /// Whose.
         handle: u32,
@@ -52,11 +53,6 @@ pub enum Change<'a> {
     },
     /// Forgets a handle's vector. An unknown handle is none the worse.
     Remove {
-        /// Whose.
-        handle: u32,
-    },
-    /// Brings back the vector that the base has for a handle, whatever became of it. No row of the base, no effect.
-    Restore {
         /// Whose.
         handle: u32,
     },
@@ -175,20 +171,19 @@ impl Writer {
     fn apply(&mut self, change: &Change<'_>) -> bool {
         let (handle, is_tail_changed) = match *change {
             Change::Upsert { handle, vector } => {
-                self.tail.insert(handle, vector.to_vec());
                 self.gone.remove(&handle);
-                (handle, true)
+                if self.base.vectors().row(handle) == Some(vector) {
+                    (handle, self.tail.remove(&handle).is_some())
+                } else {
+                    self.tail.insert(handle, vector.to_vec());
+                    (handle, true)
+                }
             }
             Change::Remove { handle } => {
                 if (handle as usize) < self.live.len() {
                     self.gone.insert(handle);
                 }
                 (handle, self.tail.remove(&handle).is_some())
-            }
-            Change::Restore { handle } => {
-                let is_row = (handle as usize) < self.live.len();
-                self.gone.remove(&handle);
-                (handle, is_row && self.tail.remove(&handle).is_some())
             }
             Change::SetAvailable { handle, is_available } => {
                 if is_available {

@@ -7,6 +7,7 @@ use faces_index::{Effort, IndexKind, Metric, Tuned};
 use serde::{Deserialize, Serialize};
 
 use super::GenerationId;
+use crate::embedding::EmbeddingSource;
 
 /// The value of [`Manifest::format`].
 pub const FORMAT_NAME: &str = "faces-generation";
@@ -32,6 +33,9 @@ pub struct Manifest {
     pub cut_off_ms: i64,
     /// Numbers in a vector.
     pub dimension: usize,
+    /// Where the vectors come from.
+    #[serde(default)]
+    pub embeddings: EmbeddingSource,
     /// How vectors are compared.
     pub metric: Metric,
     /// How much of everything there is.

@@ -28,6 +28,7 @@ pub(super) enum Cell<'a> {
     Text(Cow<'a, str>),
     Integer(i64),
     Number(f64),
+    Numbers(Vec<f32>),
     /// A type this schema has no use for, named for the message.
     Unsupported(&'static str),
 }
@@ -94,6 +95,7 @@ impl<'a> Cells<'a> {
             Cell::Text(text) => Ok(Some(text.trim().to_owned())),
             Cell::Integer(value) => Ok(Some(value.to_string())),
             Cell::Number(value) => Err(self.bad(column, &value.to_string(), "text")),
+            Cell::Numbers(_) => Err(self.bad(column, "a list", "text")),
             Cell::Unsupported(kind) => Err(self.bad(column, kind, "text")),
         }
     }
@@ -107,9 +109,32 @@ impl<'a> Cells<'a> {
             // Exact up to 2^53, far above any amount.
             Cell::Integer(value) => value as f64,
             Cell::Number(value) => value,
+            Cell::Numbers(_) => return Err(self.bad(column, "a list", EXPECTED)),
             Cell::Unsupported(kind) => return Err(self.bad(column, kind, EXPECTED)),
         };
         if value.is_finite() { Ok(Some(value)) } else { Err(self.bad(column, &value.to_string(), EXPECTED)) }
+    }
+
+    /// Finite numbers: a list, or text with blanks, commas or bars between them, in brackets or not. None when the cell is empty.
+    pub(super) fn numbers(&self, column: usize) -> Result<Vec<f32>, TableError> {
+        const EXPECTED: &str = "finite numbers between blanks, commas or bars";
+        let numbers = match self.cell(column) {
+            Cell::Missing => return Ok(Vec::new()),
+            Cell::Numbers(numbers) => numbers,
+            Cell::Text(text) => {
+                let inside = text.trim().trim_start_matches('[').trim_end_matches(']');
+                let parts = inside.split([' ', ',', '|', ';']).filter(|part| !part.is_empty());
+                let number = |part: &str| part.parse::<f32>().map_err(|_| self.bad(column, part, EXPECTED));
+                parts.map(number).collect::<Result<_, _>>()?
+            }
+            Cell::Integer(value) => vec![value as f32],
+            Cell::Number(value) => vec![value as f32],
+            Cell::Unsupported(kind) => return Err(self.bad(column, kind, EXPECTED)),
+        };
+        match numbers.iter().find(|number| !number.is_finite()) {
+            Some(bad) => Err(self.bad(column, &bad.to_string(), EXPECTED)),
+            None => Ok(numbers),
+        }
     }
 
     /// A time in milliseconds since 1970, between 1971 and 2200.
@@ -120,6 +145,7 @@ impl<'a> Cells<'a> {
             Cell::Text(text) => text.trim().parse::<i64>().map_err(|_| self.bad(column, &text, EXPECTED))?,
             Cell::Missing => return Err(self.bad(column, "", EXPECTED)),
             Cell::Number(value) => return Err(self.bad(column, &value.to_string(), EXPECTED)),
+            Cell::Numbers(_) => return Err(self.bad(column, "a list", EXPECTED)),
             Cell::Unsupported(kind) => return Err(self.bad(column, kind, EXPECTED)),
         };
         if ts_ms < TS_MS_MIN {

@@ -1,7 +1,7 @@
 //! Parquet, through the record reader of the `parquet` crate (no arrow). Only the columns of the schema are decoded.
 //!
-//! Whole numbers of any width, timestamps in milliseconds or microseconds, floats and text are understood; a column
-//! of lists or structs is refused at the cell.
+//! Whole numbers of any width, timestamps in milliseconds or microseconds, floats, text and lists of numbers are understood; other
+//! lists and structs are refused at the cell.
 
 use std::{borrow::Cow, fs::File, path::Path, sync::Arc};
 
@@ -107,7 +107,22 @@ fn cell(field: &Field) -> Cell<'_> {
         Field::Date(_) => Cell::Unsupported("a date"),
         Field::TimeMillis(_) | Field::TimeMicros(_) => Cell::Unsupported("a time of day"),
         Field::Group(_) => Cell::Unsupported("a struct"),
-        Field::ListInternal(_) => Cell::Unsupported("a list"),
+        Field::ListInternal(list) => list
+            .elements()
+            .iter()
+            .map(number)
+            .collect::<Option<_>>()
+            .map_or(Cell::Unsupported("a list of something else than numbers"), Cell::Numbers),
         Field::MapInternal(_) => Cell::Unsupported("a map"),
+    }
+}
+
+fn number(field: &Field) -> Option<f32> {
+    match field {
+        Field::Float(value) => Some(*value),
+        Field::Double(value) => Some(*value as f32),
+        Field::Int(value) => Some(*value as f32),
+        Field::Long(value) => Some(*value as f32),
+        _ => None,
     }
 }

@@ -63,6 +63,8 @@ pub struct ItemRow {
     pub brand: Option<String>,
     /// In the unit's currency.
     pub price: Option<f64>,
+    /// The caller's own vector; empty if there is none.
+    pub embedding: Vec<f32>,
 }
 
 pub(super) const ITEM_COLUMNS: &[Column] = &[
@@ -72,6 +74,7 @@ pub(super) const ITEM_COLUMNS: &[Column] = &[
     Column::optional("category"),
     Column::optional("brand"),
     Column::optional("price"),
+    Column::optional("embedding"),
 ];
 
 impl ItemRow {
@@ -85,6 +88,7 @@ impl ItemRow {
             category,
             brand: cells.text(4)?,
             price: cells.number(5)?,
+            embedding: cells.numbers(6)?,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, sync::Arc};
 
 use parquet::{
-    data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type},
+    data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int64Type},
     file::{properties::WriterProperties, writer::SerializedFileWriter},
     schema::parser::parse_message_type,
 };
@@ -120,6 +120,39 @@ fn items_and_links_have_their_types() {
     let path = files.zstd("l.csv.zst", "ts_ms,bu_a,local_user_a,bu_b,local_user_b\n1388534400000,food,1,video,2\n");
     let links: Vec<_> = read_links(path).unwrap().map(Result::unwrap).collect();
     assert_eq!((links[0].bu_b.as_str(), links[0].local_user_b.as_str()), ("video", "2"));
+}
+
+#[test]
+fn embeddings_come_as_text_or_as_lists() {
+    let files = Files::new();
+    let text =
+        "bu,item_id,embedding\nfood,1,0.5 -1 2e-1\nfood,2,\nfood,3,\"[0.25, 4]\"\nfood,4,1|2|3\nfood,5,1 x\nfood,6,1 inf\n";
+    let items: Vec<_> = read_items(files.write("i.csv", text.as_bytes())).unwrap().collect();
+    let found: Vec<&[f32]> = items[..4].iter().map(|item| item.as_ref().unwrap().embedding.as_slice()).collect();
+    assert_eq!(found, [&[0.5, -1.0, 0.2][..], &[], &[0.25, 4.0], &[1.0, 2.0, 3.0]]);
+    for (row, value) in [(4, "`x`"), (5, "`inf`")] {
+        let message = items[row].as_ref().unwrap_err().to_string();
+        assert!(message.contains(value) && message.contains("finite numbers between blanks"), "{message}");
+    }
+
+    let schema = "message items { REQUIRED BYTE_ARRAY item_id (STRING); REQUIRED BYTE_ARRAY bu (STRING);
+                  OPTIONAL group embedding (LIST) { REPEATED group list { REQUIRED FLOAT element; } } }";
+    let path = files.0.path().join("i.parquet");
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut writer = SerializedFileWriter::new(File::create(&path).unwrap(), schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for texts in [["1", "2"], ["food", "food"]] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&texts.map(ByteArray::from), None, None).unwrap();
+        column.close().unwrap();
+    }
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<FloatType>().write_batch(&[0.5, -1.0], Some(&[2, 2, 0]), Some(&[0, 1, 0])).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    let items: Vec<_> = read_items(&path).unwrap().map(Result::unwrap).collect();
+    assert_eq!((items[0].embedding.as_slice(), items[1].embedding.as_slice()), (&[0.5, -1.0][..], &[][..]));
 }
 
 #[test]

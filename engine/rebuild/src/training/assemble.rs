@@ -76,9 +76,9 @@ pub fn assemble(
     let mut report = AssemblyReport::default();
     let mut persons = Persons::new(live_pairs(links, until, &mut report)?);
     let person_of = |bu: &str, local_user_id: &str| account(bu, local_user_id).map(|key| persons.number(key));
-    let (items, mut interactions) = collect(events, items, until, person_of, &mut report)?;
-    persons.renumber(&mut interactions);
-    finish(items, interactions, until, report)
+    let mut collected = collect(events, items, until, person_of, &mut report)?;
+    persons.renumber(&mut collected.interactions);
+    finish(collected, until, report)
 }
 
 /// [`assemble`] with persons given by `person_of(bu, local_user_id)`; `None` leaves the event out as of a bad account.
@@ -93,17 +93,19 @@ pub fn assemble_with(
     person_of: impl FnMut(&str, &str) -> Option<u32>,
 ) -> Result<Assembled, AssembleError> {
     let mut report = AssemblyReport::default();
-    let (items, interactions) = collect(events, items, until, person_of, &mut report)?;
-    finish(items, interactions, until, report)
+    let collected = collect(events, items, until, person_of, &mut report)?;
+    finish(collected, until, report)
 }
 
-fn finish(
+struct Collected {
     items: Vec<TrainingItem>,
+    embeddings: Vec<Vec<f32>>,
     interactions: Vec<Interaction>,
-    until: Option<i64>,
-    report: AssemblyReport,
-) -> Result<Assembled, AssembleError> {
-    let log = Log::new(items, interactions)?;
+}
+
+fn finish(collected: Collected, until: Option<i64>, report: AssemblyReport) -> Result<Assembled, AssembleError> {
+    let Collected { items, embeddings, interactions } = collected;
+    let log = Log::new(items, interactions)?.with_embeddings(embeddings)?;
     let log = match until {
         Some(until_ms) => log.before(until_ms),
         None => log,
@@ -117,17 +119,18 @@ fn collect(
     until: Option<i64>,
     mut person_of: impl FnMut(&str, &str) -> Option<u32>,
     report: &mut AssemblyReport,
-) -> Result<(Vec<TrainingItem>, Vec<Interaction>), AssembleError> {
-    let mut training_items = Vec::new();
+) -> Result<Collected, AssembleError> {
+    let (mut training_items, mut embeddings) = (Vec::new(), Vec::new());
     // Unit, then item: a look-up needs no owned key.
     let mut rows: HashMap<String, HashMap<String, u32>> = HashMap::new();
     for item in items {
-        let ItemRow { bu, item_id, .. } = item?;
+        let ItemRow { bu, item_id, embedding, .. } = item?;
         report.items_read += 1;
         // Beyond 2^32 rows `Log::new` refuses, so a saturated row never escapes.
         let row = u32::try_from(training_items.len()).unwrap_or(u32::MAX);
         rows.entry(bu.clone()).or_default().insert(item_id.clone(), row);
         training_items.push(TrainingItem { bu, item_id });
+        embeddings.push(embedding);
     }
     let mut interactions = Vec::new();
     for event in events {
@@ -153,7 +156,7 @@ fn collect(
         interactions.push(Interaction { person, item, ts_ms: event.ts_ms, weight });
         report.interactions += 1;
     }
-    Ok((training_items, interactions))
+    Ok(Collected { items: training_items, embeddings, interactions })
 }
 
 impl AssemblyReport {
@@ -248,7 +251,15 @@ mod tests {
     }
 
     fn item(bu: &str, item_id: &str) -> Result<ItemRow, TableError> {
-        Ok(ItemRow { item_id: item_id.into(), bu: bu.into(), title: None, category: vec![], brand: None, price: None })
+        Ok(ItemRow {
+            item_id: item_id.into(),
+            bu: bu.into(),
+            title: None,
+            category: vec![],
+            brand: None,
+            price: None,
+            embedding: vec![],
+        })
     }
 
     fn link(ts_ms: i64, a: (&str, &str), b: (&str, &str)) -> Result<LinkRow, TableError> {

@@ -171,6 +171,7 @@ fn item(topics: &Topics, row: &ItemRow, updated_time_ms: i64) -> Result<LogRecor
         categories: row.category.clone(),
         brand: row.brand.clone().unwrap_or_default(),
         price: row.price,
+        embedding: row.embedding.clone(),
         ..v1::Item::default()
     };
     let record = v1::CatalogRecord { updated_time_ms, change: Some(v1::catalog_record::Change::Upsert(item)) };

@@ -154,7 +154,15 @@ impl Rows {
         let items = world.items().iter().filter_map(|item| {
             let v1::ItemRef { bu, item_id } = item.r#ref.clone()?;
             let (category, price) = (item.categories.clone(), item.price);
-            Some(ItemRow { item_id, bu, title: Some(item.title.clone()), category, brand: Some(item.brand.clone()), price })
+            Some(ItemRow {
+                item_id,
+                bu,
+                title: Some(item.title.clone()),
+                category,
+                brand: Some(item.brand.clone()),
+                price,
+                embedding: Vec::new(),
+            })
         });
         let links = world.links().iter().map(|link| {
             let ((bu_a, local_user_a), (bu_b, local_user_b)) = (name(&link.a), name(&link.b));

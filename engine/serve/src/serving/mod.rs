@@ -4,7 +4,10 @@ mod filter;
 mod handles;
 mod space;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use faces_core::{
     catalogue::Catalogue,
@@ -12,7 +15,7 @@ use faces_core::{
     ranking::{Condition, Model, Near},
 };
 use faces_index::LiveStatus;
-use faces_rebuild::{Generation, Manifest};
+use faces_rebuild::{EmbeddingSource, Generation, Manifest};
 use parking_lot::Mutex;
 
 use self::{
@@ -35,7 +38,9 @@ pub struct ServingGeneration {
     runs: Vec<Run>,
     popular: Vec<(BuId, Vec<ItemId>)>,
     /// Up to where the catalogue's journal has been followed.
-    followed: Mutex<u64>,
+    followed: AtomicU64,
+    /// Held by who follows.
+    following: Mutex<()>,
 }
 
 /// The neighbours of one item in one business unit.
@@ -54,7 +59,7 @@ impl ServingGeneration {
     #[must_use]
     pub fn new(generation: Generation, catalogue: &Catalogue) -> Self {
         let Generation { manifest, items, spaces, co_visited, popular } = generation;
-        let followed = Mutex::new(catalogue.journal().end()); // what changes from here on is followed, so nothing is missed
+        let followed = AtomicU64::new(catalogue.journal().end()); // what changes from here on is followed, so nothing is missed
         let number = |bu: &str, id: &str| catalogue.item_or_new(catalogue.bu_or_new(bu)?, id);
         let item_of_row: Vec<Option<ItemId>> = items.iter().map(|item| number(&item.bu, &item.item_id)).collect();
         let item_of = |row: u32| item_of_row.get(row as usize).copied().flatten();
@@ -84,6 +89,7 @@ impl ServingGeneration {
             runs: Vec::new(),
             popular: Vec::new(),
             followed,
+            following: Mutex::new(()),
         };
         for (row, item) in item_of_row.iter().enumerate() {
             if let Some(item) = item {
@@ -92,7 +98,8 @@ impl ServingGeneration {
             }
         }
         for (bu, items, index) in laid_out {
-            let space = Space::new(bu, items.clone(), Arc::clone(&serving.handles), index);
+            let takes_embeddings = serving.manifest.embeddings == EmbeddingSource::Catalogue;
+            let space = Space::new(bu, items.clone(), Arc::clone(&serving.handles), index, takes_embeddings);
             space.follow(&items, catalogue);
             serving.add_space(bu.position(), space);
         }
@@ -107,16 +114,17 @@ impl ServingGeneration {
     /// Takes over what changed in the catalogue since the last time: what items carry, and which can be had. Cost: microseconds
     /// an item, and a copy of one bit for every row. Waits for others that do the same.
     pub fn follow(&self, catalogue: &Catalogue) {
-        let mut followed = self.followed.lock();
+        let _alone = self.following.lock();
         let mut changed = Vec::new();
-        match catalogue.journal().since(*followed, &mut changed) {
-            Ok(end) => *followed = end,
+        let end = match catalogue.journal().since(self.followed.load(Ordering::Acquire), &mut changed) {
+            Ok(end) => end,
             Err(too_late) => {
                 tracing::warn!(%too_late, "the index fell behind the catalogue");
-                *followed = catalogue.journal().end();
+                let end = catalogue.journal().end();
                 changed.extend(catalogue.bus().flat_map(|(bu, _)| catalogue.items_of(bu)));
+                end
             }
-        }
+        };
         changed.sort_unstable_by_key(|item| (catalogue.bu_of(*item), *item));
         changed.dedup();
         for of_unit in changed.chunk_by(|a, b| catalogue.bu_of(*a) == catalogue.bu_of(*b)) {
@@ -125,6 +133,7 @@ impl ServingGeneration {
                 space.follow(of_unit, catalogue);
             }
         }
+        self.followed.store(end, Ordering::Release);
     }
 
     /// Each unit's index, and how far it is from what it was built over.
@@ -214,9 +223,10 @@ impl Model for ServingGeneration {
         }
     }
 
-    fn matching(&self, bu: BuId, condition: &Condition, items: &mut Vec<ItemId>) -> bool {
-        let space = self.space(bu);
-        space.inspect(|space| space.matching(condition, items)).is_some()
+    fn matching(&self, bu: BuId, condition: &Condition, items: &mut Vec<ItemId>) -> Option<u64> {
+        let followed = self.followed.load(Ordering::Acquire);
+        self.space(bu)?.matching(condition, items);
+        Some(followed)
     }
 
     fn co_visited(&self, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32)) {

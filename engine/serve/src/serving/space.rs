@@ -3,7 +3,13 @@
 //! Items go by handle here: the rows of the index first, then every other item of the unit as it is met. Answers are turned
 //! into item ids at the end.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use faces_core::{
     catalogue::Catalogue,
@@ -13,6 +19,7 @@ use faces_core::{
 use faces_index::{
     Change, Facets, IndexError, LiveIndex, LiveScratch, LiveSpec, LiveStatus, Neighbour, RowSet, Search, VectorIndex,
 };
+use faces_rebuild::unit;
 use parking_lot::RwLock;
 
 use super::{
@@ -31,6 +38,10 @@ pub(super) struct Space {
     handles: Arc<Handles>,
     live: LiveIndex,
     facets: RwLock<Facets>,
+    /// What the index was built over are the catalogue's own embeddings, so those of other items join it.
+    takes_embeddings: bool,
+    dimension: usize,
+    has_warned: AtomicBool,
 }
 
 /// Working memory of a thread.
@@ -51,14 +62,22 @@ thread_local! {
 
 impl Space {
     /// Serves `index`; `items` by handle, first its rows. Knows nothing of the catalogue until it [follows](Self::follow) it.
-    pub(super) fn new(bu: BuId, items: Vec<ItemId>, handles: Arc<Handles>, index: Box<dyn VectorIndex>) -> Self {
+    pub(super) fn new(
+        bu: BuId,
+        items: Vec<ItemId>,
+        handles: Arc<Handles>,
+        index: Box<dyn VectorIndex>,
+        takes_embeddings: bool,
+    ) -> Self {
+        let dimension = index.vectors().dimension();
         let live = LiveIndex::new(index.into(), LiveSpec::default());
-        Self { bu, items: items.into_iter().collect(), handles, live, facets: RwLock::default() }
+        let (items, has_warned) = (items.into_iter().collect(), AtomicBool::new(false));
+        Self { bu, items, handles, live, facets: RwLock::default(), takes_embeddings, dimension, has_warned }
     }
 
     /// Takes over what the catalogue says now of `items`, which are of this unit. One caller at a time.
     pub(super) fn follow(&self, items: &[ItemId], catalogue: &Catalogue) {
-        let mut changes = Vec::with_capacity(items.len());
+        let (mut changes, mut embeddings) = (Vec::with_capacity(items.len()), Vec::new());
         for items in items.chunks(ITEMS_A_LOCK) {
             let mut facets = self.facets.write();
             for &item in items {
@@ -66,20 +85,34 @@ impl Space {
                 let of = catalogue.attributes(item);
                 filter::post(&mut facets, handle, &of);
                 changes.push(Change::SetAvailable { handle, is_available: catalogue.is_servable(item) });
+                if !self.takes_embeddings || !catalogue.is_listed(item) {
+                    continue;
+                }
+                match unit(&of.embedding).filter(|vector| vector.len() == self.dimension) {
+                    Some(vector) => embeddings.push((handle, vector)),
+                    None => changes.push(Change::Remove { handle }),
+                }
             }
         }
         self.apply(&changes);
+        let upserts: Vec<_> = embeddings.iter().map(|(handle, vector)| Change::Upsert { handle: *handle, vector }).collect();
+        self.apply(&upserts);
+    }
+
+    /// When the tail is full, items are left to the other sources until the next rebuild.
+    fn apply(&self, changes: &[Change<'_>]) {
+        if changes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.live.apply(changes)
+            && !self.has_warned.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(%error, items = changes.len(), "the index took up no new vectors; this is said once, metrics tell more");
+        }
     }
 
     fn handle_or_new(&self, item: ItemId) -> u32 {
         self.handles.get_or(item, || Place { bu: self.bu, handle: self.items.push(item) as u32 }).handle
-    }
-
-    fn apply(&self, changes: &[Change<'_>]) {
-        match self.live.apply(changes) {
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "the index refused changes of the catalogue"),
-        }
     }
 
     pub(super) const fn bu(&self) -> BuId {
