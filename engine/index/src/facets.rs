@@ -121,7 +121,7 @@ impl Facets {
     /// Adds the rows whose number lies in the range, both ends included, to `rows`, as far as it covers them. An end that is
     /// NaN makes the range empty.
     pub fn unite_range(&self, min: f64, max: f64, rows: &mut RowSet) {
-        if !(min <= max) {
+        if min.is_nan() || max.is_nan() || min > max {
             return;
         }
         let (first, last) = (step(min), step(max));

@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn the_catalogue_may_bring_its_vectors() {
         let acts = || (0..60).map(|n| Interaction { person: n % 7, item: n * 5 % 24, ts_ms: 5, weight: 1.0 }).collect();
-        let own = |row: u32| (row != 3).then(|| vec![row as f32 - 7.5, 2.0, 0.5]).unwrap_or_default();
+        let own = |row: u32| if row == 3 { Vec::new() } else { vec![row as f32 - 7.5, 2.0, 0.5] };
         let log = Log::new(items(), acts()).unwrap().with_embeddings((0..24).map(own)).unwrap();
         let mut params = small();
         params.embedding.source = EmbeddingSource::Catalogue;

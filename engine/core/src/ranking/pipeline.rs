@@ -184,17 +184,16 @@ fn fill_up(
         slate.len() < query.wanted
     };
     let followed = matching(query, &mut scratch.items);
-    let goes_on;
-    if followed.is_some() && scratch.items.len() <= MATCHING_FEW {
+    let goes_on = if followed.is_some() && scratch.items.len() <= MATCHING_FEW {
         most_popular_first(query, &scratch.items, &mut scratch.ranked);
-        goes_on = scratch.ranked.iter().all(|(_, item)| offer(*item));
+        scratch.ranked.iter().all(|(_, item)| offer(*item))
     } else {
         query.state.popular().top(query.bu, |item, _| offer(item));
         if let Some(model) = query.model {
             model.popular(query.bu, &mut offer);
         }
-        goes_on = scratch.items.iter().all(|item| offer(*item));
-    }
+        scratch.items.iter().all(|item| offer(*item))
+    };
     let catalogue = query.state.catalogue();
     if goes_on && followed.is_none_or(|followed| followed < catalogue.journal().end()) {
         _ = catalogue.items_of(query.bu).all(offer);

@@ -124,8 +124,13 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// The interest of the present request and the items near it; `None` if nothing was retrieved ahead.
-    pub(crate) fn of_this_request(&self) -> Option<(&Vec<f32>, &[(ItemId, f32)])> {
-        Some((self.vectors.get(self.place?)?, self.found.get(self.place?)?))
+    /// The interest of the present request; `None` if nothing was retrieved ahead.
+    pub(crate) fn vector(&self) -> Option<&Vec<f32>> {
+        self.vectors.get(self.place?)
+    }
+
+    /// The items near the interest of the present request; `None` if nothing was retrieved ahead.
+    pub(crate) fn found(&self) -> Option<&Vec<(ItemId, f32)>> {
+        self.found.get(self.place?)
     }
 }

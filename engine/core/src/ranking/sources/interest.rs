@@ -44,9 +44,8 @@ impl Source for Interest {
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
         let Some(model) = query.model else { return };
         let Scratch { vector, items, cosines, ahead, .. } = scratch;
-        let ahead = ahead.of_this_request();
-        match &ahead {
-            Some((of_ahead, _)) => vector.clone_from(of_ahead),
+        match ahead.vector() {
+            Some(of_ahead) => vector.clone_from(of_ahead),
             None if !interest_vector(query, vector) => return,
             None => {}
         }
@@ -60,8 +59,8 @@ impl Source for Interest {
         for (candidate, cosine) in into.as_mut_slice().iter_mut().zip(cosines) {
             candidate.set_part(SourceKind::Interest, *cosine);
         }
-        match ahead {
-            Some((_, found)) => found.iter().for_each(|(item, cosine)| into.add(*item, SourceKind::Interest, *cosine)),
+        match ahead.found() {
+            Some(found) => found.iter().for_each(|(item, cosine)| into.add(*item, SourceKind::Interest, *cosine)),
             None => model.nearest(&self.near(query, vector), &mut |item, cosine| into.add(item, SourceKind::Interest, cosine)),
         }
     }
