@@ -1,8 +1,12 @@
-//! One answer, whole and in parts, over a group of 50,000 items and 2,000 persons with 30 behaviours each.
+//! One answer by the served code, whole and in parts, over a group of 50,000 items and 2,000 persons with 30 behaviours each.
 #![allow(missing_docs, reason = "criterion's macros write items without docs")]
 #![allow(clippy::expect_used, reason = "a bench whose world can't be built has failed")]
 
-use std::{hint::black_box, time::Instant};
+use std::{
+    hint::black_box,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use faces_benches::{
@@ -11,36 +15,23 @@ use faces_benches::{
     group::{BUS, Group, GroupSize, NOW},
 };
 use faces_core::{
+    catalogue::ItemChange,
     ids::{BuId, ItemId},
     key::{KeyKind, SourceKey},
-    profile::Profile,
     ranking::{
-        CandidateSet, Condition, Model, Pipeline, Query, RankingOptions, Scratch, Signal, Slate,
-        explain::explain,
+        Condition, Model, Near,
         query::{SignalOptions, signals},
     },
 };
-use faces_serve::serving::ServingGeneration;
-
-const WANTED: usize = 20;
-
-/// One kind of question.
-#[derive(Clone, Default)]
-struct Ask {
-    no_model: bool,
-    is_late: bool,
-    condition: Option<Condition>,
-    rerank: Option<Vec<ItemId>>,
-    explained: bool,
-}
+use faces_serve::{
+    engine::{Ask, Engine, EngineOptions},
+    follow::Follower,
+};
 
 struct Shop {
     group: Group,
-    generation: ServingGeneration,
-    pipeline: Pipeline,
+    engine: Arc<Engine>,
     bu: BuId,
-    scratch: Scratch,
-    candidates: CandidateSet,
 }
 
 impl Shop {
@@ -48,111 +39,60 @@ impl Shop {
         let scale = Scale::of_this_run();
         let group = Group::new(GroupSize { items: scale.size(50_000), persons: scale.size(2_000), behaviours: 30 });
         let bu = group.state.catalogue().bu(BUS[0]).expect("a known unit");
-        let generation = generation(&group);
-        let pipeline = Pipeline::new(&RankingOptions::default());
-        Self { group, generation, pipeline, bu, scratch: Scratch::default(), candidates: CandidateSet::default() }
+        let engine = Arc::new(Engine::new(Arc::clone(&group.state), EngineOptions::default()));
+        engine.swap(generation(&group));
+        Self { group, engine, bu }
     }
 
-    /// What the server does for one request, from a key to a slate.
-    fn answer(&mut self, who: &SourceKey, ask: &Ask) -> Slate {
-        let (profile, signals) = self.view(who);
-        let query = query(&self.group, &self.generation, self.bu, &profile, &signals, ask);
-        if let Some(given) = &ask.rerank {
-            let items = self.pipeline.rerank(&query, given, &mut self.scratch, &mut self.candidates);
-            return Slate { items, ..Slate::default() };
-        }
-        let slate = self.pipeline.recommend(&query, &mut self.scratch, &mut self.candidates);
-        if ask.explained {
-            slate.items.iter().for_each(|candidate| drop(black_box(explain(&query, candidate))));
-        }
-        slate
-    }
-
-    /// The same for requests that came together.
-    fn answer_each(&mut self, persons: &[SourceKey], ask: &Ask) -> Vec<Slate> {
-        let views: Vec<_> = persons.iter().map(|who| self.view(who)).collect();
-        let each = views.iter();
-        let queries: Vec<_> =
-            each.map(|(profile, signals)| query(&self.group, &self.generation, self.bu, profile, signals, ask)).collect();
-        self.pipeline.recommend_each(&queries, &mut self.scratch, &mut self.candidates)
-    }
-
-    fn view(&self, who: &SourceKey) -> (Profile, Vec<Signal>) {
-        let state = &self.group.state;
-        let profile = state.profile(std::slice::from_ref(who), None);
-        let signals = signals(state, &profile.taste, self.bu, NOW, SignalOptions::default());
-        (profile, signals)
-    }
-}
-
-fn query<'a>(
-    group: &'a Group,
-    generation: &'a ServingGeneration,
-    bu: BuId,
-    profile: &'a Profile,
-    signals: &'a [Signal],
-    ask: &'a Ask,
-) -> Query<'a> {
-    Query {
-        state: &group.state,
-        model: (!ask.no_model).then_some(generation as &dyn Model),
-        profile,
-        signals,
-        bu,
-        now: NOW,
-        wanted: WANTED,
-        condition: ask.condition.as_ref(),
-        excluded: &[],
-        served: &[],
-        suppress_owned: true,
-        deadline: ask.is_late.then(Instant::now),
+    fn ask<'a>(&self, who: &'a SourceKey) -> Ask<'a> {
+        Ask::new(std::slice::from_ref(who), self.bu, NOW)
     }
 }
 
 fn recommend(criterion: &mut Criterion) {
-    let mut shop = Shop::new();
-    let persons = shop.group.persons.clone();
+    let shop = Shop::new();
+    let Shop { group: Group { state, persons, .. }, engine, bu } = &shop;
+    let without_model = Engine::new(Arc::clone(state), EngineOptions::default());
     let stranger = SourceKey::new(BUS[0], KeyKind::Session, "nobody").expect("a sound key");
-    let given: Vec<_> = shop.group.state.catalogue().items_of(shop.bu).step_by(7).take(100).collect();
+    let given: Vec<ItemId> = state.catalogue().items_of(*bu).step_by(7).take(100).collect();
     let narrow = Condition::Brand("brand 7".into()); // one item in 500
     let broad = Condition::Price { min: 0.0, max: 500.0 }; // every second item
-    let ask = Ask::default();
 
     let mut group = criterion.benchmark_group("recommend");
-    let mut bench = |name: &str, persons: &[SourceKey], ask: &Ask| {
-        let mut at = 0;
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                at = (at + 1) % persons.len();
-                shop.answer(black_box(&persons[at]), ask)
-            });
-        });
+    let mut bench = |name: &str, answer: &dyn Fn(&SourceKey)| {
+        let mut persons = persons.iter().cycle();
+        group.bench_function(name, |bencher| bencher.iter(|| answer(black_box(persons.next().expect("persons without end")))));
     };
-    bench("known person", &persons, &ask);
-    bench("known person, explained", &persons, &Ask { explained: true, ..ask.clone() });
-    bench("stranger", &[stranger], &ask);
-    bench("no model", &persons, &Ask { no_model: true, ..ask.clone() });
-    bench("deadline past", &persons, &Ask { is_late: true, ..ask.clone() });
-    bench("condition on half the items", &persons, &Ask { condition: Some(broad), ..ask.clone() });
-    bench("condition on 1 item in 500", &persons, &Ask { condition: Some(narrow), ..ask.clone() });
-    bench("rerank 100", &persons, &Ask { rerank: Some(given), ..ask.clone() });
-    for size in [4, 16] {
-        let mut at = 0;
+    bench("known person", &|who| drop(engine.recommend(&shop.ask(who))));
+    bench("known person, explained", &|who| drop(engine.recommend(&Ask { explain: true, ..shop.ask(who) })));
+    bench("stranger", &|_| drop(engine.recommend(&shop.ask(&stranger))));
+    bench("no model", &|who| drop(without_model.recommend(&shop.ask(who))));
+    bench("deadline past", &|who| drop(engine.recommend(&Ask { deadline: Some(Instant::now()), ..shop.ask(who) })));
+    bench("condition on half the items", &|who| drop(engine.recommend(&Ask { condition: Some(&broad), ..shop.ask(who) })));
+    bench("condition on 1 item in 500", &|who| drop(engine.recommend(&Ask { condition: Some(&narrow), ..shop.ask(who) })));
+    bench("stranger, condition on 1 item in 500", &|_| {
+        drop(engine.recommend(&Ask { condition: Some(&narrow), ..shop.ask(&stranger) }));
+    });
+    bench("rerank 100", &|who| drop(engine.rerank(&given, &shop.ask(who))));
+    for size in [1, 4, 16] {
+        let mut first = 0;
         group.throughput(Throughput::Elements(size as u64));
         group.bench_function(BenchmarkId::new("known persons together", size), |bencher| {
             bencher.iter(|| {
-                at = (at + size) % (persons.len() - size);
-                shop.answer_each(black_box(&persons[at..at + size]), &ask)
+                first = (first + size) % (persons.len() - size);
+                let asks: Vec<Ask<'_>> = persons[first..first + size].iter().map(|who| shop.ask(who)).collect();
+                engine.recommend_each(black_box(&asks))
             });
         });
     }
     group.finish();
     steps(criterion, &shop);
+    changes(criterion, &shop);
 }
 
 /// The steps before the pipeline.
 fn steps(criterion: &mut Criterion, shop: &Shop) {
-    let (state, persons) = (&shop.group.state, &shop.group.persons);
+    let Group { state, persons, .. } = &shop.group;
     let mut group = criterion.benchmark_group("recommend steps");
     let mut at = 0;
     group.bench_function("profile of two linked keys", |bencher| {
@@ -169,6 +109,41 @@ fn steps(criterion: &mut Criterion, shop: &Shop) {
         });
     });
     group.finish();
+}
+
+/// From a change of the catalogue to an index that knows of it.
+fn changes(criterion: &mut Criterion, shop: &Shop) {
+    let (catalogue, engine) = (shop.group.state.catalogue(), &shop.engine);
+    let model = engine.generation().expect("a generation");
+    let mut vector = vec![0.0; model.dimension()];
+    let item = catalogue.items_of(shop.bu).find(|item| catalogue.is_servable(*item) && model.add_vector(*item, 1.0, &mut vector));
+    let item = item.expect("an item with a vector");
+    let is_found = || {
+        let mut is_found = false;
+        let near = Near { bu: shop.bu, vector: &vector, count: 10, condition: None };
+        model.nearest(&near, &mut |found, _| is_found |= found == item);
+        is_found
+    };
+    let mut attributes = (*catalogue.attributes(item)).clone();
+    let (bu, item_id) = (BUS[0].to_owned(), catalogue.item_name(item).expect("a known item").to_owned());
+    let mut time = NOW;
+    let mut sell = |sold_out: bool| {
+        time = time.plus_millis(1);
+        attributes.sold_out = sold_out;
+        catalogue.apply(&ItemChange { bu: bu.clone(), item_id: item_id.clone(), time, attributes: Some(attributes.clone()) });
+        let started = Instant::now();
+        while is_found() == sold_out {
+            assert!(started.elapsed() < Duration::from_secs(10), "the index does not follow the catalogue");
+        }
+    };
+    let follower = Follower::start(Arc::clone(engine)).expect("a thread");
+    let mut group = criterion.benchmark_group("catalogue");
+    group.sample_size(10);
+    group.bench_function("sold out and back until the index knows, twice", |bencher| {
+        bencher.iter(|| [true, false].map(&mut sell));
+    });
+    group.finish();
+    drop(follower);
 }
 
 criterion_group!(benches, recommend);

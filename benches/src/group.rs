@@ -1,5 +1,7 @@
 //! A group of four business units that share their customers, after some months of trade.
 
+use std::sync::Arc;
+
 use faces_core::{
     catalogue::{ItemAttributes, ItemChange},
     event::EventKind,
@@ -34,7 +36,7 @@ pub struct GroupSize {
 /// A group: the state, and what it was made of.
 pub struct Group {
     /// What the log says.
-    pub state: State,
+    pub state: Arc<State>,
     /// Topic of each item by [`faces_core::ids::ItemId::position`].
     pub topics: Vec<usize>,
     /// The first account of each person.
@@ -56,7 +58,7 @@ impl Group {
             by_topic.get_mut(*topic).into_iter().for_each(|items| items.push(n));
         }
         let persons = (0..size.persons).map(|n| person(&state, n, size.behaviours, &by_topic, &mut random)).collect();
-        Self { state, topics, persons }
+        Self { state: Arc::new(state), topics, persons }
     }
 }
 
