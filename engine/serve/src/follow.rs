@@ -50,14 +50,12 @@ impl Drop for Follower {
 
 fn run(engine: &Engine, stop: &AtomicBool) {
     let journal = engine.state().catalogue().journal();
-    let mut seen = journal.end();
     while !stop.load(Ordering::Relaxed) {
-        journal.wait(seen, PATIENCE);
-        if journal.end() == seen {
-            continue;
-        }
-        std::thread::sleep(GATHERED);
-        seen = journal.end();
+        let seen = journal.end();
         engine.follow_catalogue();
+        journal.wait(seen, PATIENCE);
+        if journal.end() != seen {
+            std::thread::sleep(GATHERED);
+        }
     }
 }

@@ -125,6 +125,9 @@ impl ServingGeneration {
                 end
             }
         };
+        if changed.is_empty() {
+            return;
+        }
         changed.sort_unstable_by_key(|item| (catalogue.bu_of(*item), *item));
         changed.dedup();
         for of_unit in changed.chunk_by(|a, b| catalogue.bu_of(*a) == catalogue.bu_of(*b)) {
