@@ -88,7 +88,7 @@ impl Model for BenchGeneration {
 
     fn vector(&self, item: ItemId) -> Option<&[f32]> {
         let (unit, row) = self.places.get(item.position())?;
-        self.spaces.get(*unit as usize)?.index.vectors().row(*row)
+        self.spaces.get(*unit as usize)?.index.vectors()?.row(*row)
     }
 
     fn nearest(&self, bu: BuId, query: &[f32], count: usize, take: &mut dyn FnMut(ItemId, f32)) {

@@ -65,6 +65,6 @@ pub use live::{Change, LiveFilter, LiveIndex, LiveNeighbour, LiveScratch, LiveSn
 pub use metric::Metric;
 pub use rows::RowSet;
 pub use scratch::Scratch;
-pub use search::{Effort, IndexKind, Neighbour, Search, VectorIndex};
+pub use search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
 pub use tune::{Point, Targets, TuneSpec, Tuned, build_tuned, tune};
 pub use vectors::{DIMENSION_MAX, ROWS_MAX, VALUE_MAX, Vectors};

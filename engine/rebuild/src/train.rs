@@ -229,11 +229,14 @@ fn build_spaces(
 
 /// Tells generations of one millisecond apart.
 fn content_checksum(spaces: &[Space], co_visited: &CoVisitation, popular: &Popularity) -> u32 {
-    let mut checksum = 0;
+    let (mut checksum, mut values) = (0, Vec::new());
     let mut add = |bytes: &[u8]| checksum = crc32c::crc32c_append(checksum, bytes);
     for space in spaces {
         add(bytemuck::cast_slice(&space.rows));
-        add(bytemuck::cast_slice(space.index.vectors().as_slice()));
+        (0..space.rows.len() as u32).for_each(|row| {
+            space.index.row_into(row, &mut values);
+            add(bytemuck::cast_slice(&values));
+        });
     }
     add(bytemuck::cast_slice(co_visited.rows()));
     add(bytemuck::cast_slice(co_visited.weights()));
@@ -287,7 +290,7 @@ mod tests {
     /// Everything that was learnt, to the bit.
     fn bits(made: &Generation) -> (u32, Vec<u32>, Vec<u32>, Vec<u32>) {
         let popular = made.popular.units().iter().flat_map(|unit| unit.scores.iter().map(|score| score.to_bits()));
-        let vectors = made.spaces.iter().flat_map(|space| space.index.vectors().as_slice().iter().map(|v| v.to_bits()));
+        let vectors = made.spaces.iter().flat_map(|space| space.index.vectors().unwrap().as_slice().iter().map(|v| v.to_bits()));
         (
             content_checksum(&made.spaces, &made.co_visited, &made.popular),
             vectors.collect(),

@@ -142,7 +142,7 @@ impl Model for ServingGeneration {
 
     fn vector(&self, item: ItemId) -> Option<&[f32]> {
         let (space, row) = self.places.get(item.position())?.vector?;
-        self.space(usize::from(space))?.index.vectors().row(row)
+        self.space(usize::from(space))?.index.vectors()?.row(row)
     }
 
     fn nearest(&self, bu: BuId, query: &[f32], count: usize, take: &mut dyn FnMut(ItemId, f32)) {

@@ -156,7 +156,7 @@ impl LiveIndex {
     pub fn rebase(&self, base: Arc<dyn VectorIndex>, handles: Vec<u32>, seen: u64) -> Result<LiveStatus, IndexError> {
         let rows = rows_by_handle(base.as_ref(), &handles)?;
         let mut writer = self.writer();
-        let is_same = base.metric() == writer.base.metric() && base.vectors().dimension() == writer.base.vectors().dimension();
+        let is_same = base.metric() == writer.base.metric() && base.dimension() == writer.base.dimension();
         if !is_same || seen > writer.version {
             return Err(IndexError::Handles { reason: "the new base is of another metric, dimension or future" });
         }
@@ -176,7 +176,7 @@ impl LiveIndex {
 
 fn rows_by_handle(base: &dyn VectorIndex, handles: &[u32]) -> Result<HashMap<u32, u32>, IndexError> {
     let rows: HashMap<u32, u32> = handles.iter().copied().zip(0..).collect();
-    if handles.len() != base.vectors().len() || rows.len() != handles.len() {
+    if handles.len() != base.len() || rows.len() != handles.len() {
         return Err(IndexError::Handles { reason: "there must be one handle a row, each once" });
     }
     Ok(rows)
@@ -184,7 +184,7 @@ fn rows_by_handle(base: &dyn VectorIndex, handles: &[u32]) -> Result<HashMap<u32
 
 impl Writer {
     fn check(&self, changes: &[Change<'_>], spec: &LiveSpec) -> Result<(), IndexError> {
-        let dimension = self.base.vectors().dimension();
+        let dimension = self.base.dimension();
         let mut added = HashSet::new();
         for change in changes {
             if let Change::Upsert { handle, vector } = change {
@@ -259,7 +259,7 @@ impl Writer {
         let available = self.tail.iter().filter(|(handle, _)| !self.unavailable.contains(handle));
         let (tail_handles, vectors): (Vec<u32>, Vec<&[f32]>) =
             available.map(|(handle, (vector, _))| (*handle, vector.as_slice())).unzip();
-        let tail = Exact::new(Vectors::new(self.base.vectors().dimension(), vectors.concat())?, self.base.metric());
+        let tail = Exact::new(Vectors::new(self.base.dimension(), vectors.concat())?, self.base.metric());
         let live = (self.live.count() < self.live.len()).then(|| self.live.clone());
         let (base, handles) = (Arc::clone(&self.base), Arc::clone(&self.handles));
         Ok(LiveSnapshot { version: self.version, base, handles, live, tail, tail_handles })

@@ -91,14 +91,20 @@ impl LiveSnapshot {
         Ok(())
     }
 
-    /// Every handle that may be answered, with its vector. (A rebuild that starts from these forgets what is unavailable; it
-    /// should start from what its caller keeps.)
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &[f32])> {
-        let is_live = |row: &u32| self.live.as_ref().is_none_or(|live| live.contains(*row));
-        let base = (0..self.handles.len() as u32).filter(is_live);
-        let base = base.filter_map(|row| Some((*self.handles.get(row as usize)?, self.base.vectors().row(row)?)));
-        let tail = self.tail_handles.iter().copied().zip(self.tail.vectors().iter());
-        base.chain(tail)
+    /// Shows `take` every handle that may be answered, with its vector as the base keeps it. (A rebuild that starts from these
+    /// forgets what is unavailable, and what compact rows lost; it should start from what its caller keeps.)
+    pub fn for_each(&self, mut take: impl FnMut(u32, &[f32])) {
+        let mut values = Vec::new();
+        for (row, handle) in (0..).zip(self.handles.iter()) {
+            if self.live.as_ref().is_none_or(|live| live.contains(row)) && self.base.row_into(row, &mut values) {
+                take(*handle, &values);
+            }
+        }
+        for (row, handle) in (0..).zip(&self.tail_handles) {
+            if self.tail.row_into(row, &mut values) {
+                take(*handle, &values);
+            }
+        }
     }
 }
 

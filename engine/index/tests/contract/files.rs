@@ -49,7 +49,7 @@ fn what_is_written_is_read_back_the_same() {
         }
         for kind in KINDS {
             let empty = made(Vectors::new(5, vec![]).unwrap(), metric, kind);
-            assert!(read(&bytes_of(&*empty)).unwrap().vectors().is_empty());
+            assert!(read(&bytes_of(&*empty)).unwrap().is_empty());
         }
     }
 }
@@ -104,11 +104,11 @@ fn refusals_name_the_reason() {
     let (starts, order) = (content + 16 * rows, content + 16 * rows + 4 * 301);
     let links = order + 4 * rows;
     check(|bytes| bytes[0] = b'f', "not an index file");
-    check(|bytes| bytes[8] = FORMAT_VERSION as u8 + 1, "version 3 is newer than 2");
-    check(|bytes| bytes[8] = 1, "version 1 is older than 2");
+    check(|bytes| bytes[8] = FORMAT_VERSION as u8 + 1, "version 4 is newer than 3");
+    check(|bytes| bytes[8] = 2, "version 2 is older than 3");
     check(|bytes| bytes[12] = 9, "the kind is unknown");
     check(|bytes| bytes[13] = 9, "the metric is unknown");
-    check(|bytes| bytes[14] = 1, "a form of its own");
+    check(|bytes| bytes[15] = 1, "a form of its own");
     check(|bytes| bytes[40] = 1, "out of range");
     check(|bytes| bytes[16] = 5, "its header says");
     check(|bytes| bytes[32..36].fill(0), "entries are not among the nodes");
@@ -150,9 +150,9 @@ proptest! {
             bytes[place.index(end)] = byte;
         }
         if let Ok(index) = read(&resealed(bytes)) {
-            let dimension = index.vectors().dimension();
+            let dimension = index.dimension();
             let answer = found(&*index, &vec![1.0; dimension], 7, None, None);
-            prop_assert!(answer.iter().all(|neighbour| (neighbour.row as usize) < index.vectors().len()));
+            prop_assert!(answer.iter().all(|neighbour| (neighbour.row as usize) < index.len()));
         }
     }
 }
