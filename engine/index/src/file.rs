@@ -13,7 +13,7 @@
 //! | 24 | 4 | nodes (graph) or cells (inverted file) v, `u32`; else 0 |
 //! | 28 | 4 | degree g, `u32`, at most 256 (graph; else 0) |
 //! | 32 | 4 | entries, `u32` (graph; else 0) |
-//! | 36 | 4 | effort that the index is tuned to, `u32` |
+//! | 36 | 4 | effort that the index is tuned to, `u32`; 1 if exact |
 //! | 40 | 20 | zero |
 //! | 60 | 4 | CRC-32C of bytes 0 to 59 |
 //! | 64 | | the n rows |
@@ -357,7 +357,7 @@ impl Header {
         let [dimension, rows, nodes, degree, entries, effort] =
             [dimension, rows, nodes, degree, entries, effort].map(u32::from_le_bytes);
         let is_foreign = match kind {
-            IndexKind::Exact => nodes > 0 || degree > 0 || entries > 0,
+            IndexKind::Exact => nodes > 0 || degree > 0 || entries > 0 || effort != 1,
             IndexKind::Ivf => degree > 0 || entries > 0,
             IndexKind::Graph => false,
         };

@@ -201,6 +201,11 @@ impl VectorIndex for Graph {
             }
         }
         self.answer_walked(search, scratch, found);
+        let wanted = search.allowed.map_or(self.exact.table().len(), RowSet::count).min(search.k);
+        if found.len() < wanted {
+            // Every node is reached from the entries, but perhaps not from those few that a walk starts from.
+            return self.exact.search(search, scratch, found);
+        }
         Ok(())
     }
 
