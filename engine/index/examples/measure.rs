@@ -63,7 +63,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             bench.show_plain(&plain, ef);
         }
     }
-    if has("tune") || has("filters") || has("batch") {
+    if has("batch") {
+        bench.show_batches(&*bench.exact, None);
+        let ivf = bench.build(&BuildSpec { kind: Some(IndexKind::Ivf), ..BuildSpec::default() })?;
+        for effort in [8, 32, 128] {
+            bench.show_batches(&*ivf, Some(Effort(effort)));
+        }
+    }
+    if has("tune") || has("filters") {
         let before = process_cpu_s();
         let (tuned, outcome) =
             build_tuned(bench.base.clone(), metric, &BuildSpec::default(), &TuneSpec::default(), tuning.as_ref())?;
@@ -76,10 +83,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         bench.show(&format!("auto: {}", outcome.chosen.setting), &*tuned, None);
         if has("filters") {
             bench.show_filters(&*tuned);
-        }
-        if has("batch") {
-            bench.show_batches(&*tuned);
-            bench.show_batches(&*bench.exact);
         }
     }
     if has("rows") || has("load") {
@@ -156,9 +159,9 @@ impl Bench {
         }
     }
 
-    fn show_batches(&self, index: &dyn VectorIndex) {
+    fn show_batches(&self, index: &dyn VectorIndex, effort: Option<Effort>) {
         for size in [1, 4, 16, 64] {
-            let searches: Vec<Search<'_>> = self.queries.iter().map(|query| Search::new(query, K)).collect();
+            let searches: Vec<Search<'_>> = self.queries.iter().map(|query| Search { effort, ..Search::new(query, K) }).collect();
             let (mut scratch, mut found) = (Scratch::new(), Vec::new());
             let us = best_us(searches.len(), || {
                 for searches in searches.chunks(size) {
@@ -166,7 +169,12 @@ impl Bench {
                     black_box(&found);
                 }
             });
-            println!("{} in batches of {size:2}: {us:8.1} us, {:9.0} queries per CPU-second", index.kind().name(), 1e6 / us);
+            let effort = effort.map(|effort| format!(" {}", effort.0)).unwrap_or_default();
+            println!(
+                "{}{effort} in batches of {size:2}: {us:8.1} us, {:9.0} queries per CPU-second",
+                index.kind().name(),
+                1e6 / us
+            );
         }
     }
 }
@@ -208,6 +216,13 @@ fn show_load(index: Box<dyn VectorIndex>) -> Result<(), Box<dyn Error>> {
     write(&*index, &mut bytes)?;
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), process_cpu_s() - before);
     println!("  written: {:.0} MB in {seconds:.2} s, {cpu:.2} CPU-s", bytes.len() as f64 / 1e6);
+    let started = Instant::now();
+    black_box(crc32c::crc32c(&bytes));
+    println!("  of reading, checksum: {:.3} s; copying would take {:.3} s", started.elapsed().as_secs_f64(), {
+        let started = Instant::now();
+        black_box(bytes.clone());
+        started.elapsed().as_secs_f64()
+    });
     let index_mb = index.memory_bytes() as f64 / 1e6;
     drop(index);
     for _ in 0..PASSES {

@@ -13,6 +13,7 @@ use crate::query::{Direction, prepare};
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
 use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
+use crate::shortlist::scan_by_fours;
 use crate::table::{Given, Table};
 use crate::vectors::Vectors;
 
@@ -262,10 +263,8 @@ impl Exact {
             let rows = self.table.len();
             for first in (0..rows).step_by(BLOCKS_PER_TURN * BLOCK) {
                 let slots = first..(first + BLOCKS_PER_TURN * BLOCK).min(rows);
-                for (search, lane) in searches.iter().zip(lanes.iter_mut()).filter(|(_, lane)| lane.is_waiting) {
-                    let Scratch { code, shortlist, .. } = lane;
-                    shortlist.scan(code, &self.blocks, slots.clone(), |slot| search.allowed.is_none_or(|set| set.contains(slot)));
-                }
+                let waiting = searches.iter().zip(lanes.iter_mut()).filter(|(_, lane)| lane.is_waiting);
+                scan_by_fours(waiting, &self.blocks, &slots, |slot| slot);
             }
         }
         for ((search, lane), found) in searches.iter().zip(lanes.iter_mut()).zip(found.iter_mut()) {

@@ -22,6 +22,7 @@ use crate::query::{Direction, prepare};
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
 use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
+use crate::shortlist::scan_by_fours;
 use crate::table::{Given, Table};
 use crate::top::Key;
 
@@ -152,6 +153,22 @@ impl Ivf {
         }
     }
 
+    /// Looks at one cell for all searches that visit it.
+    fn scan_cell_together(&self, cell: u32, visits: &[(u32, u32)], searches: &[Search<'_>], lanes: &mut [Scratch]) {
+        let slots = self.cells.slots(cell);
+        let (mut rest, mut passed) = (lanes, 0);
+        let visiting = visits.iter().map_while(|(_, number)| {
+            let number = *number as usize;
+            let (_, from) = std::mem::take(&mut rest).split_at_mut_checked(number.checked_sub(passed)?)?;
+            let (lane, after) = from.split_first_mut()?;
+            lane.work.scanned += slots.len() as u64;
+            lane.work.visited += 1;
+            (rest, passed) = (after, number + 1);
+            Some((searches.get(number)?, lane))
+        });
+        scan_by_fours(visiting, &self.blocks, &slots, |slot| self.row_of(slot));
+    }
+
     /// Checks a search, and answers it where no cell need be looked at; else picks cells, and is true.
     fn start(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) -> Result<bool, IndexError> {
         found.clear();
@@ -206,10 +223,14 @@ impl Ivf {
             }
         }
         visits.sort_unstable();
-        for &(cell, number) in visits.iter() {
-            if let (Some(search), Some(lane)) = (searches.get(number as usize), lanes.get_mut(number as usize)) {
-                self.scan_cell(cell, search.allowed, lane);
+        let mut rest = visits.as_slice();
+        while let Some(&(cell, _)) = rest.first() {
+            let (of_cell, others) = rest.split_at(rest.partition_point(|(other, _)| *other == cell));
+            if let Some((next, _)) = others.first() {
+                self.blocks.prefetch(self.cells.slots(*next));
             }
+            self.scan_cell_together(cell, of_cell, searches, lanes);
+            rest = others;
         }
         for ((search, lane), found) in searches.iter().zip(lanes.iter_mut()).zip(found.iter_mut()) {
             if lane.is_waiting {

@@ -10,7 +10,7 @@ use std::arch::x86_64::{
 };
 use std::ops::Range;
 
-use super::int8::{BLOCK, BlockRows, Coded, Hit, LINE, Line, scan_by, sum_picked_by};
+use super::int8::{Ask, BLOCK, BlockRows, Coded, Hit, LINE, Line, scan_by, sum_picked_by};
 
 /// Blocks summed together: each load of a query word serves all of them, and their sums hide each other's latency.
 const TOGETHER: usize = 4;
@@ -66,6 +66,78 @@ fn sums_together(words: &[i32], start: i32, codes: &[Line], lines: usize) -> [__
         *second = _mm512_dpbusd_epi32(*second, load(two), word);
         *third = _mm512_dpbusd_epi32(*third, load(three), word);
         *fourth = _mm512_dpbusd_epi32(*fourth, load(four), word);
+    }
+    sums
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn scan_together_vnni<const QUERIES: usize>(
+    asks: &mut [Ask<'_>; QUERIES],
+    rows: &BlockRows<'_>,
+    blocks: Range<usize>,
+    hits_max: usize,
+) -> usize {
+    let words: [&[i32]; QUERIES] = std::array::from_fn(|at| {
+        let words = asks.get(at).map(|ask| ask.query.words).unwrap_or_default();
+        words.get(..rows.lines).unwrap_or(words)
+    });
+    let starts: [i32; QUERIES] = std::array::from_fn(|at| asks.get(at).map(|ask| ask.query.start).unwrap_or_default());
+    let mut block = blocks.start;
+    while block + TOGETHER <= blocks.end {
+        let Some(codes) = rows.codes.get(block * rows.lines..(block + TOGETHER) * rows.lines) else {
+            return blocks.end;
+        };
+        let all_sums = sums_of_many(words, starts, codes, rows.lines);
+        let mut is_full = false;
+        for (Ask { query, floor, hits }, query_sums) in asks.iter_mut().zip(all_sums) {
+            for (at, sums) in (block..).zip(query_sums) {
+                collect(query, rows, at, sums, *floor, hits);
+            }
+            is_full |= hits.len() >= hits_max;
+        }
+        block += TOGETHER;
+        if is_full {
+            return block;
+        }
+    }
+    while block < blocks.end {
+        let codes = rows.codes.get(block * rows.lines..(block + 1) * rows.lines).unwrap_or_default();
+        for (Ask { query, floor, hits }, words) in asks.iter_mut().zip(words) {
+            collect(query, rows, block, sums_alone(words, query.start, codes), *floor, hits);
+        }
+        block += 1;
+    }
+    block
+}
+
+/// The sums of four blocks for each query: every line of codes is loaded once for all of them.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn sums_of_many<const QUERIES: usize>(
+    words: [&[i32]; QUERIES],
+    starts: [i32; QUERIES],
+    codes: &[Line],
+    lines: usize,
+) -> [[__m512i; TOGETHER]; QUERIES] {
+    let mut sums = [[_mm512_setzero_si512(); TOGETHER]; QUERIES];
+    for (sums, start) in sums.iter_mut().zip(starts) {
+        *sums = [_mm512_set1_epi32(start); TOGETHER];
+    }
+    let ahead = codes.as_ptr_range().end;
+    let (one, rest) = codes.split_at_checked(lines).unwrap_or_default();
+    let (two, rest) = rest.split_at_checked(lines).unwrap_or_default();
+    let (three, four) = rest.split_at_checked(lines).unwrap_or_default();
+    for ((((one, two), three), four), at) in one.iter().zip(two).zip(three).zip(four).zip(0usize..) {
+        for next in 0..TOGETHER {
+            super::prefetch_line(ahead.wrapping_add(at * TOGETHER + next).cast());
+        }
+        let lines = [load(one), load(two), load(three), load(four)];
+        for (sums, words) in sums.iter_mut().zip(words) {
+            let word = _mm512_set1_epi32(words.get(at).copied().unwrap_or_default());
+            for (sum, line) in sums.iter_mut().zip(lines) {
+                *sum = _mm512_dpbusd_epi32(*sum, line, word);
+            }
+        }
     }
     sums
 }
