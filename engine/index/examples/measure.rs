@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p faces-index --example measure -- base.fbin queries.fbin inner_product|cosine|l2 [part…]`
 //!
-//! Parts: `exact`, `ivf`, `graph`, `hnsw_rs`, `tune`, `filters`, `batch`, `rows`, `load`; none is all. `tuning=FILE` gives the
+//! Parts: `exact`, `ivf`, `graph`, `hnsw_rs`, `tune`, `filters`, `batch`, `batch_ivf`, `rows`, `load`; none is all. `tuning=FILE` gives the
 //! queries to tune by. (`.fbin`: u32 count, u32 dimension, f32 rows, little-endian.) Recall is of the rows given, in `f32`. Times are CPU time of one thread, the best of several passes; building counts every thread.
 #![allow(clippy::expect_used)] // a refused query would make every figure wrong: stop
 
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [base, queries, metric, parts @ ..] = args.as_slice() else {
         return Err(
-            "usage: measure base.fbin queries.fbin metric [exact|ivf|graph|hnsw_rs|tune|filters|batch|rows|load|tuning=FILE]…"
+            "usage: measure base.fbin queries.fbin metric [exact|ivf|graph|hnsw_rs|tune|filters|batch|batch_ivf|rows|load|tuning=FILE]…"
                 .into(),
         );
     };
@@ -65,6 +65,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if has("batch") {
         bench.show_batches(&*bench.exact, None);
+    }
+    if has("batch_ivf") {
         let ivf = bench.build(&BuildSpec { kind: Some(IndexKind::Ivf), ..BuildSpec::default() })?;
         for effort in [8, 32, 128] {
             bench.show_batches(&*ivf, Some(Effort(effort)));

@@ -160,6 +160,33 @@ fn asking_for_much_finds_as_much() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
+    /// However searches are mixed, and whoever shares a pass with whom.
+    #[test]
+    fn any_batch_answers_as_one_by_one(
+        asked in prop::collection::vec((0usize..200, 0usize..6, prop::sample::select(vec![0, 1, 10, 90, 400, 5_000])), 0..23),
+        efforts in prop::array::uniform3(prop::option::of(0u32..60)),
+        of: prop::sample::Index,
+    ) {
+        let fixture = fixtures().nth(of.index(6)).unwrap();
+        let filters = [0.0, 0.002, 0.3, 0.9].map(|share| {
+            let mut random = Random::new(12);
+            RowSet::from_fn(fixture.exact.len(), |_| random.unit() < share)
+        });
+        let zero = vec![0.0; fixture.exact.dimension()];
+        for (index, effort) in fixture.all().into_iter().zip(efforts) {
+            let search = |&(query, filter, k): &(usize, usize, usize)| {
+                let query = if query == 0 { &zero } else { &fixture.queries[query] };
+                Search { query, k, effort: effort.map(Effort), allowed: filters.get(filter) }
+            };
+            let searches: Vec<Search<'_>> = asked.iter().map(search).collect();
+            let mut answers = Vec::new();
+            index.search_batch(&searches, &mut Scratch::new(), &mut answers).unwrap();
+            for (search, answer) in searches.iter().zip(&answers) {
+                prop_assert_eq!(answer, &found(index, search.query, search.k, search.effort, search.allowed));
+            }
+        }
+    }
+
     /// Small whole numbers make many ties, duplicates and zero vectors; with full effort the kinds must agree on them all.
     #[test]
     fn kinds_agree_on_ties_and_duplicates(
