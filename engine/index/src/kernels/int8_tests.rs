@@ -100,7 +100,7 @@ proptest! {
         let mut at = 0..;
         let mut asks = oracle.each_mut().map(|hits| {
             let at = at.next().unwrap();
-            Ask { query: query(at), floor: floors[at], hits: hits }
+            Ask { query: query(at), floor: floors[at], hits }
         });
         let expected_end = scan_in_turn(&mut asks, &rows, 0..blocks, hits_max);
         let mut found = [(); 4].map(|()| Vec::new());
@@ -108,7 +108,7 @@ proptest! {
         let mut at = 0..;
         let mut asks = places.each_mut().map(|hits| {
             let at = at.next().unwrap();
-            Ask { query: query(at), floor: floors[at], hits: hits }
+            Ask { query: query(at), floor: floors[at], hits }
         });
         prop_assert_eq!(scan_together(&mut asks, &rows, 0..blocks, hits_max), expected_end);
         prop_assert_eq!(&found, &expected);
