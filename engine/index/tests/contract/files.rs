@@ -42,7 +42,7 @@ fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let header = crc32c::crc32c(&bytes[..HEADER_BYTES - 4]);
     bytes[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&header.to_le_bytes());
     let end = bytes.len() - 4;
-    let content = crc32c::crc32c(&bytes[HEADER_BYTES..end]);
+    let content = crc32c::crc32c_append(header, &bytes[HEADER_BYTES..end]);
     bytes[end..].copy_from_slice(&content.to_le_bytes());
     bytes
 }
@@ -245,15 +245,15 @@ proptest! {
         damages in prop::collection::vec(damage(), 1..4),
         is_resealed in prop::bool::weighted(0.8),
     ) {
-        let original = &smalls()[file.index(smalls().len())];
-        let mut bytes = original.clone();
+        let mut bytes = smalls()[file.index(smalls().len())].clone();
         damages.iter().for_each(|damage| damage.apply(&mut bytes));
         if is_resealed && bytes.len() >= HEADER_BYTES + 4 {
             bytes = resealed(bytes);
         }
         match read(&bytes) {
             Ok(index) => {
-                prop_assert!(is_resealed || bytes == *original);
+                // Without new checksums it is a file as it was written; a header taken over whole may make it another.
+                prop_assert!(is_resealed || smalls().contains(&bytes));
                 prop_assert!(bytes_of(&*index) == bytes);
                 let query = vec![1.0; index.dimension()];
                 for effort in [None, Some(Effort(u32::MAX))] {
