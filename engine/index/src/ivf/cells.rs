@@ -22,8 +22,8 @@ const PASSES: usize = 6;
 /// Sampled rows a cell.
 const SAMPLED_PER_CELL: usize = 64;
 
-/// Sampled rows at most, so that many cells do not make many rows dear as well: at 1M × 128 in 8,000 cells, half of the time
-/// for .000 to .009 of recall@10.
+/// Sampled rows at most, so that many cells do not make many rows dear as well: half of the time at 1M × 128 in 8,000 cells. Of
+/// recall@10 that costs nothing where rows lie in clear groups, and where they do not .03 at few cells looked at, .00 at many.
 const SAMPLED_MAX: usize = 1 << 18;
 
 /// Hits after which the scan for the nearest centre raises its floor.
