@@ -2,16 +2,18 @@
 //!
 //! `cargo run --release -p faces-index --example measure -- base.fbin queries.fbin inner_product|cosine|l2 [part…]`
 //!
-//! Parts: `exact`, `ivf`, `graph`, `hnsw_rs`, `tune`, `filters`, `batch`; none is all. (`.fbin`: u32 count, u32 dimension, f32 rows,
-//! little-endian.) Times are CPU time of one thread, the best of several passes; building counts every thread.
+//! Parts: `exact`, `ivf`, `graph`, `hnsw_rs`, `tune`, `filters`, `batch`, `batch_ivf`, `rows`, `load`; none is all. `tuning=FILE` gives the
+//! queries to tune by. (`.fbin`: u32 count, u32 dimension, f32 rows, little-endian.) Recall is of the rows given, in `f32`. Times are CPU time of one thread, the best of several passes; building counts every thread.
 #![allow(clippy::expect_used)] // a refused query would make every figure wrong: stop
 
 use std::error::Error;
 use std::fs::read_to_string;
 use std::hint::black_box;
+use std::time::Instant;
 
 use faces_index::{
-    BuildSpec, Effort, IndexKind, Metric, PlainHnsw, RowSet, Scratch, Search, TuneSpec, VectorIndex, Vectors, build, build_tuned,
+    BuildSpec, Effort, IndexKind, Metric, PlainHnsw, RowSet, RowStorage, Scratch, Search, TuneSpec, VectorIndex, Vectors, build,
+    build_tuned, read, write,
 };
 
 const K: usize = 10;
@@ -21,7 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [base, queries, metric, parts @ ..] = args.as_slice() else {
         return Err(
-            "usage: measure base.fbin queries.fbin inner_product|cosine|l2 [exact|ivf|graph|hnsw_rs|tune|filters|batch]…".into(),
+            "usage: measure base.fbin queries.fbin metric [exact|ivf|graph|hnsw_rs|tune|filters|batch|batch_ivf|rows|load|tuning=FILE]…"
+                .into(),
         );
     };
     let metric = match metric.as_str() {
@@ -30,7 +33,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         "l2" => Metric::L2,
         _ => return Err("the metric is inner_product, cosine or l2".into()),
     };
-    let has = |part: &str| parts.is_empty() || parts.iter().any(|given| given == part);
+    let tuning = parts.iter().find_map(|part| part.strip_prefix("tuning=")).map(load).transpose()?;
+    let is_all = parts.iter().all(|part| part.contains('='));
+    let has = |part: &str| is_all || parts.iter().any(|given| given == part);
     let bench = Bench::new(load(base)?, load(queries)?, metric)?;
     if has("exact") {
         bench.show("exact", &*bench.exact, None);
@@ -58,9 +63,19 @@ fn main() -> Result<(), Box<dyn Error>> {
             bench.show_plain(&plain, ef);
         }
     }
-    if has("tune") || has("filters") || has("batch") {
+    if has("batch") {
+        bench.show_batches(&*bench.exact, None);
+    }
+    if has("batch_ivf") {
+        let ivf = bench.build(&BuildSpec { kind: Some(IndexKind::Ivf), ..BuildSpec::default() })?;
+        for effort in [8, 32, 128] {
+            bench.show_batches(&*ivf, Some(Effort(effort)));
+        }
+    }
+    if has("tune") || has("filters") {
         let before = process_cpu_s();
-        let (tuned, outcome) = build_tuned(bench.base.clone(), metric, &BuildSpec::default(), &TuneSpec::default(), None)?;
+        let (tuned, outcome) =
+            build_tuned(bench.base.clone(), metric, &BuildSpec::default(), &TuneSpec::default(), tuning.as_ref())?;
         println!("tuned in {:.1} CPU-s", process_cpu_s() - before);
         for point in &outcome.frontier {
             let (kind, cost, measured) = (point.kind.name(), point.cost_us, point.us_per_query);
@@ -71,9 +86,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         if has("filters") {
             bench.show_filters(&*tuned);
         }
-        if has("batch") {
-            bench.show_batches(&*tuned);
-            bench.show_batches(&*bench.exact);
+    }
+    if has("rows") || has("load") {
+        for kind in [IndexKind::Exact, IndexKind::Ivf] {
+            for rows in [RowStorage::Full, RowStorage::Compact] {
+                let index = bench.build(&BuildSpec { kind: Some(kind), rows, ..BuildSpec::default() })?;
+                let bytes = index.memory_bytes() as f64 / index.len().max(1) as f64;
+                bench.show(&format!("{} {rows:?}, {bytes:.1} B", kind.name()), &*index, None);
+                if has("load") {
+                    show_load(index)?;
+                }
+            }
         }
     }
     Ok(())
@@ -91,7 +114,7 @@ impl Bench {
     fn new(base: Vectors, queries: Vectors, metric: Metric) -> Result<Self, Box<dyn Error>> {
         println!("{} rows, dimension {}, {}", base.len(), base.dimension(), metric.name());
         let exact = build(base.clone(), metric, &BuildSpec { kind: Some(IndexKind::Exact), ..BuildSpec::default() })?;
-        let truth = scores(&*exact, &queries, None, None);
+        let truth = scores(&*exact, &*exact, &queries, None, None);
         Ok(Self { base, queries, metric, exact, truth })
     }
 
@@ -103,7 +126,7 @@ impl Bench {
     }
 
     fn show(&self, name: &str, index: &dyn VectorIndex, effort: Option<Effort>) {
-        let found = scores(index, &self.queries, effort, None);
+        let found = scores(&*self.exact, index, &self.queries, effort, None);
         let us = search_us(index, &self.queries, effort, None);
         line(name, recall(&self.truth, &found), us);
     }
@@ -131,16 +154,16 @@ impl Bench {
             let limit = (share * f64::from(u32::MAX)) as u32;
             let hash = |row: u32| (u64::from(row).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
             let allowed = RowSet::from_fn(self.base.len(), |row| hash(row) < limit);
-            let truth = scores(&*self.exact, &self.queries, None, Some(&allowed));
-            let found = scores(index, &self.queries, None, Some(&allowed));
+            let truth = scores(&*self.exact, &*self.exact, &self.queries, None, Some(&allowed));
+            let found = scores(&*self.exact, index, &self.queries, None, Some(&allowed));
             let us = search_us(index, &self.queries, None, Some(&allowed));
             line(&format!("allowed {:.1} %", share * 100.0), recall(&truth, &found), us);
         }
     }
 
-    fn show_batches(&self, index: &dyn VectorIndex) {
+    fn show_batches(&self, index: &dyn VectorIndex, effort: Option<Effort>) {
         for size in [1, 4, 16, 64] {
-            let searches: Vec<Search<'_>> = self.queries.iter().map(|query| Search::new(query, K)).collect();
+            let searches: Vec<Search<'_>> = self.queries.iter().map(|query| Search { effort, ..Search::new(query, K) }).collect();
             let (mut scratch, mut found) = (Scratch::new(), Vec::new());
             let us = best_us(searches.len(), || {
                 for searches in searches.chunks(size) {
@@ -148,7 +171,12 @@ impl Bench {
                     black_box(&found);
                 }
             });
-            println!("{} in batches of {size:2}: {us:8.1} us, {:9.0} queries per CPU-second", index.kind().name(), 1e6 / us);
+            let effort = effort.map(|effort| format!(" {}", effort.0)).unwrap_or_default();
+            println!(
+                "{}{effort} in batches of {size:2}: {us:8.1} us, {:9.0} queries per CPU-second",
+                index.kind().name(),
+                1e6 / us
+            );
         }
     }
 }
@@ -165,13 +193,60 @@ fn load(path: &str) -> Result<Vectors, Box<dyn Error>> {
     Ok(Vectors::new(dimension, values.collect())?)
 }
 
-fn scores(index: &dyn VectorIndex, queries: &Vectors, effort: Option<Effort>, allowed: Option<&RowSet>) -> Vec<Vec<f32>> {
+/// True scores, by `exact`, of the rows that `index` finds.
+fn scores(
+    exact: &dyn VectorIndex,
+    index: &dyn VectorIndex,
+    queries: &Vectors,
+    effort: Option<Effort>,
+    allowed: Option<&RowSet>,
+) -> Vec<Vec<f32>> {
     let (mut scratch, mut found) = (Scratch::new(), Vec::new());
     let answer = |query| {
         index.search(&Search { query, k: K, effort, allowed }, &mut scratch, &mut found).expect("queries fit the index");
-        found.iter().map(|neighbour| neighbour.score).collect()
+        let (rows, mut scores): (Vec<u32>, Vec<f32>) = (found.iter().map(|neighbour| neighbour.row).collect(), Vec::new());
+        exact.score(query, &rows, &mut scratch, &mut scores).expect("rows exist");
+        scores
     };
     queries.iter().map(answer).collect()
+}
+
+/// Time to write and to read an index, and how far memory rises while reading.
+fn show_load(index: Box<dyn VectorIndex>) -> Result<(), Box<dyn Error>> {
+    let mut bytes = Vec::new();
+    let (started, before) = (Instant::now(), process_cpu_s());
+    write(&*index, &mut bytes)?;
+    let (seconds, cpu) = (started.elapsed().as_secs_f64(), process_cpu_s() - before);
+    println!("  written: {:.0} MB in {seconds:.2} s, {cpu:.2} CPU-s", bytes.len() as f64 / 1e6);
+    let started = Instant::now();
+    black_box(crc32c::crc32c(&bytes));
+    println!("  of reading, checksum: {:.3} s; copying would take {:.3} s", started.elapsed().as_secs_f64(), {
+        let started = Instant::now();
+        black_box(bytes.clone());
+        started.elapsed().as_secs_f64()
+    });
+    let index_mb = index.memory_bytes() as f64 / 1e6;
+    drop(index);
+    for _ in 0..PASSES {
+        let (started, before, resident) = (Instant::now(), process_cpu_s(), status_mb("VmRSS"));
+        let _ = std::fs::write("/proc/self/clear_refs", "5"); // forgets the peak so far
+        let read = read(&bytes)?;
+        let (seconds, cpu) = (started.elapsed().as_secs_f64(), process_cpu_s() - before);
+        let (peak, rate) = (status_mb("VmHWM") - resident, bytes.len() as f64 / 1e9 / seconds);
+        println!(
+            "  read: {seconds:.2} s ({rate:.2} GB/s), {cpu:.2} CPU-s, index {index_mb:.0} MB, at most {peak:.0} MB beside the file"
+        );
+        black_box(read);
+    }
+    Ok(())
+}
+
+/// A figure of this process in megabytes.
+fn status_mb(name: &str) -> f64 {
+    let status = read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kilobytes.unwrap_or(0.0) * 1.024e-3
 }
 
 fn search_us(index: &dyn VectorIndex, queries: &Vectors, effort: Option<Effort>, allowed: Option<&RowSet>) -> f64 {

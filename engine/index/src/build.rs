@@ -7,7 +7,7 @@ use crate::exact::Exact;
 use crate::graph::Graph;
 use crate::ivf::Ivf;
 use crate::metric::Metric;
-use crate::search::{Effort, IndexKind, VectorIndex};
+use crate::search::{Effort, IndexKind, RowStorage, VectorIndex};
 use crate::table::Table;
 use crate::tune::{TuneSpec, build_tuned};
 use crate::vectors::Vectors;
@@ -27,6 +27,8 @@ const CELLS_MAX: usize = 65_536;
 pub struct BuildSpec {
     /// The kind, or `None` to tune: the cheapest kind and setting that meet the targets of [`TuneSpec`](crate::TuneSpec).
     pub kind: Option<IndexKind>,
+    /// What is kept of the rows. Compact rows make an index a third the size; scores are then off by some 2⁻¹⁴ of |q|·|x|.
+    pub rows: RowStorage,
     /// Cells of an inverted file, 1 to 65,536; `None` is about four times the square root of the rows. Fewer than rows in any case.
     pub cells: Option<usize>,
     /// The effort of a search that names none; `None` is a cautious one by kind.
@@ -41,7 +43,7 @@ pub struct BuildSpec {
 
 impl Default for BuildSpec {
     fn default() -> Self {
-        Self { kind: None, cells: None, effort: None, m: 16, ef_construction: 100, seed: 0 }
+        Self { kind: None, rows: RowStorage::Full, cells: None, effort: None, m: 16, ef_construction: 100, seed: 0 }
     }
 }
 
@@ -97,11 +99,14 @@ pub fn build(vectors: Vectors, metric: Metric, spec: &BuildSpec) -> Result<Box<d
     };
     let table = Table::new(vectors, metric);
     Ok(match kind {
-        IndexKind::Exact => Box::new(Exact::over(table)),
+        IndexKind::Exact => Box::new(Exact::over(table).storing(spec.rows)),
         IndexKind::Ivf => {
             let effort = spec.effort.unwrap_or(Effort(cells.div_ceil(8) as u32));
-            Box::new(Ivf::build(table, cells, spec.seed, effort)?)
+            Box::new(Ivf::build(table, cells, spec.seed, effort)?.storing(spec.rows)?)
         }
-        IndexKind::Graph => Box::new(Graph::build(Exact::over(table), &graph_spec, spec.effort.unwrap_or_default())?),
+        IndexKind::Graph => {
+            let effort = spec.effort.unwrap_or_default();
+            Box::new(Graph::build(Exact::over(table), &graph_spec, effort)?.storing(spec.rows)?)
+        }
     })
 }

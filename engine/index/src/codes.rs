@@ -9,6 +9,8 @@
 //! point anywhere, so the true difference is rather about 1/√d of that; [`Rigour::Likely`] counts on four times as much, which
 //! a row exceeds about once in 10,000.
 
+mod compact;
+
 use std::fmt;
 use std::ops::Range;
 
@@ -18,9 +20,15 @@ use crate::kernels::int8::{BLOCK, BlockRows, Coded, LINE, Line, OFFSET, QUAD, Sp
 use crate::metric::Metric;
 use crate::norms::norm;
 use crate::table::Table;
+use crate::vectors::Vectors;
+
+pub(crate) use compact::{Compact, Packed};
 
 /// Vectors whose values are all smaller than this are coded as zeros.
 const VALUE_MIN: f32 = 1e-30;
+
+/// Adding it leaves a small float rounded to a whole number in the low bits.
+const ROUNDER: f32 = 12_582_912.0;
 
 /// Standard deviations that [`Rigour::Likely`] allows for.
 const DEVIATIONS: f64 = 4.0;
@@ -78,14 +86,30 @@ impl QueryCode {
 }
 
 impl Frame {
-    /// The frame for these rows. One pass over them.
+    /// The frame for these rows; the one they were coded in where they are compact. One pass over them.
     pub(crate) fn of(table: &Table) -> Self {
+        if let Some(compact) = table.compact() {
+            return compact.frame().clone();
+        }
         let (metric, dimension) = (table.metric(), table.dimension());
         let centre = match metric {
             Metric::InnerProduct => Vec::new(),
             Metric::Cosine | Metric::L2 => mean(table),
         };
         Self { metric, dimension, centre }
+    }
+
+    pub(crate) fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    pub(crate) fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// Taken off every row; empty is nothing.
+    pub(crate) fn centre(&self) -> &[f32] {
+        &self.centre
     }
 
     /// Codes a row's scaled values, which are moved in place, into `codes` (same length, stored form).
@@ -95,7 +119,11 @@ impl Frame {
             *value -= centre;
         }
         let (scale, error) = encode(values, codes);
-        let norm = norm(values) as f32;
+        self.row_code(scale, error, raw_norm, norm(values) as f32)
+    }
+
+    /// What a scan needs to know of a row, `norm` being its length less the centre and `error` how far off its codes are.
+    fn row_code(&self, scale: f32, error: f32, raw_norm: f32, norm: f32) -> RowCode {
         let moving = if self.centre.is_empty() { 0.0 } else { ROUNDING * (raw_norm + norm) };
         let (bias, slack) = match self.metric {
             Metric::L2 => (-norm * norm, ROUNDING * norm * norm),
@@ -144,7 +172,7 @@ impl Frame {
 /// Mean of the scaled rows, added up in one order.
 fn mean(table: &Table) -> Vec<f32> {
     let mut sums = vec![0.0f64; table.dimension()];
-    for (row, values) in (0u32..).zip(table.vectors().iter()) {
+    for (row, values) in (0u32..).zip(table.vectors().into_iter().flat_map(Vectors::iter)) {
         let scale = f64::from(table.scale(row));
         for (sum, value) in sums.iter_mut().zip(values) {
             *sum += f64::from(*value) * scale;
@@ -156,8 +184,6 @@ fn mean(table: &Table) -> Vec<f32> {
 
 /// Writes stored codes; the scale, and the distance between the values and what the codes say.
 fn encode(values: &[f32], codes: &mut [u8]) -> (f32, f32) {
-    /// Adding it leaves a small float rounded to a whole number in the low bits.
-    const ROUNDER: f32 = 12_582_912.0;
     let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
     if largest < VALUE_MIN {
         for (code, _) in codes.iter_mut().zip(values) {
@@ -201,17 +227,24 @@ impl Blocks {
     /// them. 1 M × 64 take some 0.3 s of one core.
     pub(crate) fn of(table: &Table, slots: usize, row_of: impl Fn(u32) -> u32 + Sync) -> Self {
         let frame = Frame::of(table);
-        let dimension = table.dimension();
+        Self::made(&frame, slots, |slot, values, stored| {
+            table.fill_scaled(row_of(slot), values);
+            frame.encode_row(values, stored)
+        })
+    }
+
+    /// Blocks of `slots` rows, which `code_row` writes in stored form; it may use the values it is given as it likes.
+    fn made(frame: &Frame, slots: usize, code_row: impl Fn(u32, &mut [f32], &mut [u8]) -> RowCode + Sync) -> Self {
+        let dimension = frame.dimension;
         let (lines, blocks) = (dimension.div_ceil(QUAD), slots.div_ceil(BLOCK));
         let mut codes = vec![Line([OFFSET as u8; LINE]); blocks * lines];
         let mut scales = vec![[0.0; BLOCK]; blocks];
-        let mut biases = vec![[0.0; BLOCK]; if table.metric() == Metric::L2 { blocks } else { 0 }];
+        let mut biases = vec![[0.0; BLOCK]; if frame.metric == Metric::L2 { blocks } else { 0 }];
         let code_block = |(block, (lines, scales)): (usize, (&mut [Line], &mut [f32; BLOCK]))| {
             let (mut values, mut stored) = (vec![0.0; dimension], vec![0u8; lines.len() * QUAD]);
             let (mut spread, mut biases) = (Spread::default(), [0.0; BLOCK]);
             for (lane, slot) in (block * BLOCK..slots).take(BLOCK).enumerate() {
-                table.fill_scaled(row_of(slot as u32), &mut values);
-                let code = frame.encode_row(&mut values, &mut stored);
+                let code = code_row(slot as u32, &mut values, &mut stored);
                 spread = Spread {
                     norm: spread.norm.max(code.spread.norm),
                     error: spread.error.max(code.spread.error),
@@ -234,7 +267,7 @@ impl Blocks {
         if !biases.is_empty() {
             biases = made_biases;
         }
-        Self { frame, lines, slots, codes, scales, biases, spreads }
+        Self { frame: frame.clone(), lines, slots, codes, scales, biases, spreads }
     }
 
     pub(crate) fn rows(&self) -> BlockRows<'_> {
@@ -244,6 +277,12 @@ impl Blocks {
 
     pub(crate) fn len(&self) -> usize {
         self.spreads.len()
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let Self { codes, scales, biases, spreads, .. } = self;
+        let rows = size_of_val(scales.as_slice()) + size_of_val(biases.as_slice());
+        size_of_val(codes.as_slice()) + rows + size_of_val(spreads.as_slice())
     }
 
     /// Asks early for what a scan of these slots reads first.
@@ -289,6 +328,10 @@ impl Slab {
         });
         let rows = rows.collect();
         Self { frame, lines_per_row, codes, rows }
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of_val(self.codes.as_slice()) + size_of_val(self.rows.as_slice())
     }
 
     /// The score of a node by its sum.

@@ -1,7 +1,9 @@
 //! The exact kind: an int8 scan that proves which rows may be answers, and their scores in `f32`. It misses nothing, so it is
 //! also the oracle that approximate kinds are measured against; its own oracle is the plain `f32` scan ([`Table::scan`]).
 
-use crate::codes::{Blocks, Rigour};
+use std::sync::Arc;
+
+use crate::codes::{Blocks, Packed, Rigour};
 use crate::error::IndexError;
 use crate::file::Parts;
 use crate::kernels::int8::BLOCK;
@@ -10,8 +12,9 @@ use crate::norms::{bound, longest_first, norm};
 use crate::query::{Direction, prepare};
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
-use crate::search::{Effort, IndexKind, Neighbour, Search, VectorIndex};
-use crate::table::Table;
+use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
+use crate::shortlist::scan_by_fours;
+use crate::table::{Given, Table};
 use crate::vectors::Vectors;
 
 /// Blocks between two looks at the bound, where rows are read from the longest on.
@@ -38,12 +41,12 @@ pub(crate) struct Scan {
     pub(crate) is_exact: bool,
 }
 
-/// The rows, their codes, and under inner product their order by length where that pays. Memory: the vectors, the blocks, and 4
+/// The rows, their codes, and under inner product their order by length where that pays. Memory: the rows, the blocks, and 4
 /// bytes a row for that order.
 #[derive(Debug)]
 pub(crate) struct Exact {
     table: Table,
-    blocks: Blocks,
+    blocks: Arc<Blocks>,
     order: Option<Vec<u32>>,
     /// Rows that an unfiltered search passes, about.
     rows_passed: usize,
@@ -55,16 +58,29 @@ impl Exact {
     }
 
     pub(crate) fn over(table: Table) -> Self {
-        let order = match table.metric() {
-            Metric::InnerProduct => longest_first(table.vectors()),
+        Self::of(Given::Full(table))
+    }
+
+    pub(crate) fn of(given: Given<'_>) -> Self {
+        let order = match given.metric() {
+            Metric::InnerProduct => longest_first(given.norms()),
             Metric::Cosine | Metric::L2 => None,
         };
-        let row_of = |slot: u32| order.as_ref().map_or(slot, |order| order.get(slot as usize).copied().unwrap_or(slot));
-        let blocks = Blocks::of(&table, table.len(), row_of);
+        let (table, blocks) = given.place(order.as_deref());
         let rows_passed = table.len();
         let mut exact = Self { table, blocks, order, rows_passed };
         exact.rows_passed = exact.mean_passed();
         exact
+    }
+
+    /// The same over rows that are kept so.
+    pub(crate) fn storing(self, rows: RowStorage) -> Self {
+        if rows == self.storage() {
+            return self;
+        }
+        let packed = Packed::of(&self.table);
+        drop(self);
+        Self::of(Given::Compact(packed))
     }
 
     pub(crate) fn table(&self) -> &Table {
@@ -84,10 +100,10 @@ impl Exact {
         let mut scratch = Scratch::new();
         let step = (self.table.len() / TRIALS).max(1);
         let (mut passed, mut trials) = (0, 0);
-        for query in self.table.vectors().iter().step_by(step) {
-            scratch.query.clear();
-            scratch.query.extend_from_slice(query);
-            self.blocks.frame.encode_query(query, Rigour::Proven, &mut scratch.code);
+        for row in (0..self.table.len() as u32).step_by(step) {
+            scratch.query.resize(self.table.dimension(), 0.0);
+            self.table.fill(row, &mut scratch.query);
+            self.blocks.frame.encode_query(&scratch.query, Rigour::Proven, &mut scratch.code);
             scratch.shortlist.reset(TRIAL_K);
             passed += self.scan(None, usize::MAX, &mut scratch).passed;
             trials += 1;
@@ -179,10 +195,6 @@ impl VectorIndex for Exact {
         self.table.metric()
     }
 
-    fn vectors(&self) -> &Vectors {
-        self.table.vectors()
-    }
-
     fn effort(&self) -> Effort {
         Effort(1)
     }
@@ -219,8 +231,13 @@ impl VectorIndex for Exact {
         self.table.score(query, rows, scratch, scores)
     }
 
+    fn memory_bytes(&self) -> usize {
+        let order = self.order.as_ref().map_or(0, |order| size_of_val(order.as_slice()));
+        self.table.memory_bytes() + self.blocks.memory_bytes() + order
+    }
+
     fn parts(&self) -> Parts<'_> {
-        Parts::exact()
+        Parts::exact(&self.table)
     }
 }
 
@@ -246,10 +263,8 @@ impl Exact {
             let rows = self.table.len();
             for first in (0..rows).step_by(BLOCKS_PER_TURN * BLOCK) {
                 let slots = first..(first + BLOCKS_PER_TURN * BLOCK).min(rows);
-                for (search, lane) in searches.iter().zip(lanes.iter_mut()).filter(|(_, lane)| lane.is_waiting) {
-                    let Scratch { code, shortlist, .. } = lane;
-                    shortlist.scan(code, &self.blocks, slots.clone(), |slot| search.allowed.is_none_or(|set| set.contains(slot)));
-                }
+                let waiting = searches.iter().zip(lanes.iter_mut()).filter(|(_, lane)| lane.is_waiting);
+                scan_by_fours(waiting, &self.blocks, &slots, |slot| slot);
             }
         }
         for ((search, lane), found) in searches.iter().zip(lanes.iter_mut()).zip(found.iter_mut()) {

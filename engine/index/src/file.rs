@@ -1,45 +1,63 @@
-//! The index file, version 2. Everything is little-endian; sizes are known from the header before anything is read.
+//! The index file, version 3. Everything is little-endian; sizes are known from the header before anything is read.
 //!
 //! | offset | bytes | content |
 //! |---|---|---|
 //! | 0 | 8 | magic `FACESIDX` |
-//! | 8 | 4 | version, `u32`: 2 |
+//! | 8 | 4 | version, `u32`: 3 |
 //! | 12 | 1 | kind: 1 exact, 2 graph, 3 inverted file |
 //! | 13 | 1 | metric: 1 inner product, 2 cosine, 3 L2 |
-//! | 14 | 2 | zero |
+//! | 14 | 1 | rows: 0 full, 1 compact |
+//! | 15 | 1 | zero |
 //! | 16 | 4 | dimension d, `u32`, 1 to 1024 |
 //! | 20 | 4 | rows n, `u32`, at most 2²⁸ |
 //! | 24 | 4 | nodes (graph) or cells (inverted file) v, `u32`; else 0 |
 //! | 28 | 4 | degree g, `u32`, at most 256 (graph; else 0) |
 //! | 32 | 4 | entries, `u32` (graph; else 0) |
-//! | 36 | 4 | effort that the index is tuned to, `u32` |
+//! | 36 | 4 | effort that the index is tuned to, `u32`; 1 if exact |
 //! | 40 | 20 | zero |
 //! | 60 | 4 | CRC-32C of bytes 0 to 59 |
-//! | 64 | 4·n·d | vectors, `f32`, row after row |
-//! | | 4·v·d | inverted file only: centres, `f32`, cell after cell |
+//! | 64 | | the n rows |
+//! | | | inverted file only: the v centres of cells, as rows of L2 or else of inner product |
 //! | | 4·(v + 1) | not exact: where each node's or cell's rows start, `u32` |
 //! | | 4·n | not exact: rows by node or cell, `u32` |
 //! | | 4·v·g | graph only: neighbours by node, `u32` |
-//! | end − 4 | 4 | CRC-32C of everything between header and here |
+//! | end − 4 | 4 | CRC-32C of bytes 0 to 59 and all from 64 to here, so that headers cannot be exchanged |
+//!
+//! Rows are `f32` values, row after row (4·n·d bytes), or, compact:
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 4·d | not under inner product: what is taken off every row, `f32` |
+//! | 4·n | scales, `f32` |
+//! | n·d | codes of eight bits, plus 128, row after row |
+//! | n·⌈d ÷ 2⌉ | codes of four bits, plus 8, row after row: value i in the low half of byte i, or in the high half of byte i − ⌈d ÷ 2⌉ |
 //!
 //! Reading trusts nothing: magic, version, header checksum, length, checksum, then every rule that searching relies
 //! on (values finite, links inside, each row once, each node reachable), so that neither a damaged nor a forged file can
-//! make a search panic or answer a wrong row. Codes are not stored: they are made from the vectors in less time than
-//! reading them would take, and so cannot contradict them.
+//! make a search panic or answer a wrong row. What searches prove their answers by
+//! (lengths, errors, orders) is not stored: it is made from the rows, and so cannot contradict them; neither are the codes of full
+//! rows, which are made in less time than reading them would take.
+//!
+//! Cost of reading, 1M × 64 on one core of two: full rows .5 (exact) to .75 CPU-seconds (inverted file), compact ones .2 to .5.
+//! Making codes takes the most, then touching new memory; the checksum a tenth. So a caller may as well read a file as map it:
+//! what is searched is laid out anew in any case. In use at the same time are the file and the index, nothing else of size.
 
 use std::io::{self, Write};
 
+use crate::codes::{Compact, Packed};
 use crate::error::IndexError;
 use crate::exact::Exact;
 use crate::graph::{Graph, Groups, Layout};
 use crate::ivf::{Cells, Ivf};
+use crate::kernels::fine::fine_bytes;
+use crate::kernels::int8::QUAD;
 use crate::metric::Metric;
-use crate::search::{Effort, IndexKind, VectorIndex};
-use crate::table::Table;
+use crate::search::{Effort, IndexKind, RowStorage, VectorIndex};
+use crate::table::{Given, Table};
 use crate::vectors::{DIMENSION_MAX, ROWS_MAX, Vectors};
 
 /// The version that [`write()`] writes, and the only one that [`read`] takes: an index is rebuilt rather than converted.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 const MAGIC: [u8; 8] = *b"FACESIDX";
 const HEADER_BYTES: usize = 64;
@@ -48,28 +66,31 @@ const DEGREE_MAX: u32 = 256;
 /// Values turned into bytes at a time while writing.
 const CHUNK_VALUES: usize = 4096;
 
-/// What a file of an index holds beside its vectors; opaque, made by an index for [`write()`].
+/// What a file of an index holds; opaque, made by an index for [`write()`].
 #[derive(Debug, Clone, Copy)]
-pub struct Parts<'a>(Content<'a>);
+pub struct Parts<'a> {
+    pub(crate) table: &'a Table,
+    content: Content<'a>,
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Content<'a> {
     Exact,
-    Ivf(&'a Cells),
+    Ivf(&'a Cells, &'a Table),
     Graph(&'a Layout),
 }
 
 impl<'a> Parts<'a> {
-    pub(crate) fn exact() -> Self {
-        Self(Content::Exact)
+    pub(crate) fn exact(table: &'a Table) -> Self {
+        Self { table, content: Content::Exact }
     }
 
-    pub(crate) fn ivf(cells: &'a Cells) -> Self {
-        Self(Content::Ivf(cells))
+    pub(crate) fn ivf(table: &'a Table, cells: &'a Cells, centres: &'a Table) -> Self {
+        Self { table, content: Content::Ivf(cells, centres) }
     }
 
-    pub(crate) fn graph(layout: &'a Layout) -> Self {
-        Self(Content::Graph(layout))
+    pub(crate) fn graph(table: &'a Table, layout: &'a Layout) -> Self {
+        Self { table, content: Content::Graph(layout) }
     }
 }
 
@@ -78,6 +99,7 @@ impl<'a> Parts<'a> {
 struct Header {
     kind: IndexKind,
     metric: Metric,
+    storage: RowStorage,
     dimension: u32,
     rows: u32,
     nodes: u32,
@@ -92,30 +114,30 @@ struct Header {
 /// # Errors
 /// [`IndexError::Write`] with what `out` said.
 pub fn write(index: &dyn VectorIndex, out: &mut dyn Write) -> Result<(), IndexError> {
-    let vectors = index.vectors();
-    let content = index.parts().0;
+    let Parts { table, content } = index.parts();
     let [nodes, degree, entries] = match content {
         Content::Exact => [0, 0, 0],
-        Content::Ivf(cells) => [cells.len(), 0, 0],
+        Content::Ivf(cells, _) => [cells.len(), 0, 0],
         Content::Graph(layout) => [layout.groups.len(), layout.degree, layout.entries],
     };
     let header = Header {
         kind: index.kind(),
         metric: index.metric(),
-        dimension: vectors.dimension() as u32,
-        rows: vectors.len() as u32,
+        storage: index.storage(),
+        dimension: table.dimension() as u32,
+        rows: table.len() as u32,
         nodes: nodes as u32,
         degree: degree as u32,
         entries: entries as u32,
         effort: index.effort().0,
     };
-    let mut payload = Payload { out, checksum: 0 };
+    let mut payload = Payload { out, checksum: header.checksum() };
     let written = payload.out.write_all(&header.encode()).and_then(|()| {
-        payload.put(vectors.as_slice(), |value| value.to_le_bytes())?;
+        payload.put_rows(table)?;
         match content {
             Content::Exact => {}
-            Content::Ivf(cells) => {
-                payload.put(cells.centres.as_slice(), |value| value.to_le_bytes())?;
+            Content::Ivf(cells, centres) => {
+                payload.put_rows(centres)?;
                 payload.put(&cells.starts, |value| value.to_le_bytes())?;
                 payload.put(&cells.rows, |value| value.to_le_bytes())?;
             }
@@ -145,40 +167,64 @@ pub fn read(bytes: &[u8]) -> Result<Box<dyn VectorIndex>, IndexError> {
         .get(HEADER_BYTES..)
         .and_then(|rest| rest.split_last_chunk::<CHECKSUM_BYTES>())
         .ok_or(IndexError::Length { found: bytes.len() as u64, expected })?;
-    if crc32c::crc32c(payload) != u32::from_le_bytes(*checksum) {
+    if crc32c::crc32c_append(header.checksum(), payload) != u32::from_le_bytes(*checksum) {
         return Err(IndexError::Checksum { section: "content" });
     }
-    let mut content = Content4(payload.as_chunks::<4>().0.iter());
-    let (dimension, rows) = (header.dimension as usize, header.rows as usize);
-    let vectors = Vectors::new(dimension, content.floats(rows * dimension))?;
+    let mut content = Cursor(payload);
+    let (rows, nodes) = (header.rows as usize, header.nodes as usize);
+    let given = content.rows(&header, header.metric, rows)?;
     let effort = Effort(header.effort);
     Ok(match header.kind {
-        IndexKind::Exact => Box::new(Exact::new(vectors, header.metric)),
+        IndexKind::Exact => Box::new(Exact::of(given)),
         IndexKind::Ivf => {
-            let centres = Vectors::new(dimension, content.floats(header.nodes as usize * dimension))?;
-            let cells = Cells { centres, starts: content.numbers(header.nodes as usize + 1), rows: content.numbers(rows) };
-            Box::new(Ivf::new(Table::new(vectors, header.metric), cells, effort)?)
+            let centres = content.rows(&header, Ivf::metric_of_centres(header.metric), nodes)?;
+            let cells = Cells { starts: content.numbers(nodes + 1), rows: content.numbers(rows) };
+            Box::new(Ivf::new(given, cells, centres, effort)?)
         }
         IndexKind::Graph => {
-            let groups = Groups { starts: content.numbers(header.nodes as usize + 1), rows: content.numbers(rows) };
+            let groups = Groups { starts: content.numbers(nodes + 1), rows: content.numbers(rows) };
             let (entries, degree) = (header.entries as usize, header.degree as usize);
-            let layout = Layout { groups, entries, degree, links: content.numbers(usize::MAX) };
-            Box::new(Graph::new(Exact::new(vectors, header.metric), layout, effort)?)
+            let layout = Layout { groups, entries, degree, links: content.numbers(nodes * degree) };
+            Box::new(Graph::new(Exact::of(given), layout, effort)?)
         }
     })
 }
 
-/// Content as numbers of four bytes; the length was checked before.
-struct Content4<'a>(std::slice::Iter<'a, [u8; 4]>);
+/// What is left of the content; its length was checked before.
+struct Cursor<'a>(&'a [u8]);
 
-impl Content4<'_> {
+impl<'a> Cursor<'a> {
+    fn bytes(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at_checked(count).unwrap_or((self.0, &[]));
+        self.0 = rest;
+        taken
+    }
+
     fn floats(&mut self, count: usize) -> Vec<f32> {
-        self.0.by_ref().take(count).map(|bytes| f32::from_le_bytes(*bytes)).collect()
+        self.bytes(4 * count).as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
     }
 
     fn numbers(&mut self, count: usize) -> Vec<u32> {
-        self.0.by_ref().take(count).map(|bytes| u32::from_le_bytes(*bytes)).collect()
+        self.bytes(4 * count).as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect()
     }
+
+    fn rows(&mut self, header: &Header, metric: Metric, rows: usize) -> Result<Given<'a>, IndexError> {
+        let dimension = header.dimension as usize;
+        Ok(match header.storage {
+            RowStorage::Full => Given::Full(Table::new(Vectors::new(dimension, self.floats(rows * dimension))?, metric)),
+            RowStorage::Compact => {
+                let centre = self.floats(centre_values(metric, dimension));
+                let scales = self.floats(rows);
+                let (codes, fines) = (self.bytes(rows * dimension), self.bytes(rows * fine_bytes(dimension)));
+                Given::Compact(Packed::new(metric, dimension, centre, scales, codes, fines)?)
+            }
+        })
+    }
+}
+
+/// How many values are taken off compact rows.
+fn centre_values(metric: Metric, dimension: usize) -> usize {
+    if metric == Metric::InnerProduct { 0 } else { dimension }
 }
 
 struct Payload<'a> {
@@ -192,14 +238,49 @@ impl Payload<'_> {
         for chunk in values.chunks(CHUNK_VALUES) {
             bytes.clear();
             bytes.extend(chunk.iter().flat_map(|value| encode(*value)));
-            self.checksum = crc32c::crc32c_append(self.checksum, &bytes);
-            self.out.write_all(&bytes)?;
+            self.put_bytes(&bytes)?;
         }
         Ok(())
+    }
+
+    fn put_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.checksum = crc32c::crc32c_append(self.checksum, bytes);
+        self.out.write_all(bytes)
+    }
+
+    fn put_rows(&mut self, table: &Table) -> io::Result<()> {
+        if let Some(vectors) = table.vectors() {
+            self.put(vectors.as_slice(), |value| value.to_le_bytes())?;
+        }
+        table.compact().map_or(Ok(()), |compact| self.put_compact(compact))
+    }
+
+    fn put_compact(&mut self, compact: &Compact) -> io::Result<()> {
+        let frame = compact.frame();
+        self.put(frame.centre(), |value| value.to_le_bytes())?;
+        let mut codes = vec![0; frame.dimension().next_multiple_of(QUAD)];
+        let scales: Vec<f32> = (0..compact.len() as u32).map(|row| compact.codes_of(row, &mut codes)).collect();
+        self.put(&scales, |value| value.to_le_bytes())?;
+        let mut bytes = Vec::with_capacity(4 * CHUNK_VALUES + DIMENSION_MAX);
+        for row in 0..compact.len() as u32 {
+            compact.codes_of(row, &mut codes);
+            bytes.extend_from_slice(codes.get(..frame.dimension()).unwrap_or_default());
+            if bytes.len() >= 4 * CHUNK_VALUES {
+                self.put_bytes(&bytes)?;
+                bytes.clear();
+            }
+        }
+        self.put_bytes(&bytes)?;
+        compact.fines().chunks(4 * CHUNK_VALUES).try_for_each(|bytes| self.put_bytes(bytes))
     }
 }
 
 impl Header {
+    /// Of all but itself.
+    fn checksum(&self) -> u32 {
+        self.encode().last_chunk().map_or(0, |checksum| u32::from_le_bytes(*checksum))
+    }
+
     fn encode(&self) -> Vec<u8> {
         let kind = match self.kind {
             IndexKind::Exact => 1,
@@ -211,10 +292,14 @@ impl Header {
             Metric::Cosine => 2,
             Metric::L2 => 3,
         };
+        let storage = match self.storage {
+            RowStorage::Full => 0,
+            RowStorage::Compact => 1,
+        };
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend(MAGIC);
         bytes.extend(FORMAT_VERSION.to_le_bytes());
-        bytes.extend([kind, metric, 0, 0]);
+        bytes.extend([kind, metric, storage, 0]);
         for number in [self.dimension, self.rows, self.nodes, self.degree, self.entries, self.effort] {
             bytes.extend(number.to_le_bytes());
         }
@@ -257,7 +342,8 @@ impl Header {
     fn of_fields(stated: &[u8]) -> Result<Self, IndexError> {
         let malformed = |reason| Err(IndexError::Malformed { reason });
         let fields = stated.as_chunks::<4>().0;
-        let &[_, _, _, [kind, metric, 0, 0], dimension, rows, nodes, degree, entries, effort, ref zeros @ ..] = fields else {
+        let &[_, _, _, [kind, metric, storage, 0], dimension, rows, nodes, degree, entries, effort, ref zeros @ ..] = fields
+        else {
             return malformed("the header has a form of its own");
         };
         let kind = match kind {
@@ -272,14 +358,19 @@ impl Header {
             3 => Metric::L2,
             _ => return malformed("the metric is unknown"),
         };
+        let storage = match storage {
+            0 => RowStorage::Full,
+            1 => RowStorage::Compact,
+            _ => return malformed("the form of the rows is unknown"),
+        };
         let [dimension, rows, nodes, degree, entries, effort] =
             [dimension, rows, nodes, degree, entries, effort].map(u32::from_le_bytes);
         let is_foreign = match kind {
-            IndexKind::Exact => nodes > 0 || degree > 0 || entries > 0,
+            IndexKind::Exact => nodes > 0 || degree > 0 || entries > 0 || effort != 1,
             IndexKind::Ivf => degree > 0 || entries > 0,
             IndexKind::Graph => false,
         };
-        if dimension as usize > DIMENSION_MAX
+        if !(1..=DIMENSION_MAX).contains(&(dimension as usize))
             || rows as usize > ROWS_MAX
             || nodes > rows
             || degree > DEGREE_MAX
@@ -288,17 +379,27 @@ impl Header {
         {
             return malformed("a size in the header is out of range");
         }
-        Ok(Self { kind, metric, dimension, rows, nodes, degree, entries, effort })
+        Ok(Self { kind, metric, storage, dimension, rows, nodes, degree, entries, effort })
     }
 
     /// The length of the whole file. Cannot overflow: rows and dimension are bounded.
     fn file_bytes(&self) -> u64 {
-        let [dimension, rows, nodes, degree] = [self.dimension, self.rows, self.nodes, self.degree].map(u64::from);
+        let [rows, nodes, degree] = [self.rows, self.nodes, self.degree].map(u64::from);
         let layout = match self.kind {
             IndexKind::Exact => 0,
-            IndexKind::Ivf => nodes * dimension + (nodes + 1) + rows,
-            IndexKind::Graph => (nodes + 1) + rows + nodes * degree,
+            IndexKind::Ivf => self.rows_bytes(Ivf::metric_of_centres(self.metric), nodes) + 4 * (nodes + 1 + rows),
+            IndexKind::Graph => 4 * (nodes + 1 + rows + nodes * degree),
         };
-        HEADER_BYTES as u64 + 4 * (rows * dimension + layout) + CHECKSUM_BYTES as u64
+        HEADER_BYTES as u64 + self.rows_bytes(self.metric, rows) + layout + CHECKSUM_BYTES as u64
+    }
+
+    fn rows_bytes(&self, metric: Metric, rows: u64) -> u64 {
+        let dimension = self.dimension as usize;
+        match self.storage {
+            RowStorage::Full => 4 * rows * dimension as u64,
+            RowStorage::Compact => {
+                4 * centre_values(metric, dimension) as u64 + rows * (4 + dimension as u64 + fine_bytes(dimension) as u64)
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! the final sum at the price of the loop.)
 #![allow(unsafe_code)]
 
+pub(crate) mod fine;
 pub(crate) mod int8;
 #[cfg(target_arch = "x86_64")]
 mod int8_x86;

@@ -17,6 +17,24 @@
 //! rows and read or write bytes. It does no I/O of its own. Building uses rayon's pool; searching starts nothing. No clock
 //! decides anything: [`tune`] reads one only to report.
 //!
+//! **Odd input** is defined, alike for every kind and every form of rows ([`RowStorage`]):
+//!
+//! | what | outcome |
+//! |---|---|
+//! | a row with NaN, an infinity, or a value beyond ±[`VALUE_MAX`] | [`IndexError::Value`] from [`Vectors::new`]: no index holds one |
+//! | a query with such a value | [`IndexError::QueryValue`] |
+//! | a query of another dimension | [`IndexError::QueryDimension`] |
+//! | dimensions 1 to [`DIMENSION_MAX`] | all work; others are [`IndexError::Dimension`] |
+//! | a filter made for another number of rows | [`IndexError::FilterRows`] |
+//! | a filter that allows none, `k` = 0, no rows at all | no answers |
+//! | `k` beyond the rows, or the allowed ones | all of them, once each |
+//! | equal rows, or all rows alike | all are answers, by ascending row |
+//! | a row without length under cosine | scores 0; 0 within the bound of [`RowStorage::Compact`] |
+//! | a query without length | under inner product and cosine every row scores 0: the first (allowed) rows; under L2 a place like any other |
+//! | values below 1e-30 | count as they are; 0 where a compact row has none larger |
+//!
+//! A search that is refused leaves no answers behind.
+//!
 //! **Same input, same answer.** Building is deterministic for a seed, and scores are the same bits on every
 //! processor (the kernels add in one fixed order and never fuse). Answers are ordered by score, then by row.
 //!
@@ -67,6 +85,6 @@ pub use live::{Change, LiveIndex, LiveScratch, LiveSnapshot, LiveSpec, LiveStatu
 pub use metric::Metric;
 pub use rows::RowSet;
 pub use scratch::Scratch;
-pub use search::{Effort, IndexKind, Neighbour, Search, VectorIndex};
+pub use search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
 pub use tune::{Point, Targets, TuneSpec, Tuned, build_tuned, tune};
 pub use vectors::{DIMENSION_MAX, ROWS_MAX, VALUE_MAX, Vectors};

@@ -5,8 +5,6 @@
 //! Trained factors differ a lot in length: of 40,578 ALS factors, d = 64, k = 10, 1,066 rows were scored on average (another
 //! set: 565 of 40,308); of 50,000 rows of log-normal length (σ = 0.5), 7,000.
 
-use crate::vectors::Vectors;
-
 /// Below this many rows the plain scan is as fast.
 const ROWS_MIN: usize = 1024;
 
@@ -20,13 +18,13 @@ const SLACK: f64 = 1e-4;
 /// Covers results so small that `f32` loses digits.
 const SLACK_ABSOLUTE: f64 = 1e-30;
 
-/// The rows by descending length, ties by row; `None` where that order would not pay.
-pub(crate) fn longest_first(vectors: &Vectors) -> Option<Vec<u32>> {
-    let mut keyed: Vec<(f32, u32)> = vectors.iter().map(norm).map(|norm| norm as f32).zip(0..).collect();
+/// The rows of these lengths by descending length, ties by row; `None` where that order would not pay.
+pub(crate) fn longest_first(norms: Vec<f32>) -> Option<Vec<u32>> {
+    let mut keyed: Vec<(f32, u32)> = norms.into_iter().zip(0..).collect();
     keyed.sort_unstable_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
     let at = |place: usize| keyed.get(place).map(|(norm, _)| f64::from(*norm));
     let pays = at(keyed.len() / 2)? < MEDIAN_SHARE_MAX * at(10)?;
-    (vectors.len() >= ROWS_MIN && pays).then(|| keyed.into_iter().map(|(_, row)| row).collect())
+    (keyed.len() >= ROWS_MIN && pays).then(|| keyed.into_iter().map(|(_, row)| row).collect())
 }
 
 /// The most that a row no longer than `row_norm` can score against a query of length `query_norm`.
@@ -51,7 +49,7 @@ mod tests {
 
     #[test]
     fn order_is_kept_only_where_it_pays() {
-        let of = |rows: u16, length: fn(u16) -> f32| longest_first(&Vectors::new(1, (0..rows).map(length).collect()).unwrap());
+        let of = |rows: u16, length: fn(u16) -> f32| longest_first((0..rows).map(length).collect());
         assert!(of(2000, |_| 1.0).is_none());
         assert!(of(0, |_| 1.0).is_none());
         assert!(of(500, f32::from).is_none());

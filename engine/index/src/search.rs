@@ -92,10 +92,24 @@ impl<'a> Search<'a> {
 /// One row of an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Neighbour {
-    /// The row's number in the index's [`Vectors`].
+    /// The row's number among those that the index was built over.
     pub row: u32,
     /// Its similarity to the query under the index's [`Metric`]; larger is better, always finite.
     pub score: f32,
+}
+
+/// What an index keeps of its rows, beside the codes that it scans.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowStorage {
+    /// The rows as they were given, in `f32`: scores are those of the rows given.
+    #[default]
+    Full,
+    /// 12 bits a value, of which the codes are eight; under cosine the rows' directions only. Rows and scores are what these bits
+    /// say: each value is within m ÷ 4,064 of the one given (m: the largest magnitude in its row, less the mean of all rows
+    /// under cosine and L2), so a score is within |q|·√d·m ÷ 4,064 of the one of the row given (under L2, with
+    /// e = √d·m ÷ 4,064, within 2·|q − x|·e + e²). A tenth of that is usual: some 2⁻¹⁴ of |q|·|x| at d = 64.
+    Compact,
 }
 
 /// An immutable index over rows of vectors: a snapshot that any number of threads search at once.
@@ -106,8 +120,46 @@ pub trait VectorIndex: Send + Sync + Debug {
     /// What its scores mean.
     fn metric(&self) -> Metric;
 
-    /// The rows it was built over, as they were given.
-    fn vectors(&self) -> &Vectors;
+    /// What it keeps of its rows.
+    fn storage(&self) -> RowStorage {
+        if self.vectors().is_some() { RowStorage::Full } else { RowStorage::Compact }
+    }
+
+    /// The number of rows.
+    fn len(&self) -> usize {
+        self.parts().table.len()
+    }
+
+    /// Whether there is no row at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of values in a row, and in a query.
+    fn dimension(&self) -> usize {
+        self.parts().table.dimension()
+    }
+
+    /// The rows it was built over, as they were given; `None` where it keeps them [compact](RowStorage::Compact).
+    fn vectors(&self) -> Option<&Vectors> {
+        self.parts().table.vectors()
+    }
+
+    /// Writes a row to `values`, which is cleared first: as it was given, or as far as [`storage`](Self::storage) keeps it.
+    /// False past the end. Some 20 ns, and the wait for memory.
+    fn row_into(&self, row: u32, values: &mut Vec<f32>) -> bool {
+        values.clear();
+        let table = self.parts().table;
+        let is_row = (row as usize) < table.len();
+        if is_row {
+            values.resize(table.dimension(), 0.0);
+            table.fill(row, values);
+        }
+        is_row
+    }
+
+    /// Bytes in memory: rows, codes, and what leads to them.
+    fn memory_bytes(&self) -> usize;
 
     /// The effort of a search that names none.
     fn effort(&self) -> Effort;

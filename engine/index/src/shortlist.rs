@@ -6,7 +6,9 @@
 use std::ops::Range;
 
 use crate::codes::{Blocks, QueryCode};
-use crate::kernels::int8::{BLOCK, Hit, scan};
+use crate::kernels::int8::{Ask, BLOCK, Hit, scan, scan_together};
+use crate::scratch::Scratch;
+use crate::search::Search;
 use crate::top::{Key, Top};
 
 /// Hits after which a scan comes back to raise the floor.
@@ -52,18 +54,48 @@ impl Shortlist {
         while block < end {
             self.hits.clear();
             block = scan(&coded, &rows, block..end, self.floor(), HITS_MAX, &mut self.hits);
-            for hit in &self.hits {
-                if !slots.contains(&(hit.slot as usize)) || !admits(hit.slot) {
-                    continue;
-                }
-                let margin = coded.margin(&blocks.spread(hit.slot));
-                let lower = Key::new(hit.score - margin, hit.slot);
-                self.lower.push(lower);
-                self.candidates.push(Candidate { upper: hit.score + margin, slot: hit.slot });
+            self.take_hits(query, blocks, &slots, &admits);
+        }
+    }
+
+    /// Takes in the rows hit whose slots are in `slots` and `admits`.
+    #[inline]
+    fn take_hits(&mut self, query: &QueryCode, blocks: &Blocks, slots: &Range<usize>, admits: impl Fn(u32) -> bool) {
+        let coded = query.coded();
+        for hit in &self.hits {
+            if !slots.contains(&(hit.slot as usize)) || !admits(hit.slot) {
+                continue;
             }
-            if self.candidates.len() > self.candidates_max {
-                self.prune();
-                self.candidates_max = (2 * self.candidates.len()).max(CANDIDATES_MIN);
+            let margin = coded.margin(&blocks.spread(hit.slot));
+            let lower = Key::new(hit.score - margin, hit.slot);
+            self.lower.push(lower);
+            self.candidates.push(Candidate { upper: hit.score + margin, slot: hit.slot });
+        }
+        if self.candidates.len() > self.candidates_max {
+            self.prune();
+            self.candidates_max = (2 * self.candidates.len()).max(CANDIDATES_MIN);
+        }
+    }
+
+    /// What [`scan`](Self::scan) does, for several queries in one pass over the codes; `admits` is told whose turn it is.
+    pub(crate) fn scan_many<const QUERIES: usize>(
+        mut lanes: [(&QueryCode, &mut Self); QUERIES],
+        blocks: &Blocks,
+        slots: Range<usize>,
+        admits: impl Fn(usize, u32) -> bool,
+    ) {
+        let rows = blocks.rows();
+        let end = slots.end.div_ceil(BLOCK);
+        let mut block = slots.start / BLOCK;
+        while block < end {
+            let mut asks = lanes.each_mut().map(|(query, shortlist)| {
+                let floor = shortlist.floor();
+                shortlist.hits.clear();
+                Ask { query: query.coded(), floor, hits: &mut shortlist.hits }
+            });
+            block = scan_together(&mut asks, &rows, block..end, HITS_MAX);
+            for (turn, (query, shortlist)) in lanes.iter_mut().enumerate() {
+                shortlist.take_hits(query, blocks, &slots, |slot| admits(turn, slot));
             }
         }
     }
@@ -78,5 +110,32 @@ impl Shortlist {
         self.prune();
         picked.clear();
         picked.extend(self.candidates.iter().map(|candidate| row_of(candidate.slot)));
+    }
+}
+
+/// Looks at the rows of these blocks for each search, four searches in one pass over the codes.
+pub(crate) fn scan_by_fours<'a>(
+    mut waiting: impl Iterator<Item = (&'a Search<'a>, &'a mut Scratch)>,
+    blocks: &Blocks,
+    slots: &Range<usize>,
+    row_of: impl Fn(u32) -> u32,
+) {
+    let admits = |search: &Search<'_>, slot| search.allowed.is_none_or(|set| set.contains(row_of(slot)));
+    loop {
+        let four = [waiting.next(), waiting.next(), waiting.next(), waiting.next()];
+        match four {
+            [Some(one), Some(two), Some(three), Some(four)] => {
+                let searches = [one.0, two.0, three.0, four.0];
+                let lanes = [one.1, two.1, three.1, four.1].map(|Scratch { code, shortlist, .. }| (&*code, shortlist));
+                let admits = |turn: usize, slot| searches.get(turn).is_some_and(|search| admits(search, slot));
+                Shortlist::scan_many(lanes, blocks, slots.clone(), admits);
+            }
+            rest => {
+                for (search, Scratch { code, shortlist, .. }) in rest.into_iter().flatten() {
+                    shortlist.scan(code, blocks, slots.clone(), |slot| admits(search, slot));
+                }
+                return;
+            }
+        }
     }
 }

@@ -1,10 +1,15 @@
-//! The rows as they were given, and their true scores: what every kind answers with, whatever it narrowed down by.
+//! The rows, and the scores that every kind answers with, whatever it narrowed down by.
 
 use std::fmt;
+use std::sync::Arc;
 
+use rayon::prelude::*;
+
+use crate::codes::{Blocks, Compact, Packed};
 use crate::error::IndexError;
 use crate::kernels::{Rows, score_picked, score_range};
 use crate::metric::Metric;
+use crate::norms::norm;
 use crate::query::{prepare, row_scales};
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
@@ -15,28 +20,98 @@ use crate::vectors::Vectors;
 /// Rows scored between two looks at the best so far: their scores stay in the nearest cache.
 const BLOCK_ROWS: usize = 512;
 
-/// All rows and what they are multiplied by. Memory: the vectors, and 4 bytes a row under cosine.
+/// All rows. Memory: the vectors, and 4 bytes a row under cosine; or compact rows.
 pub(crate) struct Table {
-    vectors: Vectors,
     metric: Metric,
-    scales: Option<Vec<f32>>,
+    store: Store,
+}
+
+enum Store {
+    Full {
+        vectors: Vectors,
+        /// What each row is multiplied by; `None` is 1 for all.
+        scales: Option<Vec<f32>>,
+    },
+    Compact(Compact),
+}
+
+/// Rows on their way into a table, before blocks are made in some order.
+pub(crate) enum Given<'a> {
+    Full(Table),
+    Compact(Packed<'a>),
+}
+
+impl Given<'_> {
+    pub(crate) fn metric(&self) -> Metric {
+        match self {
+            Self::Full(table) => table.metric,
+            Self::Compact(packed) => packed.frame.metric(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Full(table) => table.len(),
+            Self::Compact(packed) => packed.len(),
+        }
+    }
+
+    /// Lengths of the rows, as they will be kept.
+    pub(crate) fn norms(&self) -> Vec<f32> {
+        match self {
+            Self::Full(table) => table.vectors().map_or_else(Vec::new, |vectors| {
+                vectors.as_slice().par_chunks(vectors.dimension()).map(|row| norm(row) as f32).collect()
+            }),
+            Self::Compact(packed) => packed.norms(),
+        }
+    }
+
+    /// The rows, and their blocks, in which slot `i` is row `order[i]`, or row `i`.
+    pub(crate) fn place(self, order: Option<&[u32]>) -> (Table, Arc<Blocks>) {
+        match self {
+            Self::Full(table) => {
+                let row_of = |slot: u32| order.map_or(slot, |order| order.get(slot as usize).copied().unwrap_or(slot));
+                let blocks = Blocks::of(&table, table.len(), row_of);
+                (table, Arc::new(blocks))
+            }
+            Self::Compact(packed) => {
+                let metric = packed.frame.metric();
+                let compact = Compact::place(packed, order);
+                let blocks = Arc::clone(compact.blocks());
+                (Table { metric, store: Store::Compact(compact) }, blocks)
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Table {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut summary = formatter.debug_struct("Table");
-        summary.field("vectors", &self.vectors).field("metric", &self.metric).finish_non_exhaustive()
+        summary.field("rows", &self.len()).field("dimension", &self.dimension());
+        summary.field("is_compact", &self.compact().is_some()).field("metric", &self.metric).finish_non_exhaustive()
     }
 }
 
 impl Table {
     pub(crate) fn new(vectors: Vectors, metric: Metric) -> Self {
         let scales = row_scales(metric, &vectors);
-        Self { vectors, metric, scales }
+        Self { metric, store: Store::Full { vectors, scales } }
     }
 
-    pub(crate) fn vectors(&self) -> &Vectors {
-        &self.vectors
+    /// The rows as they were given, where they are kept.
+    pub(crate) fn vectors(&self) -> Option<&Vectors> {
+        match &self.store {
+            Store::Full { vectors, .. } => Some(vectors),
+            Store::Compact(_) => None,
+        }
+    }
+
+    /// The compact rows, where they are kept instead.
+    pub(crate) fn compact(&self) -> Option<&Compact> {
+        match &self.store {
+            Store::Full { .. } => None,
+            Store::Compact(compact) => Some(compact),
+        }
     }
 
     pub(crate) fn metric(&self) -> Metric {
@@ -44,33 +119,56 @@ impl Table {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.vectors.len()
+        match &self.store {
+            Store::Full { vectors, .. } => vectors.len(),
+            Store::Compact(compact) => compact.len(),
+        }
     }
 
     pub(crate) fn dimension(&self) -> usize {
-        self.vectors.dimension()
+        match &self.store {
+            Store::Full { vectors, .. } => vectors.dimension(),
+            Store::Compact(compact) => compact.frame().dimension(),
+        }
     }
 
-    fn rows(&self) -> Rows<'_> {
-        Rows {
-            values: self.vectors.as_slice(),
-            stride: self.vectors.dimension(),
-            scales: self.scales.as_deref(),
-            by_distance: self.metric == Metric::L2,
+    /// Bytes beside the blocks.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match &self.store {
+            Store::Full { vectors, scales } => {
+                size_of_val(vectors.as_slice()) + scales.as_ref().map_or(0, |scales| size_of_val(scales.as_slice()))
+            }
+            Store::Compact(compact) => compact.memory_bytes(),
+        }
+    }
+
+    /// Writes a row to `place`, of the rows' dimension: as it was given, or as it is kept.
+    pub(crate) fn fill(&self, row: u32, place: &mut [f32]) {
+        match &self.store {
+            Store::Full { vectors, .. } => {
+                for (value, given) in place.iter_mut().zip(vectors.row(row).unwrap_or_default()) {
+                    *value = *given;
+                }
+            }
+            Store::Compact(compact) => compact.fill(row, place),
         }
     }
 
     /// Writes a row as the kernels see it (normalised under cosine) to `place`.
     pub(crate) fn fill_scaled(&self, row: u32, place: &mut [f32]) {
-        let scale = self.scale(row);
-        for (value, given) in place.iter_mut().zip(self.vectors.row(row).unwrap_or_default()) {
-            *value = given * scale;
+        self.fill(row, place);
+        if let Store::Full { scales: Some(_), .. } = &self.store {
+            let scale = self.scale(row);
+            place.iter_mut().for_each(|value| *value *= scale);
         }
     }
 
+    /// What a row that was given is multiplied by.
     pub(crate) fn scale(&self, row: u32) -> f32 {
-        let scales = self.scales.as_ref();
-        scales.map_or(1.0, |scales| scales.get(row as usize).copied().unwrap_or(0.0))
+        match &self.store {
+            Store::Full { scales: Some(scales), .. } => scales.get(row as usize).copied().unwrap_or(0.0),
+            Store::Full { scales: None, .. } | Store::Compact(_) => 1.0,
+        }
     }
 
     /// Refuses a filter that was made for another number of rows.
@@ -94,26 +192,38 @@ impl Table {
     /// scan that everything else is held against.
     pub(crate) fn scan(&self, k: usize, allowed: Option<&RowSet>, scratch: &mut Scratch) {
         scratch.best.reset(k);
-        match allowed {
-            None => self.scan_all(scratch),
-            Some(allowed) => self.scan_allowed(allowed, scratch),
+        match (allowed, self.full()) {
+            (None, Some(rows)) => self.scan_all(rows, scratch),
+            (None, None) => self.scan_picked(0..self.len() as u32, scratch),
+            (Some(allowed), _) => self.scan_picked(allowed.iter(), scratch),
         }
     }
 
-    fn scan_all(&self, scratch: &mut Scratch) {
+    fn full(&self) -> Option<Rows<'_>> {
+        let Store::Full { vectors, scales } = &self.store else {
+            return None;
+        };
+        Some(Rows {
+            values: vectors.as_slice(),
+            stride: vectors.dimension(),
+            scales: scales.as_deref(),
+            by_distance: self.metric == Metric::L2,
+        })
+    }
+
+    fn scan_all(&self, rows: Rows<'_>, scratch: &mut Scratch) {
         let Scratch { query, scores, best, .. } = scratch;
         for first in (0..self.len()).step_by(BLOCK_ROWS) {
             scores.clear();
             scores.resize(BLOCK_ROWS.min(self.len() - first), 0.0);
-            score_range(query, self.rows(), first, scores);
+            score_range(query, rows, first, scores);
             for (score, row) in scores.iter().zip(first as u32..) {
                 best.push(Key::new(*score, row));
             }
         }
     }
 
-    fn scan_allowed(&self, allowed: &RowSet, scratch: &mut Scratch) {
-        let mut rows = allowed.iter();
+    fn scan_picked(&self, mut rows: impl Iterator<Item = u32>, scratch: &mut Scratch) {
         loop {
             scratch.picked.clear();
             scratch.picked.extend(rows.by_ref().take(BLOCK_ROWS));
@@ -129,7 +239,7 @@ impl Table {
         let Scratch { query, picked, scores, best, work, .. } = scratch;
         work.scored += picked.len() as u64;
         scores.clear();
-        score_picked(query, self.rows(), picked, scores);
+        self.score_prepared(query, picked, scores);
         for (score, row) in scores.iter().zip(picked.iter()) {
             best.push(Key::new(*score, *row));
         }
@@ -148,12 +258,16 @@ impl Table {
         if let Some(&row) = rows.iter().find(|row| **row as usize >= self.len()) {
             return Err(IndexError::RowUnknown { row, rows: self.len() });
         }
-        score_picked(&scratch.query, self.rows(), rows, scores);
+        self.score_prepared(&scratch.query, rows, scores);
         Ok(())
     }
 
     /// The scores of `picked` for a query that was prepared, appended to `scores`.
     pub(crate) fn score_prepared(&self, query: &[f32], picked: &[u32], scores: &mut Vec<f32>) {
-        score_picked(query, self.rows(), picked, scores);
+        match (&self.store, self.full()) {
+            (Store::Compact(compact), _) => compact.score(query, picked, scores),
+            (_, Some(rows)) => score_picked(query, rows, picked, scores),
+            (_, None) => {}
+        }
     }
 }

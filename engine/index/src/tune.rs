@@ -24,7 +24,7 @@ use crate::graph::Graph;
 use crate::ivf::Ivf;
 use crate::metric::Metric;
 use crate::scratch::{Scratch, Work};
-use crate::search::{Effort, IndexKind, Neighbour, Search, VectorIndex};
+use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
 use crate::table::Table;
 use crate::vectors::Vectors;
 
@@ -161,12 +161,12 @@ impl Built {
         }
     }
 
-    fn with_effort(self, effort: Effort) -> Box<dyn VectorIndex> {
-        match self {
-            Self::Exact(exact) => Box::new(exact),
-            Self::Ivf(ivf) => Box::new(ivf.with_effort(effort)),
-            Self::Graph(graph) => Box::new(graph.with_effort(effort)),
-        }
+    fn finish(self, effort: Effort, rows: RowStorage) -> Result<Box<dyn VectorIndex>, IndexError> {
+        Ok(match self {
+            Self::Exact(exact) => Box::new(exact.storing(rows)),
+            Self::Ivf(ivf) => Box::new(ivf.with_effort(effort).storing(rows)?),
+            Self::Graph(graph) => Box::new(graph.with_effort(effort).storing(rows)?),
+        })
     }
 }
 
@@ -222,7 +222,7 @@ impl<'a> Trial<'a> {
             }
         }
         let queries = self.queries.len();
-        let index = winner.unwrap_or(Built::Exact(self.exact)).with_effort(chosen.effort);
+        let index = winner.unwrap_or(Built::Exact(self.exact)).finish(chosen.effort, self.build.rows)?;
         Ok((index, Tuned { chosen, frontier, queries }))
     }
 

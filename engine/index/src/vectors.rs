@@ -55,6 +55,11 @@ impl Vectors {
         Ok(Self { dimension, rows, data: Arc::new(data) })
     }
 
+    /// No rows, of a dimension that another matrix has.
+    pub(crate) fn none(dimension: usize) -> Self {
+        Self { dimension, rows: 0, data: Arc::default() }
+    }
+
     /// The number of rows.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -5,18 +5,24 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use faces_index::{BuildSpec, IndexKind, Metric, RowSet, Scratch, Search, Vectors, build};
+use faces_index::{BuildSpec, IndexKind, Metric, RowSet, RowStorage, Scratch, Search, Vectors, build, read, write};
 
 struct Counting;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count(bytes: usize) {
+    COUNT.with(|count| count.set(count.get() + 1));
+    LARGEST.with(|largest| largest.set(largest.get().max(bytes)));
 }
 
 // SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
+        count(layout.size());
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
@@ -27,7 +33,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
+        count(size);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -42,22 +48,27 @@ fn noise(rows: u32) -> Vec<f32> {
     (0..rows * 16).map(|at| value(at) * if at / 16 % 50 == 0 { 4.0 } else { 1.0 }).collect()
 }
 
+const KINDS: [IndexKind; 3] = [IndexKind::Exact, IndexKind::Ivf, IndexKind::Graph];
+const STORAGES: [RowStorage; 2] = [RowStorage::Full, RowStorage::Compact];
+
 #[test]
 fn a_warm_query_allocates_nothing() {
     let vectors = Vectors::new(16, noise(3_000)).unwrap();
     let filters = [20, 300, 1_500].map(|step| RowSet::from_fn(3_000, |row| row.wrapping_mul(7_919) % 3_000 < step));
     let queries: Vec<&[f32]> = vectors.iter().step_by(100).collect();
     for metric in [Metric::InnerProduct, Metric::Cosine, Metric::L2] {
-        for kind in [IndexKind::Exact, IndexKind::Ivf, IndexKind::Graph] {
-            let spec = BuildSpec { kind: Some(kind), ..BuildSpec::default() };
+        for (kind, rows) in KINDS.into_iter().flat_map(|kind| STORAGES.map(|rows| (kind, rows))) {
+            let spec = BuildSpec { kind: Some(kind), rows, ..BuildSpec::default() };
             let index = build(vectors.clone(), metric, &spec).unwrap();
             let searches: Vec<Search<'_>> = (queries.iter().zip(0usize..))
                 .map(|(query, at)| Search { allowed: filters.get(at % 4), ..Search::new(query, [10, 120][at % 2]) })
                 .collect();
             let (mut scratch, mut found, mut lists, mut scores) = (Scratch::new(), Vec::new(), Vec::new(), Vec::new());
+            let mut values = Vec::new();
             let mut round = || {
                 for search in &searches {
                     index.search(search, &mut scratch, &mut found).unwrap();
+                    index.row_into(77, &mut values);
                     index.score(search.query, &[5, 7, 2_000], &mut scratch, &mut scores).unwrap();
                 }
                 index.search_batch(&searches, &mut scratch, &mut lists).unwrap();
@@ -65,7 +76,29 @@ fn a_warm_query_allocates_nothing() {
             round();
             let before = COUNT.get();
             round();
-            assert_eq!(COUNT.get() - before, 0, "{kind:?} by {metric:?}");
+            assert_eq!(COUNT.get() - before, 0, "{kind:?} by {metric:?}, {rows:?}");
+        }
+    }
+}
+
+/// A header may promise any size: nothing is made room for that the file does not hold.
+#[test]
+fn forged_sizes_allocate_nothing() {
+    const HEADER_BYTES: usize = 64;
+    let vectors = Vectors::new(16, noise(200)).unwrap();
+    for (kind, rows) in KINDS.into_iter().flat_map(|kind| STORAGES.map(|rows| (kind, rows))) {
+        let mut bytes = Vec::new();
+        let spec = BuildSpec { kind: Some(kind), rows, ..BuildSpec::default() };
+        write(&*build(vectors.clone(), Metric::L2, &spec).unwrap(), &mut bytes).unwrap();
+        // Dimension, rows, nodes or cells, degree, entries.
+        for (place, value) in [(16, 1024u32), (20, 1 << 28), (24, 199), (28, 256), (32, 1 << 28)] {
+            let mut forged = bytes.clone();
+            forged[place..place + 4].copy_from_slice(&value.to_le_bytes());
+            let seal = crc32c::crc32c(&forged[..HEADER_BYTES - 4]);
+            forged[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&seal.to_le_bytes());
+            LARGEST.set(0);
+            assert!(read(&forged).is_err() || forged == bytes, "{kind:?} {rows:?}: {value} at {place}");
+            assert!(LARGEST.get() <= 4 * bytes.len(), "{} bytes for a file of {}", LARGEST.get(), bytes.len());
         }
     }
 }

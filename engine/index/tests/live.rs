@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use faces_index::{
-    BuildSpec, Change, Effort, IndexError, IndexKind, LiveIndex, LiveScratch, LiveSpec, Metric, Neighbour, RowSet, Search,
-    VectorIndex, Vectors, build,
+    BuildSpec, Change, Effort, IndexError, IndexKind, LiveIndex, LiveScratch, LiveSpec, Metric, Neighbour, RowSet, RowStorage,
+    Search, VectorIndex, Vectors, build,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -92,10 +92,8 @@ fn check(live: &LiveIndex, model: &Model, random: &mut Random, scratch: &mut Liv
     snapshot.score(&queries[0], &handles, scratch, &mut given).unwrap();
     let true_scores = handles.iter().map(|handle| model.score(&queries[0], *handle));
     assert_eq!(given, true_scores.collect::<Vec<_>>());
-    let mut sum = queries[1].clone();
-    let handle = *handles.first().unwrap();
-    assert!(snapshot.add_vector(handle, 2.0, &mut sum));
-    assert!(sum.iter().zip(&queries[1]).zip(&model.vectors[&handle]).all(|((sum, value), added)| *sum == value + 2.0 * added));
+    let mut row = Vec::new();
+    assert!(handles.iter().all(|handle| snapshot.row_into(*handle, &mut row) && row == model.vectors[handle]));
 }
 
 fn run(seed: u64, kind: IndexKind) {
@@ -172,6 +170,22 @@ fn an_index_grows_from_nothing() {
 }
 
 #[test]
+fn a_compact_base_knows_its_own_vectors() {
+    let (mut model, mut random) = (Model::default(), Random(ChaCha8Rng::seed_from_u64(5)));
+    for handle in 0..BASE_ROWS {
+        model.vectors.insert(handle, random.vector());
+    }
+    let vectors = Vectors::new(DIMENSION, model.vectors.values().flatten().copied().collect()).unwrap();
+    let spec = BuildSpec { kind: Some(IndexKind::Exact), rows: RowStorage::Compact, ..BuildSpec::default() };
+    let live = LiveIndex::new(Arc::from(build(vectors, METRIC, &spec).unwrap()), LiveSpec::default());
+    let same: Vec<_> = model.vectors.iter().map(|(handle, vector)| Change::Upsert { handle: *handle, vector }).collect();
+    assert_eq!(live.apply(&same).unwrap().tail_rows, 0);
+    let mut other = model.vectors[&7].clone();
+    other[2] += 0.125;
+    assert_eq!(live.apply(&[Change::Upsert { handle: 7, vector: &other }]).unwrap().tail_rows, 1);
+}
+
+#[test]
 fn unfit_changes_change_nothing() {
     let mut model = Model::default();
     model.vectors.insert(0, vec![1.0; DIMENSION]);
@@ -188,5 +202,5 @@ fn unfit_changes_change_nothing() {
     let (mut scratch, mut scores) = (LiveScratch::default(), Vec::new());
     let unknown = live.snapshot().score(&[0.0; DIMENSION], &[0, 8], &mut scratch, &mut scores);
     assert!(matches!(unknown, Err(IndexError::RowUnknown { row: 8, rows: 1 })));
-    assert!(!live.snapshot().add_vector(8, 1.0, &mut [0.0; DIMENSION]));
+    assert!(!live.snapshot().row_into(8, &mut Vec::new()));
 }

@@ -65,9 +65,10 @@ impl Space {
         self.rows.binary_search(&item_row).ok().and_then(|place| u32::try_from(place).ok())
     }
 
-    /// The vector of an item row, of the manifest's dimension.
-    pub fn vector(&self, item_row: u32) -> Option<&[f32]> {
-        self.index.vectors().row(self.index_row(item_row)?)
+    /// Writes the vector of an item row, of the manifest's dimension, to `values`, as far as the index keeps it; false for an
+    /// item of another unit or without a vector.
+    pub fn vector_into(&self, item_row: u32, values: &mut Vec<f32>) -> bool {
+        self.index_row(item_row).is_some_and(|row| self.index.row_into(row, values))
     }
 }
 
@@ -141,16 +142,16 @@ impl Generation {
     }
 
     fn check_space(&self, space: &Space) -> Result<(), String> {
-        let vectors = space.index.vectors();
-        if vectors.dimension() != self.manifest.dimension {
-            return Err(format!("dimension {} where the manifest has {}", vectors.dimension(), self.manifest.dimension));
+        let (rows, dimension) = (space.index.len(), space.index.dimension());
+        if dimension != self.manifest.dimension {
+            return Err(format!("dimension {dimension} where the manifest has {}", self.manifest.dimension));
         }
         if space.index.metric() != self.manifest.metric {
             let (found, promised) = (space.index.metric(), self.manifest.metric);
             return Err(format!("metric {found:?} where the manifest has {promised:?}"));
         }
-        if space.rows.is_empty() || vectors.len() != space.rows.len() {
-            return Err(format!("{} vectors for {} items", vectors.len(), space.rows.len()));
+        if space.rows.is_empty() || rows != space.rows.len() {
+            return Err(format!("{rows} vectors for {} items", space.rows.len()));
         }
         if !space.rows.is_sorted_by(|left, right| left < right) {
             return Err("its rows do not ascend".into());

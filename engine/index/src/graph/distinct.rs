@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 
 use crate::error::IndexError;
 use crate::table::Table;
+use crate::vectors::DIMENSION_MAX;
 
 /// The rows of every node: node `n` has `rows[starts[n]..starts[n + 1]]`, at least one, ascending.
 #[derive(Clone, PartialEq, Eq)]
@@ -78,12 +79,24 @@ impl Groups {
 
 /// Orders rows by their scaled values.
 fn compare(table: &Table, left: u32, right: u32) -> Ordering {
+    let Some(vectors) = table.vectors() else {
+        return compare_compact(table, left, right);
+    };
     let (left_scale, right_scale) = (table.scale(left), table.scale(right));
-    let left_values = table.vectors().row(left).unwrap_or_default();
-    let right_values = table.vectors().row(right).unwrap_or_default();
+    let left_values = vectors.row(left).unwrap_or_default();
+    let right_values = vectors.row(right).unwrap_or_default();
     let pairs = left_values.iter().zip(right_values);
     // Adding 0.0 makes -0.0 equal to 0.0.
     let mut orders = pairs.map(|(a, b)| (a * left_scale + 0.0).total_cmp(&(b * right_scale + 0.0)));
+    orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+fn compare_compact(table: &Table, left: u32, right: u32) -> Ordering {
+    let (mut left_values, mut right_values) = ([0.0; DIMENSION_MAX], [0.0; DIMENSION_MAX]);
+    for (row, values) in [(left, &mut left_values), (right, &mut right_values)] {
+        table.fill(row, values.get_mut(..table.dimension()).unwrap_or_default());
+    }
+    let mut orders = left_values.iter().zip(&right_values).map(|(a, b)| (a + 0.0).total_cmp(&(b + 0.0)));
     orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 

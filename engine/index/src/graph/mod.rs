@@ -32,10 +32,9 @@ use crate::metric::Metric;
 use crate::query::{Direction, prepare};
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
-use crate::search::{Effort, IndexKind, Neighbour, Search, VectorIndex};
+use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
 use crate::table::Table;
 use crate::top::Key;
-use crate::vectors::Vectors;
 
 pub(crate) use distinct::Groups;
 
@@ -86,6 +85,11 @@ impl Graph {
         let grown = grow::grow(&points, spec);
         let layout = freeze::freeze(grown, groups, &points, 2 * spec.m);
         Self::new(exact, layout, effort)
+    }
+
+    /// The same over rows that are kept so.
+    pub(crate) fn storing(self, rows: RowStorage) -> Result<Self, IndexError> {
+        if rows == self.storage() { Ok(self) } else { Self::new(self.exact.storing(rows), self.layout, self.effort) }
     }
 
     /// The same with another effort of its own.
@@ -164,10 +168,6 @@ impl VectorIndex for Graph {
         self.exact.metric()
     }
 
-    fn vectors(&self) -> &Vectors {
-        self.exact.vectors()
-    }
-
     fn effort(&self) -> Effort {
         self.effort
     }
@@ -179,7 +179,7 @@ impl VectorIndex for Graph {
         if search.allowed.is_some_and(|allowed| self.scans(allowed, effort)) {
             return self.exact.search(search, scratch, found);
         }
-        if prepare(self.metric(), search.query, self.vectors().dimension(), &mut scratch.query)? == Direction::None {
+        if prepare(self.metric(), search.query, self.exact.table().dimension(), &mut scratch.query)? == Direction::None {
             self.exact.table().answer_first(search.k, search.allowed, found);
             return Ok(());
         }
@@ -201,6 +201,11 @@ impl VectorIndex for Graph {
             }
         }
         self.answer_walked(search, scratch, found);
+        let wanted = search.allowed.map_or(self.exact.table().len(), RowSet::count).min(search.k);
+        if found.len() < wanted {
+            // Every node is reached from the entries, but perhaps not from those few that a walk starts from.
+            return self.exact.search(search, scratch, found);
+        }
         Ok(())
     }
 
@@ -208,8 +213,14 @@ impl VectorIndex for Graph {
         self.exact.score(query, rows, scratch, scores)
     }
 
+    fn memory_bytes(&self) -> usize {
+        let Layout { groups, links, .. } = &self.layout;
+        let numbers = groups.starts.len() + groups.rows.len() + links.len();
+        self.exact.memory_bytes() + self.slab.memory_bytes() + numbers * size_of::<u32>()
+    }
+
     fn parts(&self) -> Parts<'_> {
-        Parts::graph(&self.layout)
+        Parts::graph(self.exact.table(), &self.layout)
     }
 }
 

@@ -27,12 +27,13 @@ pub(crate) struct Points {
 
 impl Points {
     pub(crate) fn of(table: &Table, groups: &Groups) -> Self {
-        let dimension = table.vectors().dimension();
+        let dimension = table.dimension();
+        let mut values_of_row = vec![0.0; dimension];
         let mut values = Vec::with_capacity(groups.len() * dimension);
         for node in 0..groups.len() as u32 {
-            let row = groups.rows(node).first().and_then(|row| table.vectors().row(*row)).unwrap_or_default();
-            let scale = if table.metric() == Metric::L2 { 1.0 } else { inverse_norm(row) };
-            values.extend(row.iter().map(|value| value * scale));
+            table.fill(groups.rows(node).first().copied().unwrap_or_default(), &mut values_of_row);
+            let scale = if table.metric() == Metric::L2 { 1.0 } else { inverse_norm(&values_of_row) };
+            values.extend(values_of_row.iter().map(|value| value * scale));
         }
         Self { values, dimension }
     }

@@ -114,6 +114,55 @@ pub(crate) fn scan(
     scan_by(query, rows, blocks, floor, hits_max, hits, Portable::sums)
 }
 
+/// One of several queries that are scanned for together.
+#[derive(Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) query: Coded<'a>,
+    pub(crate) floor: f32,
+    pub(crate) hits: &'a mut Vec<Hit>,
+}
+
+/// As [`scan`], for several queries while their codes are at hand. Stops after the group of four blocks that makes any query's
+/// hits `hits_max` or more.
+#[inline]
+pub(crate) fn scan_together<const QUERIES: usize>(
+    asks: &mut [Ask<'_>; QUERIES],
+    rows: &BlockRows<'_>,
+    blocks: Range<usize>,
+    hits_max: usize,
+) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    {
+        if x86::has_vnni() {
+            // SAFETY: the function demands AVX-512 F, BW and VNNI, which this processor has.
+            return unsafe { int8_x86::scan_together_vnni(asks, rows, blocks, hits_max) };
+        }
+    }
+    scan_in_turn(asks, rows, blocks, hits_max)
+}
+
+/// A group of blocks for one query after another: the oracle of [`scan_together`], and what processors without VNNI do.
+pub(super) fn scan_in_turn<const QUERIES: usize>(
+    asks: &mut [Ask<'_>; QUERIES],
+    rows: &BlockRows<'_>,
+    blocks: Range<usize>,
+    hits_max: usize,
+) -> usize {
+    let mut block = blocks.start;
+    while block < blocks.end {
+        let end = (block + GROUP).min(blocks.end);
+        for Ask { query, floor, hits } in asks.iter_mut() {
+            scan(query, rows, block..end, *floor, usize::MAX, hits);
+        }
+        block = end;
+        if asks.iter().any(|ask| ask.hits.len() >= hits_max) {
+            break;
+        }
+    }
+    block
+}
+
 /// Σ of products of the query's codes with those of each picked row of `lines_per_row` lines, in that order, appended to
 /// `sums`, started at the query's start. A row past the end sums to that start.
 #[inline]

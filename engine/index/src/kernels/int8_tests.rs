@@ -78,6 +78,48 @@ proptest! {
     }
 
     #[test]
+    fn scanning_together_finds_what_each_finds_alone(
+        case in case(),
+        floors in prop::array::uniform4(-2e4f32..2e4),
+        hits_max in 0usize..60,
+        shifts in prop::array::uniform4(0usize..3),
+    ) {
+        let rows = case.rows();
+        let blocks = case.spreads.len();
+        // Queries that differ in words, start and scale.
+        let mut all_words = [case.words.clone(), case.words.clone(), case.words.clone(), case.words.clone()];
+        for (words, shift) in all_words.iter_mut().zip(shifts) {
+            words.rotate_left(shift);
+        }
+        let query = |at: usize| {
+            let start = -77 + at as i32;
+            Coded { words: &all_words[at][case.cut..], start, scale: 0.25 + at as f32, by_norm: 1.5, by_error: 0.25, by_nature: 0.125 }
+        };
+        let mut expected = [(); 4].map(|()| Vec::new());
+        let mut oracle = expected.each_mut();
+        let mut at = 0..;
+        let mut asks = oracle.each_mut().map(|hits| {
+            let at = at.next().unwrap();
+            Ask { query: query(at), floor: floors[at], hits }
+        });
+        let expected_end = scan_in_turn(&mut asks, &rows, 0..blocks, hits_max);
+        let mut found = [(); 4].map(|()| Vec::new());
+        let mut places = found.each_mut();
+        let mut at = 0..;
+        let mut asks = places.each_mut().map(|hits| {
+            let at = at.next().unwrap();
+            Ask { query: query(at), floor: floors[at], hits }
+        });
+        prop_assert_eq!(scan_together(&mut asks, &rows, 0..blocks, hits_max), expected_end);
+        prop_assert_eq!(&found, &expected);
+        for (at, found) in found.iter().enumerate() {
+            let mut alone = Vec::new();
+            scan_by(&query(at), &rows, 0..expected_end, floors[at], usize::MAX, &mut alone, Portable::sums);
+            prop_assert_eq!(found, &alone);
+        }
+    }
+
+    #[test]
     fn every_sum_of_rows_equals_the_portable_one(case in case(), picked in prop::collection::vec(0u32..40, 0..30)) {
         let query = case.query();
         let per_row = query.words.len() / (LINE / QUAD);

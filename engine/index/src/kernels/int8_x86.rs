@@ -1,16 +1,16 @@
 //! The x86-64 versions of the int8 loops: AVX-512 VNNI, and AVX2 by 16-bit products (its own byte product saturates).
 
 use std::arch::x86_64::{
-    __m256i, __m512i, _CMP_GE_OQ, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_add_epi32, _mm256_and_si256,
-    _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_set1_epi32,
+    __m256i, __m512, __m512i, _CMP_GE_OQ, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_add_epi32,
+    _mm256_and_si256, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_set1_epi32,
     _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_si256, _mm512_add_epi32,
     _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_load_si512, _mm512_loadu_ps,
-    _mm512_loadu_si512, _mm512_mul_ps, _mm512_reduce_add_epi32, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512,
-    _mm512_storeu_ps,
+    _mm512_loadu_si512, _mm512_mul_ps, _mm512_reduce_add_epi32, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_storeu_ps,
 };
 use std::ops::Range;
 
-use super::int8::{BLOCK, BlockRows, Coded, Hit, LINE, Line, scan_by, sum_picked_by};
+use super::int8::{Ask, BLOCK, BlockRows, Coded, Hit, LINE, Line, Spread, scan_by, sum_picked_by};
 
 /// Blocks summed together: each load of a query word serves all of them, and their sums hide each other's latency.
 const TOGETHER: usize = 4;
@@ -70,6 +70,79 @@ fn sums_together(words: &[i32], start: i32, codes: &[Line], lines: usize) -> [__
     sums
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn scan_together_vnni<const QUERIES: usize>(
+    asks: &mut [Ask<'_>; QUERIES],
+    rows: &BlockRows<'_>,
+    blocks: Range<usize>,
+    hits_max: usize,
+) -> usize {
+    let queries = asks.each_ref().map(|ask| ask.query);
+    let words = queries.each_ref().map(|query| query.words.get(..rows.lines).unwrap_or(query.words));
+    let mut block = blocks.start;
+    while block + TOGETHER <= blocks.end {
+        let Some(codes) = rows.codes.get(block * rows.lines..(block + TOGETHER) * rows.lines) else {
+            return blocks.end;
+        };
+        let Some(group) = Group::of(rows, block) else {
+            return blocks.end;
+        };
+        let all_sums = sums_of_many(words, queries.each_ref().map(|query| query.start), codes, rows.lines);
+        let mut is_full = false;
+        for (Ask { query, floor, hits }, sums) in asks.iter_mut().zip(all_sums) {
+            group.collect(query, sums, *floor, hits);
+            is_full |= hits.len() >= hits_max;
+        }
+        block += TOGETHER;
+        if is_full {
+            return block;
+        }
+    }
+    while block < blocks.end {
+        let codes = rows.codes.get(block * rows.lines..(block + 1) * rows.lines).unwrap_or_default();
+        for (Ask { query, floor, hits }, words) in asks.iter_mut().zip(words) {
+            collect(query, rows, block, sums_alone(words, query.start, codes), *floor, hits);
+        }
+        block += 1;
+    }
+    block
+}
+
+/// The sums of four blocks for each query: every line of codes is loaded once for all of them.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn sums_of_many<const QUERIES: usize>(
+    words: [&[i32]; QUERIES],
+    starts: [i32; QUERIES],
+    codes: &[Line],
+    lines: usize,
+) -> [[__m512i; TOGETHER]; QUERIES] {
+    let mut sums = [[_mm512_setzero_si512(); TOGETHER]; QUERIES];
+    for (sums, start) in sums.iter_mut().zip(starts) {
+        *sums = [_mm512_set1_epi32(start); TOGETHER];
+    }
+    let ahead = codes.as_ptr_range().end;
+    let (one, rest) = codes.split_at_checked(lines).unwrap_or_default();
+    let (two, rest) = rest.split_at_checked(lines).unwrap_or_default();
+    let (three, four) = rest.split_at_checked(lines).unwrap_or_default();
+    // Whole lines that every query has words for, so that the loop asks once.
+    let lines = words.iter().fold(lines, |lines, words| lines.min(words.len()));
+    for ((((one, two), three), four), at) in one.iter().zip(two).zip(three).zip(four).zip(0..lines) {
+        for next in 0..TOGETHER {
+            super::prefetch_line(ahead.wrapping_add(at * TOGETHER + next).cast());
+        }
+        let lines = [load(one), load(two), load(three), load(four)];
+        for (sums, words) in sums.iter_mut().zip(words) {
+            // SAFETY: every query has at least `lines` words, and `at` is below that.
+            let word = _mm512_set1_epi32(unsafe { *words.get_unchecked(at) });
+            for (sum, line) in sums.iter_mut().zip(lines) {
+                *sum = _mm512_dpbusd_epi32(*sum, line, word);
+            }
+        }
+    }
+    sums
+}
+
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn sums_alone(words: &[i32], start: i32, codes: &[Line]) -> __m512i {
@@ -102,7 +175,13 @@ fn collect(query: &Coded<'_>, rows: &BlockRows<'_>, block: usize, sums: __m512i,
         scores = _mm512_add_ps(scores, unsafe { _mm512_loadu_ps(biases.as_ptr()) });
     }
     let least = _mm512_set1_ps(floor - query.margin(spread));
-    let mut reaching = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(scores, least);
+    push_reaching(block, _mm512_cmp_ps_mask::<_CMP_GE_OQ>(scores, least), scores, hits);
+}
+
+/// Appends the rows of a block that are marked, in order.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn push_reaching(block: usize, mut reaching: u16, scores: __m512, hits: &mut Vec<Hit>) {
     if reaching == 0 {
         return;
     }
@@ -114,6 +193,65 @@ fn collect(query: &Coded<'_>, rows: &BlockRows<'_>, block: usize, sums: __m512i,
         reaching &= reaching - 1;
         if let Some(&score) = lanes.get(lane) {
             hits.push(Hit { slot: (block * BLOCK + lane) as u32, score });
+        }
+    }
+}
+
+/// What four blocks have beside their codes, at hand for several queries.
+struct Group<'a> {
+    block: usize,
+    scales: &'a [[f32; BLOCK]; TOGETHER],
+    biases: Option<&'a [[f32; BLOCK]; TOGETHER]>,
+    norms: [f32; TOGETHER],
+    errors: [f32; TOGETHER],
+    slacks: [f32; TOGETHER],
+}
+
+impl<'a> Group<'a> {
+    #[inline]
+    fn of(rows: &BlockRows<'a>, block: usize) -> Option<Self> {
+        let spreads = rows.spreads.get(block..)?.first_chunk::<TOGETHER>()?;
+        Some(Self {
+            block,
+            scales: rows.scales.get(block..)?.first_chunk()?,
+            biases: rows.biases.get(block..).and_then(<[_]>::first_chunk),
+            norms: spreads.map(|spread| spread.norm),
+            errors: spreads.map(|spread| spread.error),
+            slacks: spreads.map(|spread| spread.slack),
+        })
+    }
+
+    /// What `collect` does for one block, for four: the rows that reach the floor are rare, so all are asked about at once.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    fn collect(&self, query: &Coded<'_>, sums: [__m512i; TOGETHER], floor: f32, hits: &mut Vec<Hit>) {
+        let spreads = self.norms.iter().zip(&self.errors).zip(&self.slacks);
+        let mut leasts = [0.0f32; TOGETHER];
+        for (least, ((&norm, &error), &slack)) in leasts.iter_mut().zip(spreads) {
+            *least = floor - query.margin(&Spread { norm, error, slack });
+        }
+        let scale = _mm512_set1_ps(query.scale);
+        let mut scores = [_mm512_setzero_ps(); TOGETHER];
+        let mut masks = [0u16; TOGETHER];
+        for ((score, sums), scales) in scores.iter_mut().zip(sums).zip(self.scales) {
+            // SAFETY: sixteen values are read from a reference to sixteen, at any alignment.
+            let scales = unsafe { _mm512_loadu_ps(scales.as_ptr()) };
+            *score = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_mul_ps(scales, scale));
+        }
+        if let Some(biases) = self.biases {
+            for (score, biases) in scores.iter_mut().zip(biases) {
+                // SAFETY: as above.
+                *score = _mm512_add_ps(*score, unsafe { _mm512_loadu_ps(biases.as_ptr()) });
+            }
+        }
+        for ((mask, score), least) in masks.iter_mut().zip(scores).zip(leasts) {
+            *mask = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(score, _mm512_set1_ps(least));
+        }
+        if masks == [0; TOGETHER] {
+            return;
+        }
+        for ((at, reaching), scores) in (self.block..).zip(masks).zip(scores) {
+            push_reaching(at, reaching, scores, hits);
         }
     }
 }

@@ -19,11 +19,14 @@ use arc_swap::ArcSwap;
 use crate::error::IndexError;
 use crate::exact::Exact;
 use crate::rows::RowSet;
-use crate::search::VectorIndex;
+use crate::search::{RowStorage, VectorIndex};
 use crate::vectors::Vectors;
 
 use snapshot::Tail;
 pub use snapshot::{LiveScratch, LiveSnapshot};
+
+/// A vector whose values differ by no more than this share of its largest from a compact row is the one that was made compact.
+const COMPACT_TOLERANCE: f32 = 2.0 / 4_064.0;
 
 /// The limits of a [`LiveIndex`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,9 +105,9 @@ impl LiveIndex {
     /// Serves `base` as it is.
     #[must_use]
     pub fn new(base: Arc<dyn VectorIndex>, spec: LiveSpec) -> Self {
-        let live = RowSet::full(base.vectors().len());
+        let live = RowSet::full(base.len());
         let writer = Writer { base, tail: BTreeMap::new(), gone: HashSet::new(), unavailable: HashSet::new(), live };
-        let index = Exact::new(writer.base.vectors().first(0), writer.base.metric());
+        let index = Exact::new(Vectors::none(writer.base.dimension()), writer.base.metric());
         let snapshot = ArcSwap::from_pointee(writer.snapshot(Arc::new(Tail { index, handles: Vec::new() })));
         Self { spec, snapshot, writer: Mutex::new(writer) }
     }
@@ -146,7 +149,7 @@ impl LiveIndex {
 
 impl Writer {
     fn check(&self, changes: &[Change<'_>], spec: &LiveSpec) -> Result<(), IndexError> {
-        let dimension = self.base.vectors().dimension();
+        let dimension = self.base.dimension();
         let mut added = HashSet::new();
         for change in changes {
             if let Change::Upsert { handle, vector } = change {
@@ -172,7 +175,7 @@ impl Writer {
         let (handle, is_tail_changed) = match *change {
             Change::Upsert { handle, vector } => {
                 self.gone.remove(&handle);
-                if self.base.vectors().row(handle) == Some(vector) {
+                if self.is_of_base(handle, vector) {
                     (handle, self.tail.remove(&handle).is_some())
                 } else {
                     self.tail.insert(handle, vector.to_vec());
@@ -202,6 +205,14 @@ impl Writer {
         is_tail_changed
     }
 
+    /// Whether this is the vector that the base has for a handle, as far as it keeps it.
+    fn is_of_base(&self, handle: u32, vector: &[f32]) -> bool {
+        let mut row = Vec::new();
+        let largest = vector.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        let tolerance = if self.base.storage() == RowStorage::Compact { COMPACT_TOLERANCE * largest } else { 0.0 };
+        self.base.row_into(handle, &mut row) && row.iter().zip(vector).all(|(kept, given)| (kept - given).abs() <= tolerance)
+    }
+
     fn is_masked(&self, handle: u32) -> bool {
         self.tail.contains_key(&handle) || self.gone.contains(&handle)
     }
@@ -209,7 +220,7 @@ impl Writer {
     fn tail(&self) -> Result<Tail, IndexError> {
         let (handles, vectors): (Vec<u32>, Vec<&[f32]>) =
             self.tail.iter().map(|(handle, vector)| (*handle, vector.as_slice())).unzip();
-        let vectors = Vectors::new(self.base.vectors().dimension(), vectors.concat())?;
+        let vectors = Vectors::new(self.base.dimension(), vectors.concat())?;
         Ok(Tail { index: Exact::new(vectors, self.base.metric()), handles })
     }
 

@@ -97,8 +97,8 @@ impl LiveSnapshot {
         for (search, Allowed { base, tail }) in searches.iter().zip(allowed) {
             let Some(wanted) = search.allowed else { continue };
             match &self.live {
-                Some(live) => base.assign_both(wanted, live, self.base.vectors().len()),
-                None => base.assign(wanted, self.base.vectors().len()),
+                Some(live) => base.assign_both(wanted, live, self.base.len()),
+                None => base.assign(wanted, self.base.len()),
             }
             tail.reset(self.tail.handles.len());
             let is_live = |row| self.tail_live.as_ref().is_none_or(|live| live.contains(row));
@@ -171,20 +171,16 @@ impl LiveSnapshot {
     /// Whether a handle has a vector; which, [`score`](Self::score) says.
     #[must_use]
     pub fn has_vector(&self, handle: u32) -> bool {
-        (handle as usize) < self.base.vectors().len() || self.tail.row(handle).is_some()
+        (handle as usize) < self.base.len() || self.tail.row(handle).is_some()
     }
 
-    /// Adds the vector of a handle, times `weight`, to `sum`; whether it has one. Which vector that is, [`score`](Self::score) says.
-    pub fn add_vector(&self, handle: u32, weight: f32, sum: &mut [f32]) -> bool {
-        let vector = match self.tail.row(handle) {
-            Some(row) => self.tail.index.vectors().row(row),
-            None => self.base.vectors().row(handle),
-        };
-        let Some(vector) = vector else { return false };
-        for (sum, value) in sum.iter_mut().zip(vector) {
-            *sum += weight * value;
+    /// Writes the vector of a handle to `values`, which is cleared first; whether it has one. Which vector that is,
+    /// [`score`](Self::score) says; how exactly it is kept, [`VectorIndex::row_into`].
+    pub fn row_into(&self, handle: u32, values: &mut Vec<f32>) -> bool {
+        match self.tail.row(handle) {
+            Some(row) => self.tail.index.row_into(row, values),
+            None => self.base.row_into(handle, values),
         }
-        true
     }
 }
 

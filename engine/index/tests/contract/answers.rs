@@ -1,9 +1,9 @@
 //! Answers against oracles: the exact kind against double precision, the graph against the exact kind.
 
-use faces_index::{Effort, IndexKind, Metric, RowSet, Scratch, Search, VectorIndex, Vectors};
+use faces_index::{Effort, IndexKind, Metric, RowSet, RowStorage, Scratch, Search, VectorIndex, Vectors};
 use proptest::prelude::*;
 
-use crate::data::{K, KINDS, METRICS, Random, fixture, found, made, recall, rows};
+use crate::data::{K, KINDS, METRICS, Random, STORAGES, fixtures, found, kept_rows, made_of, recall, rows};
 
 fn similarity(metric: Metric, query: &[f32], row: &[f32]) -> f64 {
     let dot = |left: &[f32], right: &[f32]| left.iter().zip(right).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
@@ -16,7 +16,15 @@ fn similarity(metric: Metric, query: &[f32], row: &[f32]) -> f64 {
 
 #[track_caller]
 fn check_exact(index: &dyn VectorIndex, query: &[f32]) {
-    let truth: Vec<f64> = index.vectors().iter().map(|row| similarity(index.metric(), query, row)).collect();
+    // Compact rows are directions under cosine, of length 1 but for their rounding.
+    let unit = |row: &[f32]| {
+        if index.storage() == RowStorage::Compact { similarity(Metric::InnerProduct, row, row).sqrt() } else { 1.0 }
+    };
+    let score = |row: &[f32]| match index.metric() {
+        Metric::Cosine => similarity(Metric::Cosine, query, row) * unit(row),
+        metric => similarity(metric, query, row),
+    };
+    let truth: Vec<f64> = kept_rows(index).iter().map(|row| score(row)).collect();
     let answer = found(index, query, K, None, None);
     let scale = truth.iter().fold(0.0f64, |scale, score| scale.max(score.abs()));
     for neighbour in &answer {
@@ -32,8 +40,7 @@ fn check_exact(index: &dyn VectorIndex, query: &[f32]) {
 
 #[test]
 fn exact_agrees_with_double_precision() {
-    for metric in METRICS {
-        let fixture = fixture(metric);
+    for fixture in fixtures() {
         fixture.queries.iter().take(50).for_each(|query| check_exact(&*fixture.exact, query));
     }
 }
@@ -47,26 +54,27 @@ fn exact_scans_no_further_than_it_must_and_misses_nothing() {
         random.vector(9).into_iter().map(move |value| value * length).collect::<Vec<f32>>()
     });
     let vectors = Vectors::new(9, rows.collect()).unwrap();
-    let exact = made(vectors, Metric::InnerProduct, IndexKind::Exact);
-    for _ in 0..100 {
-        check_exact(&*exact, &random.vector(9));
+    for rows in STORAGES {
+        let exact = made_of(vectors.clone(), Metric::InnerProduct, IndexKind::Exact, rows);
+        for _ in 0..100 {
+            check_exact(&*exact, &random.vector(9));
+        }
     }
 }
 
 #[test]
 fn approximate_kinds_find_what_exact_finds() {
-    for metric in METRICS {
-        for index in fixture(metric).approximate() {
-            let recall = recall(fixture(metric), index, None);
-            assert!(recall >= 0.95, "{:?} by {metric:?}: recall@{K} {recall}", index.kind());
+    for fixture in fixtures() {
+        for index in fixture.approximate() {
+            let recall = recall(fixture, index, None);
+            assert!(recall >= 0.95, "{:?} by {:?}: recall@{K} {recall}", index.kind(), index.metric());
         }
     }
 }
 
 #[test]
 fn more_effort_finds_more_and_full_effort_all() {
-    for metric in METRICS {
-        let fixture = fixture(metric);
+    for fixture in fixtures() {
         for query in fixture.queries.iter().take(20) {
             let truth = found(&*fixture.exact, query, K, None, None);
             for index in fixture.approximate() {
@@ -84,8 +92,7 @@ fn scratch_carries_nothing_from_query_to_query() {
     let mut scratch = Scratch::new();
     let mut answer = Vec::new();
     for query in 0..40 {
-        for metric in METRICS {
-            let fixture = fixture(metric);
+        for fixture in fixtures() {
             for index in fixture.all() {
                 let query = &fixture.queries[query];
                 index.search(&Search::new(query, K), &mut scratch, &mut answer).unwrap();
@@ -97,8 +104,7 @@ fn scratch_carries_nothing_from_query_to_query() {
 
 #[test]
 fn given_rows_score_as_found_ones_do() {
-    for metric in METRICS {
-        let fixture = fixture(metric);
+    for fixture in fixtures() {
         for index in fixture.all() {
             let query = &fixture.queries[0];
             let answer = found(index, query, K, None, None);
@@ -111,10 +117,9 @@ fn given_rows_score_as_found_ones_do() {
 
 #[test]
 fn many_searches_at_once_answer_as_one_by_one() {
-    for metric in METRICS {
-        let fixture = fixture(metric);
+    for fixture in fixtures() {
         let mut random = Random::new(8);
-        let filters = [0.002, 0.3, 0.9].map(|share| RowSet::from_fn(fixture.exact.vectors().len(), |_| random.unit() < share));
+        let filters = [0.002, 0.3, 0.9].map(|share| RowSet::from_fn(fixture.exact.len(), |_| random.unit() < share));
         for index in fixture.all() {
             let (mut scratch, mut answers) = (Scratch::new(), vec![Vec::new(); 99]);
             for count in [0, 1, 40, 7] {
@@ -136,9 +141,8 @@ fn many_searches_at_once_answer_as_one_by_one() {
 
 #[test]
 fn asking_for_much_finds_as_much() {
-    for metric in METRICS {
-        let fixture = fixture(metric);
-        let few = RowSet::from_fn(fixture.exact.vectors().len(), |row| row % 2 == 0);
+    for fixture in fixtures() {
+        let few = RowSet::from_fn(fixture.exact.len(), |row| row % 2 == 0);
         for index in fixture.approximate() {
             for k in [150, 700, 2_999] {
                 for allowed in [None, Some(&few)] {
@@ -156,6 +160,33 @@ fn asking_for_much_finds_as_much() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
+    /// However searches are mixed, and whoever shares a pass with whom.
+    #[test]
+    fn any_batch_answers_as_one_by_one(
+        asked in prop::collection::vec((0usize..200, 0usize..6, prop::sample::select(vec![0, 1, 10, 90, 400, 5_000])), 0..23),
+        efforts in prop::array::uniform3(prop::option::of(0u32..60)),
+        of: prop::sample::Index,
+    ) {
+        let fixture = fixtures().nth(of.index(6)).unwrap();
+        let filters = [0.0, 0.002, 0.3, 0.9].map(|share| {
+            let mut random = Random::new(12);
+            RowSet::from_fn(fixture.exact.len(), |_| random.unit() < share)
+        });
+        let zero = vec![0.0; fixture.exact.dimension()];
+        for (index, effort) in fixture.all().into_iter().zip(efforts) {
+            let search = |&(query, filter, k): &(usize, usize, usize)| {
+                let query = if query == 0 { &zero } else { &fixture.queries[query] };
+                Search { query, k, effort: effort.map(Effort), allowed: filters.get(filter) }
+            };
+            let searches: Vec<Search<'_>> = asked.iter().map(search).collect();
+            let mut answers = Vec::new();
+            index.search_batch(&searches, &mut Scratch::new(), &mut answers).unwrap();
+            for (search, answer) in searches.iter().zip(&answers) {
+                prop_assert_eq!(answer, &found(index, search.query, search.k, search.effort, search.allowed));
+            }
+        }
+    }
+
     /// Small whole numbers make many ties, duplicates and zero vectors; with full effort the kinds must agree on them all.
     #[test]
     fn kinds_agree_on_ties_and_duplicates(
@@ -165,8 +196,8 @@ proptest! {
     ) {
         let data: Vec<f32> = values.chunks_exact(3).flatten().map(|value| f32::from(*value)).collect();
         let query: Vec<f32> = query.into_iter().map(f32::from).collect();
-        for metric in METRICS {
-            let [exact, ivf, graph] = KINDS.map(|kind| made(Vectors::new(3, data.clone()).unwrap(), metric, kind));
+        for (metric, rows) in METRICS.into_iter().flat_map(|metric| STORAGES.map(|rows| (metric, rows))) {
+            let [exact, ivf, graph] = KINDS.map(|kind| made_of(Vectors::new(3, data.clone()).unwrap(), metric, kind, rows));
             let truth = found(&*exact, &query, k, None, None);
             prop_assert_eq!(truth.len(), k.min(data.len() / 3));
             prop_assert!(truth.is_sorted_by(|left, right| left.score > right.score || (left.score == right.score && left.row < right.row)));

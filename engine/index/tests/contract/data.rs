@@ -2,12 +2,15 @@
 
 use std::sync::LazyLock;
 
-use faces_index::{BuildSpec, Effort, IndexKind, Metric, Neighbour, RowSet, Scratch, Search, VectorIndex, Vectors, build};
+use faces_index::{
+    BuildSpec, Effort, IndexKind, Metric, Neighbour, RowSet, RowStorage, Scratch, Search, VectorIndex, Vectors, build,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 pub const METRICS: [Metric; 3] = [Metric::InnerProduct, Metric::Cosine, Metric::L2];
 pub const KINDS: [IndexKind; 3] = [IndexKind::Exact, IndexKind::Ivf, IndexKind::Graph];
+pub const STORAGES: [RowStorage; 2] = [RowStorage::Full, RowStorage::Compact];
 pub const K: usize = 10;
 const ROWS: usize = 3_000;
 const DIMENSION: usize = 20;
@@ -20,9 +23,16 @@ pub struct Fixture {
     pub queries: Vec<Vec<f32>>,
 }
 
+/// The fixture of full rows.
 pub fn fixture(metric: Metric) -> &'static Fixture {
-    static FIXTURES: LazyLock<[Fixture; 3]> = LazyLock::new(|| METRICS.map(Fixture::make));
-    METRICS.iter().zip(FIXTURES.iter()).find(|(of, _)| **of == metric).unwrap().1
+    fixtures().find(|fixture| fixture.exact.metric() == metric).unwrap()
+}
+
+/// One for every metric, over full rows and then over compact ones.
+pub fn fixtures() -> impl Iterator<Item = &'static Fixture> {
+    static FIXTURES: LazyLock<[[Fixture; 3]; 2]> =
+        LazyLock::new(|| STORAGES.map(|rows| METRICS.map(|metric| Fixture::make(metric, rows))));
+    FIXTURES.iter().flatten()
 }
 
 impl Fixture {
@@ -34,7 +44,7 @@ impl Fixture {
         [&*self.ivf, &*self.graph]
     }
 
-    fn make(metric: Metric) -> Self {
+    fn make(metric: Metric, rows: RowStorage) -> Self {
         let mut random = Random::new(7);
         let centres: Vec<Vec<f32>> = (0..60).map(|_| random.vector(DIMENSION)).collect();
         let mut near = |spread: f32| {
@@ -43,16 +53,30 @@ impl Fixture {
             let step = random.vector(DIMENSION);
             centre.iter().zip(step).map(|(value, step)| length * (value + spread * step)).collect::<Vec<f32>>()
         };
-        let rows: Vec<f32> = (0..ROWS).flat_map(|_| near(0.4)).collect();
+        let values: Vec<f32> = (0..ROWS).flat_map(|_| near(0.4)).collect();
         let queries = (0..200).map(|_| near(0.4)).collect();
-        let vectors = Vectors::new(DIMENSION, rows).unwrap();
-        let make = |kind| made(vectors.clone(), metric, kind);
+        let vectors = Vectors::new(DIMENSION, values).unwrap();
+        let make = |kind| made_of(vectors.clone(), metric, kind, rows);
         Self { exact: make(IndexKind::Exact), ivf: make(IndexKind::Ivf), graph: make(IndexKind::Graph), queries }
     }
 }
 
 pub fn made(vectors: Vectors, metric: Metric, kind: IndexKind) -> Box<dyn VectorIndex> {
-    build(vectors, metric, &BuildSpec { kind: Some(kind), ..BuildSpec::default() }).unwrap()
+    made_of(vectors, metric, kind, RowStorage::Full)
+}
+
+pub fn made_of(vectors: Vectors, metric: Metric, kind: IndexKind, rows: RowStorage) -> Box<dyn VectorIndex> {
+    build(vectors, metric, &BuildSpec { kind: Some(kind), rows, ..BuildSpec::default() }).unwrap()
+}
+
+/// Every row as the index keeps it.
+pub fn kept_rows(index: &dyn VectorIndex) -> Vec<Vec<f32>> {
+    let mut values = Vec::new();
+    let rows = (0..index.len() as u32).map(|row| {
+        assert!(index.row_into(row, &mut values));
+        values.clone()
+    });
+    rows.collect()
 }
 
 /// One search with everything fresh.

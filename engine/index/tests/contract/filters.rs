@@ -8,7 +8,7 @@ use crate::data::{K, METRICS, Random, fixture, found, recall};
 fn recall_holds_at_every_share() {
     for metric in METRICS {
         let fixture = fixture(metric);
-        let count = fixture.exact.vectors().len();
+        let count = fixture.exact.len();
         for share in [0.0, 0.001, 0.01, 0.1, 0.5, 0.7, 0.8, 0.9, 1.0] {
             let mut random = Random::new(11);
             let allowed = RowSet::from_fn(count, |_| random.unit() < share);
@@ -32,7 +32,7 @@ fn the_best_row_disallowed_is_walked_through() {
         let fixture = fixture(metric);
         for query in fixture.queries.iter().take(50) {
             let best = found(&*fixture.exact, query, 30, None, None);
-            let mut allowed = RowSet::full(fixture.exact.vectors().len());
+            let mut allowed = RowSet::full(fixture.exact.len());
             for neighbour in &best[..20] {
                 assert!(allowed.remove(neighbour.row));
             }
@@ -49,7 +49,7 @@ fn the_best_row_disallowed_is_walked_through() {
 fn a_full_filter_changes_nothing() {
     for metric in METRICS {
         let fixture = fixture(metric);
-        let all = RowSet::full(fixture.exact.vectors().len());
+        let all = RowSet::full(fixture.exact.len());
         for query in fixture.queries.iter().take(50) {
             for index in [&*fixture.exact, &*fixture.graph] {
                 let filtered = found(index, query, K, None, Some(&all));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // clippy allows it in tests, but not in the helpers that tests share
 
 mod answers;
+mod compact;
 mod data;
 mod edges;
 mod files;

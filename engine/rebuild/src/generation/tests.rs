@@ -53,9 +53,10 @@ fn what_is_published_comes_back() {
     assert_eq!(loaded.spaces.len(), made.spaces.len());
     for (loaded, made) in loaded.spaces.iter().zip(&made.spaces) {
         assert_eq!((&loaded.bu, &loaded.rows), (&made.bu, &made.rows));
-        assert_eq!(loaded.index.vectors().as_slice(), made.index.vectors().as_slice());
-        let query = made.vector(made.rows[0]).unwrap();
-        assert_eq!(found(loaded, query), found(made, query));
+        assert_eq!(loaded.index.vectors(), made.index.vectors());
+        let mut query = Vec::new();
+        assert!(made.vector_into(made.rows[0], &mut query) && !made.vector_into(u32::MAX, &mut query.clone()));
+        assert_eq!(found(loaded, &query), found(made, &query));
         assert_eq!(made.item_row(made.index_row(made.rows[1]).unwrap()), Some(made.rows[1]));
     }
     assert!(loaded.space("u1").is_some() && loaded.space("u9").is_none());

@@ -1,16 +1,11 @@
 //! What takes part in a bench: every kind of index, and plain `hnsw_rs`, behind one way of asking.
 
-use std::io;
-
 use anyhow::Result;
 use faces_index::{
     BuildSpec, Effort, IndexKind, Metric, Neighbour, PlainHnsw, Scratch, Search, TuneSpec, VectorIndex, Vectors, build,
-    build_tuned, write,
+    build_tuned,
 };
 use serde::Serialize;
-
-/// What a graph keeps of each coded row beside the codes: scale, bias and spread.
-const SLAB_ROW_BYTES: u64 = 16;
 
 /// Efforts that graphs are asked with; those below `k` are left out.
 const CANDIDATES: [u32; 15] = [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
@@ -156,38 +151,11 @@ impl Built {
     }
 
     /// Bytes that it takes in memory, vectors included.
-    ///
-    /// # Errors
-    /// What the index refuses.
-    pub fn bytes(&self) -> Result<u64> {
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
         match self {
-            Self::Served { index, .. } => memory_bytes(&**index),
-            Self::Plain(plain) => Ok(plain.memory_bytes() as u64),
+            Self::Served { index, .. } => index.memory_bytes() as u64,
+            Self::Plain(plain) => plain.memory_bytes() as u64,
         }
-    }
-}
-
-/// What the index keeps in memory: what its file holds, and the int8 codes that are made from the vectors on loading (their
-/// sizes are those that `faces_index` documents).
-fn memory_bytes(index: &dyn VectorIndex) -> Result<u64> {
-    let mut file = Counter(0);
-    write(index, &mut file)?;
-    let (rows, dimension) = (index.vectors().len() as u64, index.vectors().dimension() as u64);
-    let blocks_row = dimension.next_multiple_of(4) + 5;
-    let metric_row = if index.metric() == Metric::InnerProduct && index.kind() == IndexKind::Ivf { 0 } else { 4 };
-    let slab_row = if index.kind() == IndexKind::Graph { dimension.next_multiple_of(64) + SLAB_ROW_BYTES } else { 0 };
-    Ok(file.0 + rows * (blocks_row + metric_row + slab_row))
-}
-
-struct Counter(u64);
-
-impl io::Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

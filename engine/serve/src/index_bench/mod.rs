@@ -112,7 +112,7 @@ impl Bench {
         let before = process_cpu_seconds();
         let mut built = contestant.build(base, &self.plan)?;
         let build_cpu_s = process_cpu_seconds() - before;
-        let bytes_per_vector = built.bytes()? as f64 / base.len() as f64;
+        let bytes_per_vector = built.bytes() as f64 / base.len() as f64;
         let efforts = contestant.efforts(self.k);
         for (at, &effort) in efforts.iter().enumerate() {
             let measured = measure(queries, truth, self.cpu_seconds_min, |query, rows| {

@@ -54,6 +54,7 @@ struct Work {
     spare: Spare,
     handles: Vec<u32>,
     scores: Vec<f32>,
+    row: Vec<f32>,
 }
 
 thread_local! {
@@ -69,7 +70,7 @@ impl Space {
         index: Box<dyn VectorIndex>,
         takes_embeddings: bool,
     ) -> Self {
-        let dimension = index.vectors().dimension();
+        let dimension = index.dimension();
         let live = LiveIndex::new(index.into(), LiveSpec::default());
         let (items, has_warned) = (items.into_iter().collect(), AtomicBool::new(false));
         Self { bu, items, handles, live, facets: RwLock::default(), takes_embeddings, dimension, has_warned }
@@ -126,7 +127,13 @@ impl Space {
 
     /// Adds the vector of a handle to `sum`; false if it has none.
     pub(super) fn add_vector(&self, handle: u32, weight: f32, sum: &mut [f32]) -> bool {
-        self.live.snapshot().add_vector(handle, weight, sum)
+        WORK.with_borrow_mut(|Work { row, .. }| {
+            let has_vector = self.live.snapshot().row_into(handle, row);
+            if has_vector {
+                sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += weight * *value);
+            }
+            has_vector
+        })
     }
 
     fn handle(&self, item: ItemId) -> Option<u32> {
