@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codes::Frame;
 use crate::error::IndexError;
 use crate::exact::Exact;
 use crate::graph::Graph;
@@ -96,12 +97,13 @@ pub fn build(vectors: Vectors, metric: Metric, spec: &BuildSpec) -> Result<Box<d
         return Ok(build_tuned(vectors, metric, spec, &TuneSpec::default(), None)?.0);
     };
     let table = Table::new(vectors, metric);
+    let frame = Frame::of(&table);
     Ok(match kind {
-        IndexKind::Exact => Box::new(Exact::over(table)),
+        IndexKind::Exact => Box::new(Exact::with(table, frame)),
         IndexKind::Ivf => {
             let effort = spec.effort.unwrap_or(Effort(cells.div_ceil(8) as u32));
-            Box::new(Ivf::build(table, cells, spec.seed, effort)?)
+            Box::new(Ivf::build(table, frame, cells, spec.seed, effort)?)
         }
-        IndexKind::Graph => Box::new(Graph::build(Exact::over(table), &graph_spec, spec.effort.unwrap_or_default())?),
+        IndexKind::Graph => Box::new(Graph::build(table, frame, &graph_spec, spec.effort.unwrap_or_default())?),
     })
 }

@@ -13,9 +13,11 @@
 //! | 28 | 4 | degree g, `u32`, at most 256 (graph; else 0) |
 //! | 32 | 4 | entries, `u32` (graph; else 0) |
 //! | 36 | 4 | effort that the index is tuned to, `u32` |
-//! | 40 | 20 | zero |
+//! | 40 | 4 | leading directions h, `u32`, a multiple of 64; 0 where all columns are coded |
+//! | 44 | 16 | zero |
 //! | 60 | 4 | CRC-32C of bytes 0 to 59 |
 //! | 64 | 4·n·d | vectors, `f32`, row after row |
+//! | | 2·h·d | directions, `i16`, 32,767 times the true ones |
 //! | | 4·v·d | inverted file only: centres, `f32`, cell after cell |
 //! | | 4·(v + 1) | not exact: where each node's or cell's rows start, `u32` |
 //! | | 4·n | not exact: rows by node or cell, `u32` |
@@ -29,6 +31,8 @@
 
 use std::io::{self, Write};
 
+use crate::basis::Basis;
+use crate::codes::Frame;
 use crate::error::IndexError;
 use crate::exact::Exact;
 use crate::graph::{Graph, Groups, Layout};
@@ -50,7 +54,10 @@ const CHUNK_VALUES: usize = 4096;
 
 /// What a file of an index holds beside its vectors; opaque, made by an index for [`write()`].
 #[derive(Debug, Clone, Copy)]
-pub struct Parts<'a>(Content<'a>);
+pub struct Parts<'a> {
+    content: Content<'a>,
+    basis: Option<&'a Basis>,
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Content<'a> {
@@ -60,16 +67,16 @@ enum Content<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(crate) fn exact() -> Self {
-        Self(Content::Exact)
+    pub(crate) fn exact(basis: Option<&'a Basis>) -> Self {
+        Self { content: Content::Exact, basis }
     }
 
-    pub(crate) fn ivf(cells: &'a Cells) -> Self {
-        Self(Content::Ivf(cells))
+    pub(crate) fn ivf(cells: &'a Cells, basis: Option<&'a Basis>) -> Self {
+        Self { content: Content::Ivf(cells), basis }
     }
 
-    pub(crate) fn graph(layout: &'a Layout) -> Self {
-        Self(Content::Graph(layout))
+    pub(crate) fn graph(layout: &'a Layout, basis: Option<&'a Basis>) -> Self {
+        Self { content: Content::Graph(layout), basis }
     }
 }
 
@@ -84,6 +91,7 @@ struct Header {
     degree: u32,
     entries: u32,
     effort: u32,
+    leading: u32,
 }
 
 /// Writes `index` to `out` in small pieces (wrap a file in a `BufWriter` or not, it matters little), without flushing.
@@ -93,7 +101,7 @@ struct Header {
 /// [`IndexError::Write`] with what `out` said.
 pub fn write(index: &dyn VectorIndex, out: &mut dyn Write) -> Result<(), IndexError> {
     let vectors = index.vectors();
-    let content = index.parts().0;
+    let Parts { content, basis } = index.parts();
     let [nodes, degree, entries] = match content {
         Content::Exact => [0, 0, 0],
         Content::Ivf(cells) => [cells.len(), 0, 0],
@@ -108,10 +116,15 @@ pub fn write(index: &dyn VectorIndex, out: &mut dyn Write) -> Result<(), IndexEr
         degree: degree as u32,
         entries: entries as u32,
         effort: index.effort().0,
+        leading: basis.map_or(0, Basis::leading) as u32,
     };
     let mut payload = Payload { out, checksum: 0 };
     let written = payload.out.write_all(&header.encode()).and_then(|()| {
         payload.put(vectors.as_slice(), |value| value.to_le_bytes())?;
+        if let Some(basis) = basis {
+            let halves: Vec<i16> = basis.directions().collect();
+            payload.put(halves.as_chunks::<2>().0, join)?;
+        }
         match content {
             Content::Exact => {}
             Content::Ivf(cells) => {
@@ -151,19 +164,24 @@ pub fn read(bytes: &[u8]) -> Result<Box<dyn VectorIndex>, IndexError> {
     let mut content = Content4(payload.as_chunks::<4>().0.iter());
     let (dimension, rows) = (header.dimension as usize, header.rows as usize);
     let vectors = Vectors::new(dimension, content.floats(rows * dimension))?;
+    let leading = header.leading as usize;
+    let halves: Vec<i16> = content.numbers(leading * dimension / 2).into_iter().flat_map(split).collect();
+    let basis = (leading > 0).then(|| Basis::new(dimension, leading, &halves)).transpose()?;
+    let table = Table::new(vectors, header.metric);
+    let frame = Frame::with(&table, basis);
     let effort = Effort(header.effort);
     Ok(match header.kind {
-        IndexKind::Exact => Box::new(Exact::new(vectors, header.metric)),
+        IndexKind::Exact => Box::new(Exact::with(table, frame)),
         IndexKind::Ivf => {
             let centres = Vectors::new(dimension, content.floats(header.nodes as usize * dimension))?;
             let cells = Cells { centres, starts: content.numbers(header.nodes as usize + 1), rows: content.numbers(rows) };
-            Box::new(Ivf::new(Table::new(vectors, header.metric), cells, effort)?)
+            Box::new(Ivf::new(table, frame, cells, effort)?)
         }
         IndexKind::Graph => {
             let groups = Groups { starts: content.numbers(header.nodes as usize + 1), rows: content.numbers(rows) };
             let (entries, degree) = (header.entries as usize, header.degree as usize);
             let layout = Layout { groups, entries, degree, links: content.numbers(usize::MAX) };
-            Box::new(Graph::new(Exact::new(vectors, header.metric), layout, effort)?)
+            Box::new(Graph::new(table, frame, layout, effort)?)
         }
     })
 }
@@ -179,6 +197,16 @@ impl Content4<'_> {
     fn numbers(&mut self, count: usize) -> Vec<u32> {
         self.0.by_ref().take(count).map(|bytes| u32::from_le_bytes(*bytes)).collect()
     }
+}
+
+/// Two numbers of 16 bits as four bytes.
+fn join([first, second]: [i16; 2]) -> [u8; 4] {
+    let ([a, b], [c, d]) = (first.to_le_bytes(), second.to_le_bytes());
+    [a, b, c, d]
+}
+
+fn split(joined: u32) -> [i16; 2] {
+    [joined as i16, (joined >> 16) as i16]
 }
 
 struct Payload<'a> {
@@ -215,7 +243,7 @@ impl Header {
         bytes.extend(MAGIC);
         bytes.extend(FORMAT_VERSION.to_le_bytes());
         bytes.extend([kind, metric, 0, 0]);
-        for number in [self.dimension, self.rows, self.nodes, self.degree, self.entries, self.effort] {
+        for number in [self.dimension, self.rows, self.nodes, self.degree, self.entries, self.effort, self.leading] {
             bytes.extend(number.to_le_bytes());
         }
         bytes.resize(HEADER_BYTES - CHECKSUM_BYTES, 0);
@@ -257,7 +285,8 @@ impl Header {
     fn of_fields(stated: &[u8]) -> Result<Self, IndexError> {
         let malformed = |reason| Err(IndexError::Malformed { reason });
         let fields = stated.as_chunks::<4>().0;
-        let &[_, _, _, [kind, metric, 0, 0], dimension, rows, nodes, degree, entries, effort, ref zeros @ ..] = fields else {
+        let &[_, _, _, [kind, metric, 0, 0], dimension, rows, nodes, degree, entries, effort, leading, ref zeros @ ..] = fields
+        else {
             return malformed("the header has a form of its own");
         };
         let kind = match kind {
@@ -272,8 +301,8 @@ impl Header {
             3 => Metric::L2,
             _ => return malformed("the metric is unknown"),
         };
-        let [dimension, rows, nodes, degree, entries, effort] =
-            [dimension, rows, nodes, degree, entries, effort].map(u32::from_le_bytes);
+        let [dimension, rows, nodes, degree, entries, effort, leading] =
+            [dimension, rows, nodes, degree, entries, effort, leading].map(u32::from_le_bytes);
         let is_foreign = match kind {
             IndexKind::Exact => nodes > 0 || degree > 0 || entries > 0,
             IndexKind::Ivf => degree > 0 || entries > 0,
@@ -283,22 +312,25 @@ impl Header {
             || rows as usize > ROWS_MAX
             || nodes > rows
             || degree > DEGREE_MAX
+            || leading > dimension
+            || !leading.is_multiple_of(2)
             || is_foreign
             || zeros.iter().any(|zero| *zero != [0; 4])
         {
             return malformed("a size in the header is out of range");
         }
-        Ok(Self { kind, metric, dimension, rows, nodes, degree, entries, effort })
+        Ok(Self { kind, metric, dimension, rows, nodes, degree, entries, effort, leading })
     }
 
     /// The length of the whole file. Cannot overflow: rows and dimension are bounded.
     fn file_bytes(&self) -> u64 {
-        let [dimension, rows, nodes, degree] = [self.dimension, self.rows, self.nodes, self.degree].map(u64::from);
+        let [dimension, rows, nodes, degree, leading] =
+            [self.dimension, self.rows, self.nodes, self.degree, self.leading].map(u64::from);
         let layout = match self.kind {
             IndexKind::Exact => 0,
             IndexKind::Ivf => nodes * dimension + (nodes + 1) + rows,
             IndexKind::Graph => (nodes + 1) + rows + nodes * degree,
         };
-        HEADER_BYTES as u64 + 4 * (rows * dimension + layout) + CHECKSUM_BYTES as u64
+        HEADER_BYTES as u64 + 4 * (rows * dimension + leading * dimension / 2 + layout) + CHECKSUM_BYTES as u64
     }
 }

@@ -151,9 +151,4 @@ impl Table {
         score_picked(&scratch.query, self.rows(), rows, scores);
         Ok(())
     }
-
-    /// The scores of `picked` for a query that was prepared, appended to `scores`.
-    pub(crate) fn score_prepared(&self, query: &[f32], picked: &[u32], scores: &mut Vec<f32>) {
-        score_picked(query, self.rows(), picked, scores);
-    }
 }

@@ -212,12 +212,12 @@ impl<'a> Trial<'a> {
             let few = cells_for(self.vectors.len());
             for cells in [few / 2, few, few * 2] {
                 let table = Table::new(self.vectors.clone(), self.metric);
-                let ivf = Ivf::build(table, cells, self.build.seed, Effort(1))?;
+                let ivf = Ivf::build(table, self.exact.frame().clone(), cells, self.build.seed, Effort(1))?;
                 self.consider(Built::Ivf(ivf), Some(cells), &mut chosen, &mut winner, &mut frontier)?;
             }
             if self.vectors.len() <= self.spec.graph_rows_max {
-                let exact = Exact::new(self.vectors.clone(), self.metric);
-                let graph = Graph::build(exact, &self.build.graph()?, Effort::default())?;
+                let table = Table::new(self.vectors.clone(), self.metric);
+                let graph = Graph::build(table, self.exact.frame().clone(), &self.build.graph()?, Effort::default())?;
                 self.consider(Built::Graph(graph), None, &mut chosen, &mut winner, &mut frontier)?;
             }
         }
@@ -278,8 +278,15 @@ impl<'a> Trial<'a> {
         let count = self.queries.len().max(1) as f64;
         let us_per_query = started.elapsed().as_secs_f64() * 1e6 / count;
         let mean = |sum: u64| (sum as f64 / count).round() as u64;
-        let Work { scanned, visited, walked, scored } = scratch.work;
-        let work = Work { scanned: mean(scanned), visited: mean(visited), walked: mean(walked), scored: mean(scored) };
+        let Work { scanned, visited, walked, gathered, refined, scored } = scratch.work;
+        let work = Work {
+            scanned: mean(scanned),
+            visited: mean(visited),
+            walked: mean(walked),
+            gathered: mean(gathered),
+            refined: mean(refined),
+            scored: mean(scored),
+        };
         let setting = match (index.kind(), cells) {
             (IndexKind::Exact, _) => "every row".to_owned(),
             (_, Some(cells)) => format!("{} of {cells} cells", effort.0),

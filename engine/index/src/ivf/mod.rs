@@ -10,12 +10,13 @@
 
 mod cells;
 
-use crate::codes::{Blocks, Rigour};
+use crate::codes::{Blocks, Frame, Rigour, Slab};
 use crate::error::IndexError;
 use crate::file::Parts;
-use crate::kernels::int8::scan;
+use crate::kernels::int8::{BLOCK, Coded, scan};
 use crate::metric::Metric;
 use crate::query::{Direction, prepare};
+use crate::refine;
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
 use crate::search::{Effort, IndexKind, Neighbour, Search, VectorIndex};
@@ -41,6 +42,26 @@ const WIDENING: f64 = 0.3;
 /// The widest, so that a filtered search costs no more than twice an unfiltered one.
 const WIDENING_MAX: f64 = 1.8;
 
+/// Where rows are long, looking at the block of an allowed row costs as much as scanning this many rows' codes in order.
+const BLOCK_COST: usize = 24;
+
+/// Where rows are long, up to this many are scored in `f32` at once.
+const ROWS_PLAIN: usize = 24;
+
+/// Cells, and blocks, after which the floor is sharpened.
+const CELLS_TO_SHARPEN: usize = 3;
+const BLOCKS_TO_SHARPEN: usize = 32;
+
+/// Where a search looks.
+enum Probes {
+    /// Into so many cells.
+    Cells(usize),
+    /// Into the blocks that hold allowed rows.
+    Blocks,
+    /// At the allowed rows themselves.
+    Rows,
+}
+
 /// Cells ahead for whose codes memory is asked.
 const CELLS_AHEAD: usize = 2;
 
@@ -54,14 +75,22 @@ pub(crate) struct Ivf {
     cells: Cells,
     centres: Blocks,
     blocks: Blocks,
+    long: Option<Long>,
     effort: Effort,
+}
+
+/// What long rows have beside: codes of all columns, in the order of slots, and the slot of each row.
+#[derive(Debug)]
+struct Long {
+    fine: Slab,
+    slots: Vec<u32>,
 }
 
 impl Ivf {
     /// Divides the rows into `cells` cells. See [`BuildSpec`](crate::BuildSpec) for the cost.
-    pub(crate) fn build(table: Table, cells: usize, seed: u64, effort: Effort) -> Result<Self, IndexError> {
-        let cells = Cells::of(&table, cells, seed)?;
-        Self::new(table, cells, effort)
+    pub(crate) fn build(table: Table, frame: Frame, cells: usize, seed: u64, effort: Effort) -> Result<Self, IndexError> {
+        let cells = Cells::of(&table, &frame, cells, seed)?;
+        Self::new(table, frame, cells, effort)
     }
 
     /// The same with another effort of its own.
@@ -73,14 +102,24 @@ impl Ivf {
     ///
     /// # Errors
     /// [`IndexError::Malformed`] unless every row is in exactly one cell.
-    pub(crate) fn new(table: Table, cells: Cells, effort: Effort) -> Result<Self, IndexError> {
+    pub(crate) fn new(table: Table, frame: Frame, cells: Cells, effort: Effort) -> Result<Self, IndexError> {
         cells.check(table.len())?;
         let by_distance = table.metric() == Metric::L2;
         let metric = if by_distance { Metric::L2 } else { Metric::InnerProduct };
         let centres = Table::new(cells.centres.clone(), metric);
-        let centres = Blocks::of(&centres, cells.len(), |slot| slot);
-        let blocks = Blocks::of(&table, table.len(), |slot| cells.rows.get(slot as usize).copied().unwrap_or(slot));
-        Ok(Self { table, cells, centres, blocks, effort })
+        let centres = Blocks::of(&centres, frame.clone(), cells.len(), |slot| slot);
+        let row_of = |slot: u32| cells.rows.get(slot as usize).copied().unwrap_or(slot);
+        let long = frame.whole().map(|whole| {
+            let mut slots = vec![0; table.len()];
+            for (&row, slot) in cells.rows.iter().zip(0..) {
+                if let Some(place) = slots.get_mut(row as usize) {
+                    *place = slot;
+                }
+            }
+            Long { fine: Slab::of(&table, whole, table.len(), row_of), slots }
+        });
+        let blocks = Blocks::of(&table, frame, table.len(), row_of);
+        Ok(Self { table, cells, centres, blocks, long, effort })
     }
 
     #[inline]
@@ -88,28 +127,30 @@ impl Ivf {
         self.cells.rows.get(slot as usize).copied().unwrap_or(slot)
     }
 
-    /// How many cells a search looks at; `None` where scoring the allowed rows is the better way.
-    fn probes(&self, search: &Search<'_>) -> Option<usize> {
+    /// Where a search looks.
+    fn probes(&self, search: &Search<'_>) -> Probes {
         let effort = search.effort.unwrap_or(self.effort).0.max(1) as usize;
         let probes = effort.saturating_mul(search.k.max(K_OF_EFFORT)) / K_OF_EFFORT;
         let probes = probes.min(self.cells.len());
         let Some(allowed) = search.allowed else {
-            return Some(probes);
+            return Probes::Cells(probes);
         };
         let rows_scanned = self.cells.len() + probes.saturating_mul(self.table.len()) / self.cells.len().max(1);
         let count = allowed.count();
-        if count.saturating_mul(PICK_COST) <= rows_scanned.saturating_mul(FILTERED_COST_MAX) {
-            return None;
+        let affordable = rows_scanned.saturating_mul(FILTERED_COST_MAX);
+        match &self.long {
+            None if count.saturating_mul(PICK_COST) <= affordable => Probes::Rows,
+            Some(_) if count <= ROWS_PLAIN => Probes::Rows,
+            Some(_) if count.saturating_mul(BLOCK_COST) <= affordable => Probes::Blocks,
+            _ => Probes::Cells(widened(probes, count, self.table.len()).min(self.cells.len())),
         }
-        Some(widened(probes, count, self.table.len()).min(self.cells.len()))
     }
 
     /// Writes the best `probes` cells to `scratch.cells`, best first.
     fn pick_cells(&self, probes: usize, scratch: &mut Scratch) {
-        let Scratch { query, centre_code, shortlist, best, cells, work, .. } = scratch;
+        let Scratch { code, shortlist, best, cells, work, .. } = scratch;
         let hits = &mut shortlist.hits;
-        self.centres.frame.encode_query(query, Rigour::Likely, centre_code);
-        let code = centre_code.coded();
+        let code = Coded { by_rest: 0.0, ..code.coded() };
         best.reset(probes);
         let mut block = 0;
         while block < self.centres.len() {
@@ -148,25 +189,65 @@ impl Ivf {
         if search.k == 0 || wanted == 0 {
             return Ok(false);
         }
-        let Some(probes) = self.probes(search).filter(|_| search.k < wanted) else {
+        let probes = if search.k < wanted { self.probes(search) } else { Probes::Rows };
+        if matches!(probes, Probes::Rows) {
             self.table.scan(search.k, search.allowed, scratch);
             scratch.answer(found);
             return Ok(false);
-        };
-        self.pick_cells(probes, scratch);
-        self.blocks.frame.encode_query(&scratch.query, Rigour::Likely, &mut scratch.code);
-        scratch.shortlist.reset(search.k);
+        }
+        let Scratch { query, code, refinement, shortlist, cells, .. } = &mut *scratch;
+        self.blocks.frame.encode_query(query, Rigour::Likely, code);
+        if let Some(long) = &self.long {
+            long.fine.frame.encode_query(query, Rigour::Likely, &mut refinement.code);
+        }
+        shortlist.reset(search.k);
+        match probes {
+            Probes::Cells(count) => self.pick_cells(count, scratch),
+            Probes::Blocks | Probes::Rows => cells.clear(),
+        }
         Ok(true)
+    }
+
+    /// Looks at the blocks that hold allowed rows, wherever they are.
+    fn scan_blocks(&self, long: &Long, allowed: &RowSet, scratch: &mut Scratch) {
+        let mut since_sharp = 0;
+        scratch.visited.reset(self.blocks.len());
+        for row in allowed.iter() {
+            let slot = long.slots.get(row as usize).copied().unwrap_or_default() as usize;
+            if !scratch.visited.insert((slot / BLOCK) as u32) {
+                continue;
+            }
+            let Scratch { code, shortlist, work, .. } = &mut *scratch;
+            let first = slot / BLOCK * BLOCK;
+            let slots = first..self.table.len().min(first + BLOCK);
+            shortlist.scan(code, &self.blocks, slots, |slot| allowed.contains(self.row_of(slot)));
+            work.scanned += BLOCK as u64;
+            since_sharp += 1;
+            if since_sharp == BLOCKS_TO_SHARPEN {
+                self.sharpen(scratch);
+            }
+        }
+    }
+
+    /// Raises the floor of the shortlist, where codes are of leading columns.
+    fn sharpen(&self, scratch: &mut Scratch) {
+        if let Some(long) = &self.long {
+            scratch.shortlist.sharpen(&scratch.refinement.code, &long.fine, &mut scratch.work);
+        }
     }
 
     /// From the shortlist to the answer. Where the cells held fewer than `k` allowed rows, all rows are scored.
     fn finish(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) {
-        scratch.shortlist.finish(&mut scratch.picked, |slot| self.row_of(slot));
-        if scratch.picked.len() < search.k {
+        let Scratch { shortlist, refinement, best, work, .. } = &mut *scratch;
+        shortlist.finish(&mut refinement.candidates);
+        if refinement.candidates.len() < search.k {
             self.table.scan(search.k, search.allowed, scratch);
         } else {
-            scratch.best.reset(search.k);
-            self.table.push_picked(scratch);
+            if let Some(long) = &self.long {
+                refinement.by_codes(&long.fine, search.k, work);
+            }
+            best.reset(search.k);
+            refine::score(&self.table, search.k, |slot| self.row_of(slot), scratch);
         }
         scratch.answer(found);
     }
@@ -185,6 +266,9 @@ impl Ivf {
             if lane.is_waiting {
                 if let Some(first) = lane.cells.first() {
                     self.scan_cell(first.id(), search.allowed, lane);
+                    self.sharpen(lane);
+                } else if let (Some(long), Some(allowed)) = (&self.long, search.allowed) {
+                    self.scan_blocks(long, allowed, lane);
                 }
                 visits.extend(lane.cells.iter().skip(1).map(|cell| (cell.id(), number)));
             }
@@ -232,11 +316,17 @@ impl VectorIndex for Ivf {
             return Ok(());
         }
         let cells = std::mem::take(&mut scratch.cells);
-        for (cell, at) in cells.iter().zip(CELLS_AHEAD..) {
-            if let Some(next) = cells.get(at) {
+        for (cell, at) in cells.iter().zip(0..) {
+            if let Some(next) = cells.get(at + CELLS_AHEAD) {
                 self.blocks.prefetch(self.cells.slots(next.id()));
             }
             self.scan_cell(cell.id(), search.allowed, scratch);
+            if at == 0 || at == CELLS_TO_SHARPEN {
+                self.sharpen(scratch);
+            }
+        }
+        if let (true, Some(long), Some(allowed)) = (cells.is_empty(), &self.long, search.allowed) {
+            self.scan_blocks(long, allowed, scratch);
         }
         scratch.cells = cells;
         self.finish(search, scratch, found);
@@ -265,6 +355,6 @@ impl VectorIndex for Ivf {
     }
 
     fn parts(&self) -> Parts<'_> {
-        Parts::ivf(&self.cells)
+        Parts::ivf(&self.cells, self.blocks.frame.basis())
     }
 }

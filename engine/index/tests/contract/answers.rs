@@ -15,7 +15,7 @@ fn similarity(metric: Metric, query: &[f32], row: &[f32]) -> f64 {
 }
 
 #[track_caller]
-fn check_exact(index: &dyn VectorIndex, query: &[f32]) {
+pub fn check_exact(index: &dyn VectorIndex, query: &[f32]) {
     let truth: Vec<f64> = index.vectors().iter().map(|row| similarity(index.metric(), query, row)).collect();
     let answer = found(index, query, K, None, None);
     let scale = truth.iter().fold(0.0f64, |scale, score| scale.max(score.abs()));

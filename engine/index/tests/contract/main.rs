@@ -6,3 +6,4 @@ mod data;
 mod edges;
 mod files;
 mod filters;
+mod long;
