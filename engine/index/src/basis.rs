@@ -286,3 +286,7 @@ fn noise(count: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
     let mut uniform = || (random.next_u32() >> 8) as f32 / (1 << 24) as f32 - 0.5;
     (0..count).map(|_| uniform() + uniform() + uniform() + uniform()).collect()
 }
+
+#[cfg(test)]
+#[path = "basis_tests.rs"]
+mod tests;

@@ -28,6 +28,9 @@ const KEPT_POWER: f64 = 0.4;
 /// The fewest it keeps, as a multiple of `k`.
 const KEPT_MIN: f64 = 1.5;
 
+/// A filtered walk is given up once it has read so many times the nodes that were expected.
+const PATIENCE: usize = 4;
+
 /// Rows read between two looks at the floor.
 const ROWS_PER_TURN: usize = 256;
 
@@ -61,9 +64,9 @@ impl Graph {
         if can_gather && self.gathers(allowed, effort) {
             return self.gather(allowed, scratch);
         }
-        let (kept, _) = self.walk_plan(allowed, effort);
+        let (kept, walked) = self.walk_plan(allowed, effort);
         let kept = kept.max(KEPT_MIN * k as f64) as usize;
-        let budget = if can_gather { allowed.count() / WALK_COST } else { usize::MAX };
+        let budget = if can_gather { (allowed.count() / WALK_COST).min(walked.saturating_mul(PATIENCE)) } else { usize::MAX };
         let groups = &self.layout.groups;
         let allows = |node| groups.rows(node).iter().any(|row| allowed.contains(*row));
         if walk::walk_allowed(&self.layout, &self.slab, kept, budget, allows, scratch) {

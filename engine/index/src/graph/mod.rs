@@ -127,8 +127,11 @@ impl Graph {
         let row_of = |node| layout.groups.rows(node).first().copied().unwrap_or_default();
         let slab = Slab::of(&table, frame.clone(), layout.groups.len(), row_of);
         let fine = frame.whole().map(|whole| Slab::of(&table, whole, layout.groups.len(), row_of));
-        let base =
-            if table.metric() == Metric::InnerProduct { Base::Longest(Box::new(Exact::with(table, frame))) } else { Base::Rows(table) };
+        let base = if table.metric() == Metric::InnerProduct {
+            Base::Longest(Box::new(Exact::with(table, frame)))
+        } else {
+            Base::Rows(table)
+        };
         let base = match base {
             Base::Longest(exact) if !exact.is_ordered() => Base::Rows(exact.into_table()),
             base => base,

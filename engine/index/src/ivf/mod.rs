@@ -52,6 +52,11 @@ const ROWS_PLAIN: usize = 24;
 const CELLS_TO_SHARPEN: usize = 3;
 const BLOCKS_TO_SHARPEN: usize = 32;
 
+/// One of so many rows in the picked cells is asked for, to see whether a filter shuts them out: that is so where it allows a
+/// share of them this many times smaller than of all rows.
+const SAMPLED: usize = 4;
+const SHUT_OUT: usize = 3;
+
 /// Where a search looks.
 enum Probes {
     /// Into so many cells.
@@ -61,6 +66,9 @@ enum Probes {
     /// At the allowed rows themselves.
     Rows,
 }
+
+/// The same where rows are long: what an unfiltered search takes is then mostly for refining, which is less for a filtered one.
+const WIDENING_MAX_LONG: f64 = 4.5;
 
 /// Cells ahead for whose codes memory is asked.
 const CELLS_AHEAD: usize = 2;
@@ -142,7 +150,10 @@ impl Ivf {
             None if count.saturating_mul(PICK_COST) <= affordable => Probes::Rows,
             Some(_) if count <= ROWS_PLAIN => Probes::Rows,
             Some(_) if count.saturating_mul(BLOCK_COST) <= affordable => Probes::Blocks,
-            _ => Probes::Cells(widened(probes, count, self.table.len()).min(self.cells.len())),
+            long => {
+                let most = if long.is_some() { WIDENING_MAX_LONG } else { WIDENING_MAX };
+                Probes::Cells(widened(probes, count, self.table.len(), most).min(self.cells.len()))
+            }
         }
     }
 
@@ -202,10 +213,37 @@ impl Ivf {
         }
         shortlist.reset(search.k);
         match probes {
-            Probes::Cells(count) => self.pick_cells(count, scratch),
+            Probes::Cells(count) => {
+                self.pick_cells(count, scratch);
+                if let Some(allowed) = search.allowed.filter(|set| self.is_shut_out(set, scratch)) {
+                    scratch.cells.clear();
+                    self.scan_all(allowed, scratch);
+                    self.finish(search, scratch, found);
+                    return Ok(false);
+                }
+            }
             Probes::Blocks | Probes::Rows => cells.clear(),
         }
         Ok(true)
+    }
+
+    /// Whether a filter shuts out the region that the query is in: of the rows in the picked cells it allows far fewer than of all.
+    fn is_shut_out(&self, allowed: &RowSet, scratch: &Scratch) -> bool {
+        let slots = scratch.cells.iter().flat_map(|cell| self.cells.slots(cell.id()).step_by(SAMPLED));
+        let (sampled, met) = slots.fold((0usize, 0usize), |(sampled, met), slot| {
+            (sampled + 1, met + usize::from(allowed.contains(self.row_of(slot as u32))))
+        });
+        met.saturating_mul(self.table.len()).saturating_mul(SHUT_OUT) < sampled.saturating_mul(allowed.count())
+    }
+
+    /// Looks at all cells.
+    fn scan_all(&self, allowed: &RowSet, scratch: &mut Scratch) {
+        for cell in 0..self.cells.len() as u32 {
+            self.scan_cell(cell, Some(allowed), scratch);
+            if cell.is_power_of_two() {
+                self.sharpen(scratch);
+            }
+        }
     }
 
     /// Looks at the blocks that hold allowed rows, wherever they are.
@@ -289,9 +327,9 @@ impl Ivf {
 }
 
 /// Cells to look at where a filter leaves `count` of `rows` rows: the best allowed rows lie further out.
-fn widened(probes: usize, count: usize, rows: usize) -> usize {
+fn widened(probes: usize, count: usize, rows: usize, most: f64) -> usize {
     let share = count.max(1) as f64 / rows.max(1) as f64;
-    (probes as f64 * share.powf(-WIDENING).min(WIDENING_MAX)).ceil() as usize
+    (probes as f64 * share.powf(-WIDENING).min(most)).ceil() as usize
 }
 
 impl VectorIndex for Ivf {

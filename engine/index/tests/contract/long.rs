@@ -18,12 +18,13 @@ fn rows(random: &mut Random, count: usize) -> Vec<Vec<f32>> {
     while made.len() < count {
         let length = 0.5 + random.unit();
         let mut row: Vec<f32> = random.vector(DIMENSION).iter().map(|value| 0.5 * value + 0.3).collect();
-        let weights = centres[random.below(40)].iter().zip(random.vector(30)).map(|(centre, step)| length * (centre + 0.5 * step));
+        let weights =
+            centres[random.below(40)].iter().zip(random.vector(30)).map(|(centre, step)| length * (centre + 0.5 * step));
         for (weight, axis) in weights.collect::<Vec<f32>>().into_iter().zip(&axes) {
             row.iter_mut().zip(axis).for_each(|(value, axis)| *value += weight * axis);
         }
         made.push(row);
-        if made.len() % 50 == 0 {
+        if made.len().is_multiple_of(50) {
             made.push(made[made.len() - 7].clone());
         }
     }
