@@ -150,7 +150,9 @@ impl Bench {
                 let shut_out = ((1.0 - share) * self.base.len() as f64) as usize;
                 self.exact.search(&Search::new(query, shut_out), &mut scratch, &mut near).expect("queries fit the index");
                 let mut allowed = RowSet::full(self.base.len());
-                near.iter().for_each(|neighbour| drop(allowed.remove(neighbour.row)));
+                for neighbour in &near {
+                    allowed.remove(neighbour.row);
+                }
                 let one = Vectors::new(query.len(), query.to_vec()).expect("queries are sound");
                 let truth = scores(&*self.exact, &one, None, Some(&allowed));
                 hits += recall(&truth, &scores(index, &one, effort, Some(&allowed)));

@@ -8,6 +8,11 @@
 //! Schwarz a score is off by at most |x|·|f| + |e|·|q̂|: [`Rigour::Proven`], on which the exact kind rests. Rounding errors
 //! point anywhere, so the true difference is rather about 1/√d of that; [`Rigour::Likely`] counts on four times as much, which
 //! a row exceeds about once in 10,000.
+//!
+//! **Leading columns.** Where a [`Basis`] is known, x and q are first projected on it, and only that is coded. With x_r and q_r for
+//! what the projection leaves out, x·q = Bx·Bq + x_r·q_r, which adds |x_r|·|q_r| to the bound, and what rounding and skew of B may
+//! do: |x·q − Bx·Bq − x_r·q_r| ≤ 1.1·skew·|Bx|·|Bq|. Under L2 and cosine the mean is taken off queries as well then, and what that
+//! changes of a row's score is added back as a bias, exactly: so only the cross term is unknown.
 
 use std::fmt;
 use std::ops::Range;

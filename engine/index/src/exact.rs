@@ -45,8 +45,8 @@ pub(crate) struct Scan {
     pub(crate) is_exact: bool,
 }
 
-/// The rows, their codes, and under inner product their order by length where that pays. Memory: the vectors, the blocks, and 4
-/// bytes a row for that order.
+/// The rows, their codes, and under inner product their order by length where that pays. Memory: the vectors, the blocks, codes of
+/// all columns where blocks hold leading ones, and 4 bytes a row for that order.
 #[derive(Debug)]
 pub(crate) struct Exact {
     table: Table,

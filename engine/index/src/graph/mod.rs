@@ -9,11 +9,12 @@
 //! **Inner product.** The graph is built on directions and walked by inner product (`reduce` says why). Before the walk
 //! the longest rows are scanned: either that proves to be the exact answer, or it contributes the rows that walks miss.
 //!
-//! **Codes.** Walking reads int8 codes alone, one row after another in layout order; what may be among the best `k` of the
-//! candidates is re-scored in `f32`.
+//! **Codes.** Walking reads int8 codes alone, one row after another in layout order, of the leading h columns where rows are long
+//! (`basis`); what may be among the best `k` of the candidates is refined by codes of all columns then, and re-scored in `f32`.
 //!
-//! Memory a vector, dimension d: what the exact kind takes (the graph holds one, for filters and long rows), d rounded up to 64
-//! for the codes in layout order, 8·m for links and 24 bytes.
+//! Memory a vector, dimension d: the vector, h (or d, where all is coded) rounded up to 64 for the codes in layout order, 9.25
+//! bytes for what they are multiplied by and how far they are off, 8·m for links and 12 for numbers: 470 bytes at d = 64 with 32
+//! links. Where h < d, d rounded up to 64 and 9.25 more; under inner product, where lengths differ, what the exact kind takes more.
 
 mod answer;
 mod distinct;

@@ -6,7 +6,11 @@
 //! Which cells are best: under inner product and cosine those whose mean has the largest product with the query, which is the
 //! mean score of their rows; under L2 the nearest.
 //!
-//! Memory a vector, dimension d: the vector, d + 4.75 bytes of codes, 4 for its number, and the centres' share.
+//! Where rows are long, blocks hold codes of the leading h columns (`basis`), and what may be among the best is refined by codes of
+//! all columns before it is scored.
+//!
+//! Memory a vector, dimension d: the vector, d + 4.75 bytes of codes, 4 for its number, and the centres' share; where h < d, h +
+//! 4.75 + d + 9.25 bytes of codes and 8 for numbers; 4 more under L2, and under cosine where h < d.
 
 mod cells;
 
