@@ -50,8 +50,8 @@ const REST_MAX: f64 = 0.08;
 /// A basis further than this from orthonormal is refused.
 const SKEW_MAX: f32 = 0.02;
 
-/// Vectors shorter than this count as zero.
-const NORM_MIN: f32 = 1e-30;
+/// Vectors shorter than this are projected on zero: what multiplies the whole numbers of longer ones is a normal `f32`.
+const NORM_MIN: f32 = 1e-25;
 
 /// Leading directions. Memory: 2·h·d bytes for all rows together.
 #[derive(Clone, PartialEq)]
