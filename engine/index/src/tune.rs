@@ -302,7 +302,9 @@ impl<'a> Trial<'a> {
             (_, Some(cells)) => format!("{} of {cells} cells", effort.0),
             (_, None) => format!("{} candidates", effort.0),
         };
-        let cost_us = cost_us(work, self.vectors.len(), self.vectors.dimension(), self.exact.frame().leading());
+        // The longest rows, where the exact kind reads only those, are the same for every query.
+        let rows = if index.kind() == IndexKind::Exact { work.scanned as usize } else { self.vectors.len() };
+        let cost_us = cost_us(work, rows, self.vectors.dimension(), self.exact.frame().leading());
         Ok(Point { kind: index.kind(), setting, cells, effort, recall_10, recall_100, cost_us, us_per_query })
     }
 }
