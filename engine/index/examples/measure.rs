@@ -3,7 +3,8 @@
 //! `cargo run --release -p faces-index --example measure -- base.fbin queries.fbin inner_product|cosine|l2 [part…]`
 //!
 //! Parts: `exact`, `ivf`, `graph`, `hnsw_rs`, `tune`, `filters`, `batch`, `batch_ivf`, `rows`, `load`; none is all. `tuning=FILE` gives the
-//! queries to tune by. (`.fbin`: u32 count, u32 dimension, f32 rows, little-endian.) Recall is of the rows given, in `f32`. Times are CPU time of one thread, the best of several passes; building counts every thread.
+//! queries to tune by. (`.fbin`: u32 count, u32 dimension, f32 rows, little-endian.) Recall is of the rows given, in `f32`. Times are CPU
+//! time of one thread, the best of several passes; building counts every thread.
 #![allow(clippy::expect_used)] // a refused query would make every figure wrong: stop
 
 use std::error::Error;
@@ -54,6 +55,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         for effort in [10, 16, 24, 32, 48, 64, 128, 256, 512] {
             bench.show(&format!("graph {effort}"), &*graph, Some(Effort(effort)));
         }
+        if has("filters") {
+            bench.show_filters(&*graph, Some(Effort(48)));
+        }
     }
     if has("hnsw_rs") {
         let before = process_cpu_s();
@@ -84,7 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         bench.show(&format!("auto: {}", outcome.chosen.setting), &*tuned, None);
         if has("filters") {
-            bench.show_filters(&*tuned);
+            bench.show_filters(&*tuned, None);
         }
     }
     if has("rows") || has("load") {
@@ -149,15 +153,36 @@ impl Bench {
         line(&format!("hnsw_rs {ef}"), recall, us);
     }
 
-    fn show_filters(&self, index: &dyn VectorIndex) {
+    /// Random filters; then, for each query, those that shut out the rows most like it.
+    fn show_filters(&self, index: &dyn VectorIndex, effort: Option<Effort>) {
         for share in [0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9] {
             let limit = (share * f64::from(u32::MAX)) as u32;
             let hash = |row: u32| (u64::from(row).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
             let allowed = RowSet::from_fn(self.base.len(), |row| hash(row) < limit);
             let truth = scores(&*self.exact, &*self.exact, &self.queries, None, Some(&allowed));
-            let found = scores(&*self.exact, index, &self.queries, None, Some(&allowed));
-            let us = search_us(index, &self.queries, None, Some(&allowed));
-            line(&format!("allowed {:.1} %", share * 100.0), recall(&truth, &found), us);
+            let found = scores(&*self.exact, index, &self.queries, effort, Some(&allowed));
+            let us = search_us(index, &self.queries, effort, Some(&allowed));
+            line(&format!("{} allowed {:.1} %", index.kind().name(), share * 100.0), recall(&truth, &found), us);
+        }
+        for share in [0.5, 0.9] {
+            let (mut hits, mut us, mut count) = (0.0, 0.0, 0.0);
+            let (mut scratch, mut near) = (Scratch::new(), Vec::new());
+            for query in self.queries.iter().step_by(self.queries.len().div_ceil(50)) {
+                let shut_out = ((1.0 - share) * self.base.len() as f64) as usize;
+                self.exact.search(&Search::new(query, shut_out), &mut scratch, &mut near).expect("queries fit the index");
+                let mut allowed = RowSet::full(self.base.len());
+                for neighbour in &near {
+                    allowed.remove(neighbour.row);
+                }
+                let one = Vectors::new(query.len(), query.to_vec()).expect("queries are sound");
+                let truth = scores(&*self.exact, &*self.exact, &one, None, Some(&allowed));
+                hits += recall(&truth, &scores(&*self.exact, index, &one, effort, Some(&allowed)));
+                let before = thread_cpu_s();
+                black_box(scores(&*self.exact, index, &one, effort, Some(&allowed)));
+                us += (thread_cpu_s() - before) * 1e6;
+                count += 1.0;
+            }
+            line(&format!("{} nearest {:.0} % shut out", index.kind().name(), 100.0 - share * 100.0), hits / count, us / count);
         }
     }
 
@@ -182,7 +207,7 @@ impl Bench {
 }
 
 fn line(name: &str, recall: f64, us: f64) {
-    println!("{name:24} recall@{K} {recall:.4} {us:8.1} us {:9.0} queries per CPU-second", 1e6 / us);
+    println!("{name:32} recall@{K} {recall:.4} {us:8.1} us {:9.0} queries per CPU-second", 1e6 / us);
 }
 
 fn load(path: &str) -> Result<Vectors, Box<dyn Error>> {

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codes::Frame;
 use crate::error::IndexError;
 use crate::exact::Exact;
 use crate::graph::Graph;
 use crate::ivf::Ivf;
 use crate::metric::Metric;
 use crate::search::{Effort, IndexKind, RowStorage, VectorIndex};
-use crate::table::Table;
+use crate::table::{Given, Table};
 use crate::tune::{TuneSpec, build_tuned};
 use crate::vectors::Vectors;
 
@@ -98,15 +99,16 @@ pub fn build(vectors: Vectors, metric: Metric, spec: &BuildSpec) -> Result<Box<d
         return Ok(build_tuned(vectors, metric, spec, &TuneSpec::default(), None)?.0);
     };
     let table = Table::new(vectors, metric);
+    let frame = Frame::of(&table);
     Ok(match kind {
-        IndexKind::Exact => Box::new(Exact::over(table).storing(spec.rows)),
+        IndexKind::Exact => Box::new(Exact::of(Given::Full(table, frame)).storing(spec.rows)),
         IndexKind::Ivf => {
             let effort = spec.effort.unwrap_or(Effort(cells.div_ceil(8) as u32));
-            Box::new(Ivf::build(table, cells, spec.seed, effort)?.storing(spec.rows)?)
+            Box::new(Ivf::build(table, frame, cells, spec.seed, effort)?.storing(spec.rows)?)
         }
         IndexKind::Graph => {
             let effort = spec.effort.unwrap_or_default();
-            Box::new(Graph::build(Exact::over(table), &graph_spec, effort)?.storing(spec.rows)?)
+            Box::new(Graph::build(table, frame, &graph_spec, effort)?.storing(spec.rows)?)
         }
     })
 }

@@ -14,9 +14,11 @@
 //! | 28 | 4 | degree g, `u32`, at most 256 (graph; else 0) |
 //! | 32 | 4 | entries, `u32` (graph; else 0) |
 //! | 36 | 4 | effort that the index is tuned to, `u32`; 1 if exact |
-//! | 40 | 20 | zero |
+//! | 40 | 4 | leading directions h, `u32`, a multiple of 64; 0 where all columns are coded, as of compact rows |
+//! | 44 | 16 | zero |
 //! | 60 | 4 | CRC-32C of bytes 0 to 59 |
 //! | 64 | | the n rows |
+//! | | 2·h·d | directions, `i16`, 32,767 times the true ones |
 //! | | | inverted file only: the v centres of cells, as rows of L2 or else of inner product |
 //! | | 4·(v + 1) | not exact: where each node's or cell's rows start, `u32` |
 //! | | 4·n | not exact: rows by node or cell, `u32` |
@@ -44,7 +46,8 @@
 
 use std::io::{self, Write};
 
-use crate::codes::{Compact, Packed};
+use crate::basis::Basis;
+use crate::codes::{Compact, Frame, Packed};
 use crate::error::IndexError;
 use crate::exact::Exact;
 use crate::graph::{Graph, Groups, Layout};
@@ -71,6 +74,7 @@ const CHUNK_VALUES: usize = 4096;
 pub struct Parts<'a> {
     pub(crate) table: &'a Table,
     content: Content<'a>,
+    basis: Option<&'a Basis>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -81,16 +85,16 @@ enum Content<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(crate) fn exact(table: &'a Table) -> Self {
-        Self { table, content: Content::Exact }
+    pub(crate) fn exact(table: &'a Table, basis: Option<&'a Basis>) -> Self {
+        Self { table, content: Content::Exact, basis }
     }
 
-    pub(crate) fn ivf(table: &'a Table, cells: &'a Cells, centres: &'a Table) -> Self {
-        Self { table, content: Content::Ivf(cells, centres) }
+    pub(crate) fn ivf(table: &'a Table, cells: &'a Cells, centres: &'a Table, basis: Option<&'a Basis>) -> Self {
+        Self { table, content: Content::Ivf(cells, centres), basis }
     }
 
-    pub(crate) fn graph(table: &'a Table, layout: &'a Layout) -> Self {
-        Self { table, content: Content::Graph(layout) }
+    pub(crate) fn graph(table: &'a Table, layout: &'a Layout, basis: Option<&'a Basis>) -> Self {
+        Self { table, content: Content::Graph(layout), basis }
     }
 }
 
@@ -106,6 +110,7 @@ struct Header {
     degree: u32,
     entries: u32,
     effort: u32,
+    leading: u32,
 }
 
 /// Writes `index` to `out` in small pieces (wrap a file in a `BufWriter` or not, it matters little), without flushing.
@@ -114,7 +119,7 @@ struct Header {
 /// # Errors
 /// [`IndexError::Write`] with what `out` said.
 pub fn write(index: &dyn VectorIndex, out: &mut dyn Write) -> Result<(), IndexError> {
-    let Parts { table, content } = index.parts();
+    let Parts { table, content, basis } = index.parts();
     let [nodes, degree, entries] = match content {
         Content::Exact => [0, 0, 0],
         Content::Ivf(cells, _) => [cells.len(), 0, 0],
@@ -130,10 +135,15 @@ pub fn write(index: &dyn VectorIndex, out: &mut dyn Write) -> Result<(), IndexEr
         degree: degree as u32,
         entries: entries as u32,
         effort: index.effort().0,
+        leading: basis.map_or(0, Basis::leading) as u32,
     };
     let mut payload = Payload { out, checksum: header.checksum() };
     let written = payload.out.write_all(&header.encode()).and_then(|()| {
         payload.put_rows(table)?;
+        if let Some(basis) = basis {
+            let directions: Vec<u8> = basis.directions().flat_map(i16::to_le_bytes).collect();
+            payload.put_bytes(&directions)?;
+        }
         match content {
             Content::Exact => {}
             Content::Ivf(cells, centres) => {
@@ -173,19 +183,24 @@ pub fn read(bytes: &[u8]) -> Result<Box<dyn VectorIndex>, IndexError> {
     let mut content = Cursor(payload);
     let (rows, nodes) = (header.rows as usize, header.nodes as usize);
     let given = content.rows(&header, header.metric, rows)?;
+    let given = match content.basis(&header)? {
+        Some(basis) => given.led_by(basis),
+        None => given,
+    };
     let effort = Effort(header.effort);
     Ok(match header.kind {
         IndexKind::Exact => Box::new(Exact::of(given)),
         IndexKind::Ivf => {
             let centres = content.rows(&header, Ivf::metric_of_centres(header.metric), nodes)?;
             let cells = Cells { starts: content.numbers(nodes + 1), rows: content.numbers(rows) };
+            let centres = centres.coded_as(&given);
             Box::new(Ivf::new(given, cells, centres, effort)?)
         }
         IndexKind::Graph => {
             let groups = Groups { starts: content.numbers(nodes + 1), rows: content.numbers(rows) };
             let (entries, degree) = (header.entries as usize, header.degree as usize);
             let layout = Layout { groups, entries, degree, links: content.numbers(nodes * degree) };
-            Box::new(Graph::new(Exact::of(given), layout, effort)?)
+            Box::new(Graph::new(given, layout, effort)?)
         }
     })
 }
@@ -211,7 +226,11 @@ impl<'a> Cursor<'a> {
     fn rows(&mut self, header: &Header, metric: Metric, rows: usize) -> Result<Given<'a>, IndexError> {
         let dimension = header.dimension as usize;
         Ok(match header.storage {
-            RowStorage::Full => Given::Full(Table::new(Vectors::new(dimension, self.floats(rows * dimension))?, metric)),
+            RowStorage::Full => {
+                let table = Table::new(Vectors::new(dimension, self.floats(rows * dimension))?, metric);
+                let frame = Frame::plain(&table);
+                Given::Full(table, frame)
+            }
             RowStorage::Compact => {
                 let centre = self.floats(centre_values(metric, dimension));
                 let scales = self.floats(rows);
@@ -219,6 +238,13 @@ impl<'a> Cursor<'a> {
                 Given::Compact(Packed::new(metric, dimension, centre, scales, codes, fines)?)
             }
         })
+    }
+
+    fn basis(&mut self, header: &Header) -> Result<Option<Basis>, IndexError> {
+        let (dimension, leading) = (header.dimension as usize, header.leading as usize);
+        let directions = self.bytes(2 * leading * dimension).as_chunks::<2>().0;
+        let directions: Vec<i16> = directions.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
+        (leading > 0).then(|| Basis::new(dimension, leading, &directions)).transpose()
     }
 }
 
@@ -300,7 +326,7 @@ impl Header {
         bytes.extend(MAGIC);
         bytes.extend(FORMAT_VERSION.to_le_bytes());
         bytes.extend([kind, metric, storage, 0]);
-        for number in [self.dimension, self.rows, self.nodes, self.degree, self.entries, self.effort] {
+        for number in [self.dimension, self.rows, self.nodes, self.degree, self.entries, self.effort, self.leading] {
             bytes.extend(number.to_le_bytes());
         }
         bytes.resize(HEADER_BYTES - CHECKSUM_BYTES, 0);
@@ -342,7 +368,8 @@ impl Header {
     fn of_fields(stated: &[u8]) -> Result<Self, IndexError> {
         let malformed = |reason| Err(IndexError::Malformed { reason });
         let fields = stated.as_chunks::<4>().0;
-        let &[_, _, _, [kind, metric, storage, 0], dimension, rows, nodes, degree, entries, effort, ref zeros @ ..] = fields
+        let &[_, _, _, [kind, metric, storage, 0], dimension, rows, nodes, degree, entries, effort, leading, ref zeros @ ..] =
+            fields
         else {
             return malformed("the header has a form of its own");
         };
@@ -363,8 +390,8 @@ impl Header {
             1 => RowStorage::Compact,
             _ => return malformed("the form of the rows is unknown"),
         };
-        let [dimension, rows, nodes, degree, entries, effort] =
-            [dimension, rows, nodes, degree, entries, effort].map(u32::from_le_bytes);
+        let [dimension, rows, nodes, degree, entries, effort, leading] =
+            [dimension, rows, nodes, degree, entries, effort, leading].map(u32::from_le_bytes);
         let is_foreign = match kind {
             IndexKind::Exact => nodes > 0 || degree > 0 || entries > 0 || effort != 1,
             IndexKind::Ivf => degree > 0 || entries > 0,
@@ -374,12 +401,15 @@ impl Header {
             || rows as usize > ROWS_MAX
             || nodes > rows
             || degree > DEGREE_MAX
+            || leading > dimension
+            || (leading > 0 && storage == RowStorage::Compact)
+            || !leading.is_multiple_of(2)
             || is_foreign
             || zeros.iter().any(|zero| *zero != [0; 4])
         {
             return malformed("a size in the header is out of range");
         }
-        Ok(Self { kind, metric, storage, dimension, rows, nodes, degree, entries, effort })
+        Ok(Self { kind, metric, storage, dimension, rows, nodes, degree, entries, effort, leading })
     }
 
     /// The length of the whole file. Cannot overflow: rows and dimension are bounded.
@@ -390,7 +420,8 @@ impl Header {
             IndexKind::Ivf => self.rows_bytes(Ivf::metric_of_centres(self.metric), nodes) + 4 * (nodes + 1 + rows),
             IndexKind::Graph => 4 * (nodes + 1 + rows + nodes * degree),
         };
-        HEADER_BYTES as u64 + self.rows_bytes(self.metric, rows) + layout + CHECKSUM_BYTES as u64
+        let basis = 2 * u64::from(self.leading) * u64::from(self.dimension);
+        HEADER_BYTES as u64 + self.rows_bytes(self.metric, rows) + basis + layout + CHECKSUM_BYTES as u64
     }
 
     fn rows_bytes(&self, metric: Metric, rows: u64) -> u64 {

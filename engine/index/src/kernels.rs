@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod fine;
+pub(crate) mod int16;
 pub(crate) mod int8;
 #[cfg(target_arch = "x86_64")]
 mod int8_x86;
@@ -98,6 +99,79 @@ kernel! {
 kernel! {
     /// Σ (aᵢ − bᵢ)², never negative.
     squared_distance = squared_distance_by(left: &[f32], right: &[f32]) -> f32
+}
+
+kernel! {
+    /// Writes values as stored codes (`int8`); returns their scale, and the distance between the values and what the codes say.
+    encode = encode_by(values: &[f32], codes: &mut [u8]) -> (f32, f32)
+}
+
+kernel! {
+    /// The length of a vector, in double precision, so that neither very large nor very small values are lost.
+    norm = norm_by(values: &[f32]) -> f64
+}
+
+/// Vectors whose values are all smaller than this are coded as zeros.
+pub(crate) const VALUE_MIN: f32 = 1e-30;
+
+/// Adding it leaves a small float rounded to a whole number in the low bits.
+pub(crate) const ROUNDER: f32 = 12_582_912.0;
+
+#[inline(always)]
+fn encode_by<L: Lanes>(values: &[f32], codes: &mut [u8]) -> (f32, f32) {
+    /// Covers the last rounding.
+    const ROUNDING: f32 = 1e-5;
+    let mut largest = [0.0f32; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks.iter().chain([&padded(rest)]) {
+        for (largest, value) in largest.iter_mut().zip(chunk) {
+            *largest = if value.abs() > *largest { value.abs() } else { *largest };
+        }
+    }
+    let largest = largest.iter().fold(0.0f32, |largest, value| largest.max(*value));
+    if largest < VALUE_MIN {
+        for (code, _) in codes.iter_mut().zip(values) {
+            *code = int8::OFFSET as u8;
+        }
+        return (0.0, norm_by::<L>(values) as f32);
+    }
+    let (scale, inverse) = (largest / 127.0, 127.0 / largest);
+    let mut lanes = [0.0f64; LANES];
+    let mut step = |values: &[f32; LANES]| {
+        let mut stored = [0u8; LANES];
+        for ((value, code), lane) in values.iter().zip(&mut stored).zip(&mut lanes) {
+            let rounded = value * inverse + ROUNDER;
+            *code = (rounded.to_bits() as u8).wrapping_add(int8::OFFSET as u8);
+            let off = f64::from(*value) - f64::from(rounded - ROUNDER) * f64::from(scale);
+            *lane += off * off;
+        }
+        stored
+    };
+    let mut places = codes.chunks_mut(LANES);
+    for (chunk, place) in chunks.iter().zip(places.by_ref()) {
+        if let Some(place) = place.first_chunk_mut::<LANES>() {
+            *place = step(chunk);
+        }
+    }
+    if let Some(place) = places.next().filter(|_| !rest.is_empty()) {
+        let stored = step(&padded(rest));
+        for (code, stored) in place.iter_mut().zip(stored).take(rest.len()) {
+            *code = stored;
+        }
+    }
+    (scale, lanes.iter().sum::<f64>().sqrt() as f32 * (1.0 + ROUNDING))
+}
+
+#[inline(always)]
+fn norm_by<L: Lanes>(values: &[f32]) -> f64 {
+    let mut lanes = [0.0f64; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks.iter().chain([&padded(rest)]) {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += f64::from(*value) * f64::from(*value);
+        }
+    }
+    lanes.iter().sum::<f64>().sqrt()
 }
 
 #[inline(always)]

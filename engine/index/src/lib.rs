@@ -54,6 +54,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod baseline;
+mod basis;
 mod build;
 mod codes;
 mod error;
@@ -67,6 +68,7 @@ mod live;
 mod metric;
 mod norms;
 mod query;
+mod refine;
 mod rows;
 mod scratch;
 mod search;

@@ -5,6 +5,8 @@
 //! Trained factors differ a lot in length: of 40,578 ALS factors, d = 64, k = 10, 1,066 rows were scored on average (another
 //! set: 565 of 40,308); of 50,000 rows of log-normal length (σ = 0.5), 7,000.
 
+pub(crate) use crate::kernels::norm;
+
 /// Below this many rows the plain scan is as fast.
 const ROWS_MIN: usize = 1024;
 
@@ -30,17 +32,6 @@ pub(crate) fn longest_first(norms: Vec<f32>) -> Option<Vec<u32>> {
 /// The most that a row no longer than `row_norm` can score against a query of length `query_norm`.
 pub(crate) fn bound(row_norm: f32, query_norm: f64) -> f64 {
     query_norm * f64::from(row_norm) * (1.0 + SLACK) + SLACK_ABSOLUTE
-}
-
-/// The length of a vector, in double precision, so that neither very large nor very small values are lost.
-pub(crate) fn norm(values: &[f32]) -> f64 {
-    let mut lanes = [0.0f64; 8];
-    for chunk in values.chunks(8) {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += f64::from(*value) * f64::from(*value);
-        }
-    }
-    lanes.iter().sum::<f64>().sqrt()
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::collections::BinaryHeap;
 
 use crate::codes::QueryCode;
+use crate::graph::Met;
+use crate::refine::Refinement;
 use crate::search::Neighbour;
 use crate::shortlist::Shortlist;
 use crate::top::{Key, Top};
@@ -17,12 +19,13 @@ pub struct Scratch {
     pub(crate) best: Top,
     pub(crate) sorted: Vec<Key>,
     pub(crate) frontier: BinaryHeap<Key>,
+    pub(crate) met: Vec<Met>,
     pub(crate) visited: Visited,
     pub(crate) code: QueryCode,
     pub(crate) shortlist: Shortlist,
+    pub(crate) refinement: Refinement,
     pub(crate) sums: Vec<i32>,
-    pub(crate) lower: Top,
-    /// The query against the centres of cells.
+    /// The query against compact centres of cells.
     pub(crate) centre_code: QueryCode,
     pub(crate) cells: Vec<Key>,
     /// One for each query of a batch.
@@ -41,6 +44,10 @@ pub(crate) struct Work {
     pub(crate) visited: u64,
     /// Rows whose codes were read one by one.
     pub(crate) walked: u64,
+    /// Rows of a filter whose codes were read.
+    pub(crate) gathered: u64,
+    /// Rows whose codes of all columns were read.
+    pub(crate) refined: u64,
     /// Rows scored in `f32`.
     pub(crate) scored: u64,
 }

@@ -5,9 +5,9 @@
 
 use std::ops::Range;
 
-use crate::codes::{Blocks, QueryCode};
-use crate::kernels::int8::{Ask, BLOCK, Hit, scan, scan_together};
-use crate::scratch::Scratch;
+use crate::codes::{Blocks, QueryCode, Slab};
+use crate::kernels::int8::{Ask, BLOCK, Hit, scan, scan_together, sum_picked};
+use crate::scratch::{Scratch, Work};
 use crate::search::Search;
 use crate::top::{Key, Top};
 
@@ -28,14 +28,20 @@ struct Candidate {
 pub(crate) struct Shortlist {
     pub(crate) hits: Vec<Hit>,
     lower: Top,
+    /// A floor that is known otherwise.
+    least: f32,
+    limit: usize,
     candidates: Vec<Candidate>,
     candidates_max: usize,
+    picked: Vec<u32>,
+    sums: Vec<i32>,
 }
 
 impl Shortlist {
     /// Starts anew, for the best `k`.
     pub(crate) fn reset(&mut self, k: usize) {
         self.lower.reset(k);
+        (self.least, self.limit) = (f32::NEG_INFINITY, k);
         self.candidates.clear();
         self.candidates_max = CANDIDATES_MIN;
     }
@@ -43,7 +49,37 @@ impl Shortlist {
     /// The score that a row must be able to reach.
     #[inline]
     pub(crate) fn floor(&self) -> f32 {
-        self.lower.worst().map_or(f32::NEG_INFINITY, Key::score)
+        self.lower.worst().map_or(self.least, |worst| worst.score().max(self.least))
+    }
+
+    /// Notes a row that scores this, give or take the margin.
+    #[inline]
+    pub(crate) fn offer(&mut self, score: f32, margin: f32, slot: u32) {
+        if score + margin >= self.floor() {
+            self.lower.push(Key::new(score - margin, slot));
+            self.candidates.push(Candidate { upper: score + margin, slot });
+        }
+    }
+
+    /// Raises the floor by the finer codes of the most promising rows so far: worth it where margins are wide.
+    pub(crate) fn sharpen(&mut self, query: &QueryCode, slab: &Slab, work: &mut Work) {
+        self.prune();
+        let Self { limit, candidates, picked, sums, .. } = self;
+        if *limit == 0 || candidates.len() <= *limit {
+            return;
+        }
+        candidates.select_nth_unstable_by(*limit - 1, |left, right| right.upper.total_cmp(&left.upper));
+        picked.clear();
+        picked.extend(candidates.iter().take(*limit).map(|candidate| candidate.slot));
+        sums.clear();
+        let code = query.coded();
+        slab.prefetch_marks(picked);
+        sum_picked(&code, &slab.codes, slab.lines_per_row, picked, sums);
+        work.refined += picked.len() as u64;
+        // The least of `k` lower ends.
+        let lower = |(&slot, &sum): (&u32, &i32)| slab.score(&code, slot, sum) - slab.margin(&code, slot);
+        self.least = self.least.max(picked.iter().zip(sums.iter()).map(lower).fold(f32::INFINITY, f32::min));
+        self.prune();
     }
 
     /// Looks at the rows of these blocks whose slots are in `slots` and `admits`.
@@ -105,11 +141,11 @@ impl Shortlist {
         self.candidates.retain(|candidate| candidate.upper >= floor);
     }
 
-    /// Writes the slots that are left to `picked`, which is cleared first.
-    pub(crate) fn finish(&mut self, picked: &mut Vec<u32>, row_of: impl Fn(u32) -> u32) {
+    /// Writes the slots that are left and the upper ends of their scores to `left`, which is cleared first.
+    pub(crate) fn finish(&mut self, left: &mut Vec<Key>) {
         self.prune();
-        picked.clear();
-        picked.extend(self.candidates.iter().map(|candidate| row_of(candidate.slot)));
+        left.clear();
+        left.extend(self.candidates.iter().map(|candidate| Key::new(candidate.upper, candidate.slot)));
     }
 }
 

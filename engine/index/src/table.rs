@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::codes::{Blocks, Compact, Packed};
+use crate::basis::Basis;
+use crate::codes::{Blocks, Compact, Frame, Packed};
 use crate::error::IndexError;
 use crate::kernels::{Rows, score_picked, score_range};
 use crate::metric::Metric;
@@ -37,21 +38,21 @@ enum Store {
 
 /// Rows on their way into a table, before blocks are made in some order.
 pub(crate) enum Given<'a> {
-    Full(Table),
+    Full(Table, Frame),
     Compact(Packed<'a>),
 }
 
 impl Given<'_> {
     pub(crate) fn metric(&self) -> Metric {
         match self {
-            Self::Full(table) => table.metric,
+            Self::Full(table, _) => table.metric,
             Self::Compact(packed) => packed.frame.metric(),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Full(table) => table.len(),
+            Self::Full(table, _) => table.len(),
             Self::Compact(packed) => packed.len(),
         }
     }
@@ -59,19 +60,46 @@ impl Given<'_> {
     /// Lengths of the rows, as they will be kept.
     pub(crate) fn norms(&self) -> Vec<f32> {
         match self {
-            Self::Full(table) => table.vectors().map_or_else(Vec::new, |vectors| {
+            Self::Full(table, _) => table.vectors().map_or_else(Vec::new, |vectors| {
                 vectors.as_slice().par_chunks(vectors.dimension()).map(|row| norm(row) as f32).collect()
             }),
             Self::Compact(packed) => packed.norms(),
         }
     }
 
+    /// The same, coded along these directions first. Compact rows have none.
+    pub(crate) fn led_by(self, basis: Basis) -> Self {
+        match self {
+            Self::Full(table, frame) => Self::Full(table, frame.led_by(basis)),
+            Self::Compact(packed) => Self::Compact(packed),
+        }
+    }
+
+    /// The same, coded in the frame of other rows, so that a query is coded once for both. Compact rows have a frame of their own.
+    pub(crate) fn coded_as(self, other: &Given<'_>) -> Self {
+        match (self, other) {
+            (Self::Full(table, _), Given::Full(_, frame)) => Self::Full(table, frame.clone()),
+            (given, _) => given,
+        }
+    }
+
+    /// The rows alone, and the frame to code them in.
+    pub(crate) fn rows(self) -> (Table, Frame) {
+        match self {
+            Self::Full(table, frame) => (table, frame),
+            Self::Compact(_) => {
+                let (table, blocks) = self.place(None);
+                (table, blocks.frame.clone())
+            }
+        }
+    }
+
     /// The rows, and their blocks, in which slot `i` is row `order[i]`, or row `i`.
     pub(crate) fn place(self, order: Option<&[u32]>) -> (Table, Arc<Blocks>) {
         match self {
-            Self::Full(table) => {
+            Self::Full(table, frame) => {
                 let row_of = |slot: u32| order.map_or(slot, |order| order.get(slot as usize).copied().unwrap_or(slot));
-                let blocks = Blocks::of(&table, table.len(), row_of);
+                let blocks = Blocks::of(&table, frame, table.len(), row_of);
                 (table, Arc::new(blocks))
             }
             Self::Compact(packed) => {

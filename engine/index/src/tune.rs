@@ -133,16 +133,26 @@ pub fn build_tuned(
 }
 
 /// Counted work as time: microseconds on one busy core of a processor with AVX-512 VNNI and 2 MB of second cache, beyond which
-/// codes come more slowly. Others are slower in much the same proportions.
-fn cost_us(work: Work, rows: usize, dimension: usize) -> f64 {
+/// everything comes more slowly. Others are slower in much the same proportions. `leading` columns of `dimension` are coded first.
+fn cost_us(work: Work, rows: usize, dimension: usize, leading: usize) -> f64 {
     const CACHE_BYTES: usize = 2 << 20;
-    let lines = dimension.div_ceil(64) as f64;
-    let line_us = if rows.saturating_mul(dimension) <= CACHE_BYTES { 0.000_8 } else { 0.001_8 };
-    let scanned = work.scanned as f64 * (0.000_2 + line_us * lines);
+    /// What a node's links, its scale and bias, and its mark take beside its code.
+    const NODE_BYTES: usize = 140;
+    /// Past this the pages of vectors are not found at once.
+    const PAGED_BYTES: usize = 32 << 20;
+    let (lines, leading_lines) = (dimension.div_ceil(64) as f64, leading.div_ceil(64) as f64);
+    let in_cache = |bytes: usize| rows.saturating_mul(bytes) <= CACHE_BYTES;
+    let line_us = if in_cache(leading) { 0.000_8 } else { 0.002_2 };
+    let scanned = work.scanned as f64 * (0.000_2 + line_us * leading_lines);
     let visited = work.visited as f64 * 0.1;
-    let walked = work.walked as f64 * (0.055 + 0.004 * lines); // links, marks and heaps included
-    let scored = work.scored as f64 * (0.008 + 0.010 * lines);
-    0.3 + 0.1 * lines + scanned + visited + walked + scored
+    let [node_us, node_line_us] = if in_cache(leading + NODE_BYTES) { [0.02, 0.001] } else { [0.035, 0.004] };
+    let walked = work.walked as f64 * (node_us + node_line_us * leading_lines); // links, marks and lists included
+    let gathered = work.gathered as f64 * (0.003 + 0.004 * leading_lines);
+    let refined = work.refined as f64 * (0.012 + 0.006 * lines);
+    let is_paged = rows.saturating_mul(dimension * size_of::<f32>()) > PAGED_BYTES;
+    let scored = work.scored as f64 * (0.008 + lines * if is_paged { 0.035 } else { 0.010 });
+    let projected = if leading < dimension { 0.1 * lines + 0.000_02 * (leading * dimension) as f64 } else { 0.0 };
+    0.3 + 0.1 * lines + projected + scanned + visited + walked + gathered + refined + scored
 }
 
 /// A kind that was built, whose effort can still be set.
@@ -212,12 +222,12 @@ impl<'a> Trial<'a> {
             let few = cells_for(self.vectors.len());
             for cells in [few / 2, few, few * 2] {
                 let table = Table::new(self.vectors.clone(), self.metric);
-                let ivf = Ivf::build(table, cells, self.build.seed, Effort(1))?;
+                let ivf = Ivf::build(table, self.exact.frame().clone(), cells, self.build.seed, Effort(1))?;
                 self.consider(Built::Ivf(ivf), Some(cells), &mut chosen, &mut winner, &mut frontier)?;
             }
             if self.vectors.len() <= self.spec.graph_rows_max {
-                let exact = Exact::new(self.vectors.clone(), self.metric);
-                let graph = Graph::build(exact, &self.build.graph()?, Effort::default())?;
+                let table = Table::new(self.vectors.clone(), self.metric);
+                let graph = Graph::build(table, self.exact.frame().clone(), &self.build.graph()?, Effort::default())?;
                 self.consider(Built::Graph(graph), None, &mut chosen, &mut winner, &mut frontier)?;
             }
         }
@@ -278,14 +288,23 @@ impl<'a> Trial<'a> {
         let count = self.queries.len().max(1) as f64;
         let us_per_query = started.elapsed().as_secs_f64() * 1e6 / count;
         let mean = |sum: u64| (sum as f64 / count).round() as u64;
-        let Work { scanned, visited, walked, scored } = scratch.work;
-        let work = Work { scanned: mean(scanned), visited: mean(visited), walked: mean(walked), scored: mean(scored) };
+        let Work { scanned, visited, walked, gathered, refined, scored } = scratch.work;
+        let work = Work {
+            scanned: mean(scanned),
+            visited: mean(visited),
+            walked: mean(walked),
+            gathered: mean(gathered),
+            refined: mean(refined),
+            scored: mean(scored),
+        };
         let setting = match (index.kind(), cells) {
             (IndexKind::Exact, _) => "every row".to_owned(),
             (_, Some(cells)) => format!("{} of {cells} cells", effort.0),
             (_, None) => format!("{} candidates", effort.0),
         };
-        let cost_us = cost_us(work, self.vectors.len(), self.vectors.dimension());
+        // The longest rows, where the exact kind reads only those, are the same for every query.
+        let rows = if index.kind() == IndexKind::Exact { work.scanned as usize } else { self.vectors.len() };
+        let cost_us = cost_us(work, rows, self.vectors.dimension(), self.exact.frame().leading());
         Ok(Point { kind: index.kind(), setting, cells, effort, recall_10, recall_100, cost_us, us_per_query })
     }
 }

@@ -51,10 +51,25 @@ fn noise(rows: u32) -> Vec<f32> {
 const KINDS: [IndexKind; 3] = [IndexKind::Exact, IndexKind::Ivf, IndexKind::Graph];
 const STORAGES: [RowStorage; 2] = [RowStorage::Full, RowStorage::Compact];
 
+/// Rows of 130 values that lie near 16 directions: of such only the leading columns are coded at first.
+fn long(rows: u32) -> Vec<f32> {
+    let turn = |at: usize, column: usize| ((at * 31 + column * 17) as f32 * 0.37).sin();
+    let stretched = |short: &[f32]| (0..130).map(|at| (0..16).map(|column| turn(at, column) * short[column]).sum()).collect();
+    noise(rows).chunks(16).flat_map(|short| -> Vec<f32> { stretched(short) }).collect()
+}
+
 #[test]
 fn a_warm_query_allocates_nothing() {
-    let vectors = Vectors::new(16, noise(3_000)).unwrap();
-    let filters = [20, 300, 1_500].map(|step| RowSet::from_fn(3_000, |row| row.wrapping_mul(7_919) % 3_000 < step));
+    check(3_000, Vectors::new(16, noise(3_000)).unwrap());
+}
+
+#[test]
+fn nor_does_one_over_long_rows() {
+    check(4_200, Vectors::new(130, long(4_200)).unwrap());
+}
+
+fn check(count: u32, vectors: Vectors) {
+    let filters = [20, 300, 1_500].map(|step| RowSet::from_fn(count as usize, |row| row.wrapping_mul(7_919) % count < step));
     let queries: Vec<&[f32]> = vectors.iter().step_by(100).collect();
     for metric in [Metric::InnerProduct, Metric::Cosine, Metric::L2] {
         for (kind, rows) in KINDS.into_iter().flat_map(|kind| STORAGES.map(|rows| (kind, rows))) {

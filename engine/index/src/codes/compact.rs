@@ -16,11 +16,12 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Blocks, Frame, ROUNDER, ROUNDING, RowCode, VALUE_MIN};
+use super::{Blocks, Frame, ROUNDING, RowCode};
+use crate::basis::Projected;
 use crate::error::IndexError;
 use crate::kernels::fine::{FINE_OFFSET, FINE_STEPS, fine_bytes, pick_lane, unpack};
 use crate::kernels::int8::{BLOCK, Line, OFFSET, QUAD, prefetch};
-use crate::kernels::{Rows, score_range};
+use crate::kernels::{ROUNDER, Rows, VALUE_MIN, score_range};
 use crate::metric::Metric;
 use crate::norms::norm;
 use crate::table::Table;
@@ -52,7 +53,7 @@ pub(crate) struct Compact {
 impl Packed<'static> {
     /// Codes all rows. On all threads of the pool; the outcome does not depend on them.
     pub(crate) fn of(table: &Table) -> Self {
-        let frame = Frame::of(table);
+        let frame = Frame::plain(table);
         let dimension = table.dimension();
         let mut codes = vec![0; table.len() * dimension];
         let mut fines = vec![0; table.len() * fine_bytes(dimension)];
@@ -95,7 +96,7 @@ impl<'a> Packed<'a> {
         {
             return malformed("the codes do not fill the rows");
         }
-        Ok(Self { frame: Frame { metric, dimension, centre }, scales, codes: codes.into(), fines: fines.into() })
+        Ok(Self { frame: Frame { metric, dimension, centre, basis: None }, scales, codes: codes.into(), fines: fines.into() })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -144,7 +145,8 @@ impl Compact {
     /// Puts the codes of rows into blocks, in which slot `i` is row `order[i]`, or row `i`.
     pub(crate) fn place(packed: Packed<'_>, order: Option<&[u32]>) -> Self {
         let row_of = |slot: u32| order.map_or(slot, |order| order.get(slot as usize).copied().unwrap_or(slot));
-        let code_row = |slot: u32, values: &mut [f32], stored: &mut [u8]| packed.code_row(row_of(slot), values, stored);
+        let code_row =
+            |slot: u32, values: &mut [f32], _: &mut Projected, stored: &mut [u8]| packed.code_row(row_of(slot), values, stored);
         let blocks = Arc::new(Blocks::made(&packed.frame, packed.len(), code_row));
         let slots = order.map(|order| {
             let mut slots = vec![0; packed.len()];

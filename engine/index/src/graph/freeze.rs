@@ -13,14 +13,14 @@ const ENTRIES_MIN: usize = 32;
 /// The most entries, however short rows are.
 const ENTRIES_MAX: usize = 256;
 
-/// Lays the graph out. `degree_max` bounds a node's neighbours.
-pub(crate) fn freeze(grown: Grown, groups: Groups, points: &Points, degree_max: usize) -> Layout {
+/// Lays the graph out. `degree_max` bounds a node's neighbours; a node's code has so many `columns`.
+pub(crate) fn freeze(grown: Grown, groups: Groups, points: &Points, degree_max: usize, columns: usize) -> Layout {
     let Grown { order, mut links } = grown;
     for node_links in &mut links {
         node_links.truncate(degree_max);
     }
     add_reverse_links(&order, &mut links, degree_max);
-    let entries = order.len().min((ENTRY_VALUES / points.dimension()).clamp(ENTRIES_MIN, ENTRIES_MAX));
+    let entries = order.len().min((ENTRY_VALUES / columns.max(1)).clamp(ENTRIES_MIN, ENTRIES_MAX));
     let reach = Reach::of(order, links, entries, points, degree_max);
     number(&reach, &groups, entries)
 }
@@ -167,25 +167,27 @@ fn number(reach: &Reach<'_>, groups: &Groups, entries: usize) -> Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exact::Exact;
+    use crate::codes::Frame;
     use crate::graph::Graph;
     use crate::metric::Metric;
     use crate::search::Effort;
+    use crate::table::{Given, Table};
     use crate::vectors::Vectors;
 
     /// Freezes hand-made links over points on a line; building the graph checks that all are reachable.
     fn check(count: u16, degree_max: usize, links: impl Fn(u32) -> Vec<u32>) {
         let vectors = Vectors::new(2, (0..count).flat_map(|row| [f32::from(row), 1.0]).collect()).unwrap();
-        let exact = Exact::new(vectors, Metric::InnerProduct);
-        let groups = Groups::of(exact.table());
-        let points = Points::of(exact.table(), &groups);
+        let table = Table::new(vectors, Metric::InnerProduct);
+        let frame = Frame::of(&table);
+        let groups = Groups::of(&table);
+        let points = Points::of(&table, &groups);
         let order: Vec<u32> = (0..u32::from(count)).collect();
         let links = order.iter().map(|node| links(*node)).collect();
-        let layout = freeze(Grown { order, links }, groups, &points, degree_max);
+        let layout = freeze(Grown { order, links }, groups, &points, degree_max, 2);
         assert!(layout.degree <= degree_max);
         let rows = layout.groups.rows.len();
         assert_eq!(rows, usize::from(count));
-        Graph::new(exact, layout, Effort::default()).unwrap();
+        Graph::new(Given::Full(table, frame), layout, Effort::default()).unwrap();
     }
 
     #[test]

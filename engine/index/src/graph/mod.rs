@@ -9,12 +9,14 @@
 //! **Inner product.** The graph is built on directions and walked by inner product (`reduce` says why). Before the walk
 //! the longest rows are scanned: either that proves to be the exact answer, or it contributes the rows that walks miss.
 //!
-//! **Codes.** Walking reads int8 codes alone, one row after another in layout order; what may be among the best `k` of the
-//! candidates is re-scored in `f32`.
+//! **Codes.** Walking reads int8 codes alone, one row after another in layout order, of the leading h columns where rows are long
+//! (`basis`); what may be among the best `k` of the candidates is refined by codes of all columns then, and re-scored in `f32`.
 //!
-//! Memory a vector, dimension d: what the exact kind takes (the graph holds one, for filters and long rows), d rounded up to 64
-//! for the codes in layout order, 8·m for links and 24 bytes.
+//! Memory a vector, dimension d: the vector, h (or d, where all is coded) rounded up to 64 for the codes in layout order, 9.25
+//! bytes for what they are multiplied by and how far they are off, 8·m for links and 12 for numbers: 470 bytes at d = 64 with 32
+//! links. Where h < d, d rounded up to 64 and 9.25 more; under inner product, where lengths differ, what the exact kind takes more.
 
+mod answer;
 mod distinct;
 mod freeze;
 mod grow;
@@ -24,24 +26,26 @@ mod walk;
 use std::fmt;
 
 use crate::build::GraphSpec;
-use crate::codes::{Rigour, Slab};
+use crate::codes::{Frame, Packed, Slab};
 use crate::error::IndexError;
 use crate::exact::Exact;
 use crate::file::Parts;
+use crate::kernels::int8::prefetch;
 use crate::metric::Metric;
 use crate::query::{Direction, prepare};
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
 use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
-use crate::table::Table;
-use crate::top::Key;
+use crate::table::{Given, Table};
 
 pub(crate) use distinct::Groups;
+pub(crate) use walk::Met;
 
-/// A filtered walk touches some `effort ÷ share` nodes' neighbourhoods, an exact scan `share × rows` rows; the two cost
-/// the same where `allowed² = FILTER_SCAN_FACTOR × effort × rows`. Measured on 50,000 × 64 (release, AVX-512), see
-/// `examples/measure.rs`.
-const FILTER_SCAN_FACTOR: usize = 16;
+/// Where codes are of leading columns, at least so many times `k` candidates are kept for a closer look.
+const KEPT_PER_K: usize = 2;
+
+/// Up to so many allowed rows are scored in `f32` at once.
+const ROWS_PLAIN: usize = 24;
 
 /// How many of the longest rows are scanned before a walk by inner product, per candidate of effort: about as many as
 /// the walk itself scores.
@@ -70,26 +74,62 @@ impl fmt::Debug for Layout {
 /// A [`Layout`] over its vectors, ready to search.
 #[derive(Debug)]
 pub(crate) struct Graph {
-    exact: Exact,
+    base: Base,
     layout: Layout,
     /// The nodes' codes in layout order.
     slab: Slab,
+    /// Codes of all columns, where those are of leading ones.
+    fine: Option<Slab>,
+    /// The node of each row; empty where the base reads filtered rows.
+    nodes: Vec<u32>,
     effort: Effort,
+}
+
+/// What a graph lies over.
+#[derive(Debug)]
+enum Base {
+    Rows(Table),
+    /// Under inner product, where lengths differ.
+    Longest(Box<Exact>),
+}
+
+impl Base {
+    /// Over these rows; and the frame to code them in.
+    fn of(rows: Given<'_>) -> (Self, Frame) {
+        if rows.metric() != Metric::InnerProduct {
+            let (table, frame) = rows.rows();
+            return (Self::Rows(table), frame);
+        }
+        let exact = Exact::of(rows);
+        let frame = exact.frame().clone();
+        if exact.is_ordered() { (Self::Longest(Box::new(exact)), frame) } else { (Self::Rows(exact.into_table()), frame) }
+    }
+
+    fn table(&self) -> &Table {
+        match self {
+            Self::Rows(table) => table,
+            Self::Longest(exact) => exact.table(),
+        }
+    }
 }
 
 impl Graph {
     /// Builds and freezes. Cost: see [`BuildSpec`](crate::BuildSpec).
-    pub(crate) fn build(exact: Exact, spec: &GraphSpec, effort: Effort) -> Result<Self, IndexError> {
-        let groups = Groups::of(exact.table());
-        let points = reduce::Points::of(exact.table(), &groups);
+    pub(crate) fn build(table: Table, frame: Frame, spec: &GraphSpec, effort: Effort) -> Result<Self, IndexError> {
+        let groups = Groups::of(&table);
+        let points = reduce::Points::of(&table, &groups);
         let grown = grow::grow(&points, spec);
-        let layout = freeze::freeze(grown, groups, &points, 2 * spec.m);
-        Self::new(exact, layout, effort)
+        let layout = freeze::freeze(grown, groups, &points, 2 * spec.m, frame.leading());
+        Self::new(Given::Full(table, frame), layout, effort)
     }
 
     /// The same over rows that are kept so.
     pub(crate) fn storing(self, rows: RowStorage) -> Result<Self, IndexError> {
-        if rows == self.storage() { Ok(self) } else { Self::new(self.exact.storing(rows), self.layout, self.effort) }
+        if rows == self.storage() {
+            return Ok(self);
+        }
+        let packed = Packed::of(self.base.table());
+        Self::new(Given::Compact(packed), self.layout, self.effort)
     }
 
     /// The same with another effort of its own.
@@ -102,60 +142,37 @@ impl Graph {
     /// # Errors
     /// [`IndexError::Malformed`] unless every row is in exactly one node with its duplicates, every link names a
     /// node, and every node can be reached from the entries: what the search relies on.
-    pub(crate) fn new(exact: Exact, layout: Layout, effort: Effort) -> Result<Self, IndexError> {
-        layout.check(exact.table())?;
+    pub(crate) fn new(rows: Given<'_>, layout: Layout, effort: Effort) -> Result<Self, IndexError> {
+        let (base, frame) = Base::of(rows);
+        let table = base.table();
+        layout.check(table)?;
         let row_of = |node| layout.groups.rows(node).first().copied().unwrap_or_default();
-        let slab = Slab::of(exact.table(), layout.groups.len(), row_of);
-        Ok(Self { exact, layout, slab, effort })
-    }
-
-    /// Whether scanning the allowed rows is cheaper than walking among them.
-    fn scans(&self, allowed: &RowSet, effort: usize) -> bool {
-        let count = allowed.count();
-        let balance = FILTER_SCAN_FACTOR.saturating_mul(effort).saturating_mul(allowed.len());
-        count <= effort || count.saturating_mul(count) <= balance
+        let slab = Slab::of(table, frame.clone(), layout.groups.len(), row_of);
+        let fine = frame.whole().map(|whole| Slab::of(table, whole, layout.groups.len(), row_of));
+        let mut nodes = Vec::new();
+        if let Base::Rows(table) = &base {
+            nodes.resize(table.len(), 0);
+            for node in 0..layout.groups.len() as u32 {
+                for &row in layout.groups.rows(node) {
+                    if let Some(place) = nodes.get_mut(row as usize) {
+                        *place = node;
+                    }
+                }
+            }
+        }
+        Ok(Self { base, layout, slab, fine, nodes, effort })
     }
 
     /// Under inner product, scans the longest rows first; whether their best, in `scratch.best` then, are the exact answer.
     fn scan_longest(&self, search: &Search<'_>, effort: usize, scratch: &mut Scratch) -> bool {
-        if self.exact.rows_passed() == self.exact.table().len() {
-            return false; // no order by length
-        }
-        self.exact.start(search.k, scratch);
-        let scan = self.exact.scan(search.allowed, effort.saturating_mul(LONGEST_PER_EFFORT), scratch);
-        self.exact.settle(search.k, scratch);
+        scratch.best.reset(search.k);
+        let Base::Longest(exact) = &self.base else {
+            return false;
+        };
+        exact.start(search.k, scratch);
+        let scan = exact.scan(search.allowed, effort.saturating_mul(LONGEST_PER_EFFORT), scratch);
+        exact.settle(search.k, scratch);
         scan.is_exact
-    }
-
-    /// Re-scores the rows of the best nodes walked: all that may be among the best `k`, by the walk's scores give or take
-    /// their error. The rows already in `found` stay in play.
-    fn answer_walked(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) {
-        let Scratch { query, code, picked, scores, best, sorted, lower, work, .. } = scratch;
-        let code = code.coded();
-        best.drain_into(sorted);
-        let margin = |node: u32| code.margin(&self.slab.rows.get(node as usize).copied().unwrap_or_default().spread);
-        let is_allowed = |row: &u32| search.allowed.is_none_or(|set| set.contains(*row));
-        lower.reset(search.k);
-        for key in sorted.iter() {
-            let allowed = self.layout.groups.rows(key.id()).iter().copied().filter(is_allowed);
-            for row in allowed.take(search.k) {
-                lower.push(Key::new(key.score() - margin(key.id()), row));
-            }
-        }
-        let floor = lower.worst().map_or(f32::NEG_INFINITY, Key::score);
-        picked.clear();
-        for key in sorted.iter().filter(|key| key.score() + margin(key.id()) >= floor) {
-            let allowed = self.layout.groups.rows(key.id()).iter().copied().filter(is_allowed);
-            picked.extend(allowed.take(search.k));
-        }
-        work.scored += picked.len() as u64;
-        scores.clear();
-        self.exact.table().score_prepared(query, picked, scores);
-        found.extend(picked.iter().zip(scores.iter()).map(|(&row, &score)| Neighbour { row, score }));
-        found.sort_unstable_by(|left, right| right.score.total_cmp(&left.score).then(left.row.cmp(&right.row)));
-        // A row found twice has the same bits both times: every kernel adds in the same order.
-        found.dedup_by_key(|neighbour| neighbour.row);
-        found.truncate(search.k);
     }
 }
 
@@ -165,7 +182,7 @@ impl VectorIndex for Graph {
     }
 
     fn metric(&self) -> Metric {
-        self.exact.metric()
+        self.base.table().metric()
     }
 
     fn effort(&self) -> Effort {
@@ -174,57 +191,78 @@ impl VectorIndex for Graph {
 
     fn search(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) -> Result<(), IndexError> {
         found.clear();
-        self.exact.table().check_filter(search.allowed)?;
+        let table = self.base.table();
+        table.check_filter(search.allowed)?;
+        if prepare(self.metric(), search.query, table.dimension(), &mut scratch.query)? == Direction::None {
+            table.answer_first(search.k, search.allowed, found);
+            return Ok(());
+        }
+        let wanted = search.allowed.map_or(table.len(), RowSet::count);
+        if search.k == 0 || wanted == 0 {
+            return Ok(());
+        }
         let effort = (search.effort.unwrap_or(self.effort).0 as usize).max(search.k);
-        if search.allowed.is_some_and(|allowed| self.scans(allowed, effort)) {
-            return self.exact.search(search, scratch, found);
-        }
-        if prepare(self.metric(), search.query, self.exact.table().dimension(), &mut scratch.query)? == Direction::None {
-            self.exact.table().answer_first(search.k, search.allowed, found);
-            return Ok(());
-        }
-        if search.k == 0 {
-            return Ok(());
+        match (&self.base, search.allowed) {
+            (Base::Longest(exact), Some(allowed)) if self.gathers(allowed, effort) => {
+                return exact.search(search, scratch, found);
+            }
+            (Base::Rows(table), _) if wanted <= ROWS_PLAIN || search.k >= wanted => {
+                table.scan(search.k, search.allowed, scratch);
+                scratch.answer(found);
+                return Ok(());
+            }
+            _ => {}
         }
         if self.scan_longest(search, effort, scratch) {
             scratch.answer(found);
             return Ok(());
         }
         scratch.answer(found);
-        self.slab.frame.encode_query(&scratch.query, Rigour::Likely, &mut scratch.code);
+        self.start(search.k, scratch);
         match search.allowed {
-            None => walk::walk(&self.layout, &self.slab, effort, |_| true, scratch),
-            Some(allowed) => {
-                let groups = &self.layout.groups;
-                let allows = |node| groups.rows(node).iter().any(|row| allowed.contains(*row));
-                walk::walk(&self.layout, &self.slab, effort, allows, scratch);
+            None => {
+                let kept = if self.fine.is_some() { effort.max(KEPT_PER_K * search.k) } else { effort };
+                walk::walk(&self.layout, &self.slab, effort, kept, scratch);
+                self.shortlist_walked(scratch);
             }
+            Some(allowed) => self.find_allowed(allowed, search.k, effort, scratch),
         }
-        self.answer_walked(search, scratch, found);
-        let wanted = search.allowed.map_or(self.exact.table().len(), RowSet::count).min(search.k);
-        if found.len() < wanted {
+        self.answer(search, scratch, found);
+        if found.len() < wanted.min(search.k) {
             // Every node is reached from the entries, but perhaps not from those few that a walk starts from.
-            return self.exact.search(search, scratch, found);
+            self.base.table().scan(search.k, search.allowed, scratch);
+            scratch.answer(found);
         }
         Ok(())
     }
 
     fn score(&self, query: &[f32], rows: &[u32], scratch: &mut Scratch, scores: &mut Vec<f32>) -> Result<(), IndexError> {
-        self.exact.score(query, rows, scratch, scores)
+        self.base.table().score(query, rows, scratch, scores)
     }
 
     fn memory_bytes(&self) -> usize {
         let Layout { groups, links, .. } = &self.layout;
-        let numbers = groups.starts.len() + groups.rows.len() + links.len();
-        self.exact.memory_bytes() + self.slab.memory_bytes() + numbers * size_of::<u32>()
+        let numbers = groups.starts.len() + groups.rows.len() + links.len() + self.nodes.len();
+        let rows = match &self.base {
+            Base::Rows(table) => table.memory_bytes() + table.compact().map_or(0, |compact| compact.blocks().memory_bytes()),
+            Base::Longest(exact) => exact.memory_bytes(),
+        };
+        let fine = self.fine.as_ref().map_or(0, Slab::memory_bytes);
+        rows + self.slab.memory_bytes() + fine + numbers * size_of::<u32>()
     }
 
     fn parts(&self) -> Parts<'_> {
-        Parts::graph(self.exact.table(), &self.layout)
+        Parts::graph(self.base.table(), &self.layout, self.slab.frame.basis())
     }
 }
 
 impl Layout {
+    /// Asks early for the neighbours of a node.
+    #[inline]
+    pub(crate) fn prefetch(&self, node: u32) {
+        prefetch(self.links(node));
+    }
+
     /// The neighbours of a node, itself where it has fewer than the degree.
     #[inline]
     pub(crate) fn links(&self, node: u32) -> &[u32] {

@@ -42,10 +42,6 @@ impl Points {
         self.values.len() / self.dimension
     }
 
-    pub(crate) fn dimension(&self) -> usize {
-        self.dimension
-    }
-
     pub(crate) fn point(&self, node: u32) -> &[f32] {
         let start = node as usize * self.dimension;
         self.values.get(start..start + self.dimension).unwrap_or_default()

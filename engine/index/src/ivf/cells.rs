@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use rayon::prelude::*;
 
-use crate::codes::{Blocks, QueryCode, Rigour};
+use crate::codes::{Blocks, Frame, QueryCode, Rigour};
 use crate::error::IndexError;
 use crate::kernels::int8::{Coded, Hit, scan};
 use crate::metric::Metric;
@@ -38,7 +38,7 @@ pub(crate) struct Cells {
 
 impl Cells {
     /// Divides the rows into about `count` cells, fewer than rows; the cells' centres beside.
-    pub(crate) fn of(table: &Table, count: usize, seed: u64) -> Result<(Self, Vectors), IndexError> {
+    pub(crate) fn of(table: &Table, frame: &Frame, count: usize, seed: u64) -> Result<(Self, Vectors), IndexError> {
         let count = count.clamp(usize::from(table.len() > 0), table.len());
         let sample = sample(table.len() as u32, count.saturating_mul(SAMPLED_PER_CELL).min(SAMPLED_MAX), seed);
         let dimension = table.dimension();
@@ -47,13 +47,13 @@ impl Cells {
             table.fill_scaled(row, centre);
         }
         for _ in 0..PASSES {
-            let homes = nearest(table, &sample, &centres)?;
+            let homes = nearest(table, frame, &sample, &centres)?;
             let members = members(&homes, count);
             let update = |(cell, centre): (usize, &mut [f32])| move_to_mean(table, &sample, members.of(cell), centre);
             centres.par_chunks_exact_mut(dimension).enumerate().for_each(update);
         }
         let all: Vec<u32> = (0..table.len() as u32).collect();
-        let homes = nearest(table, &all, &centres)?;
+        let homes = nearest(table, frame, &all, &centres)?;
         let Members { starts, places } = members(&homes, count);
         Ok((Self { starts, rows: places }, Vectors::new(dimension, centres)?))
     }
@@ -125,15 +125,15 @@ fn sample(rows: u32, limit: usize, seed: u64) -> Vec<u32> {
 }
 
 /// The nearest centre of each row.
-fn nearest(table: &Table, rows: &[u32], centres: &[f32]) -> Result<Vec<u32>, IndexError> {
+fn nearest(table: &Table, frame: &Frame, rows: &[u32], centres: &[f32]) -> Result<Vec<u32>, IndexError> {
     let dimension = table.dimension();
     let centres = Table::new(Vectors::new(dimension, centres.to_vec())?, Metric::L2);
-    let blocks = Blocks::of(&centres, centres.len(), |slot| slot);
+    let blocks = Blocks::of(&centres, frame.by_distance(), centres.len(), |slot| slot);
     let made = || (vec![0.0; dimension], QueryCode::default(), Vec::new());
     let home = |(values, code, hits): &mut (Vec<f32>, QueryCode, Vec<Hit>), row: &u32| {
         table.fill_scaled(*row, values);
         blocks.frame.encode_query(values, Rigour::Likely, code);
-        let code = Coded { by_norm: 0.0, by_error: 0.0, by_nature: 0.0, ..code.coded() };
+        let code = Coded { by_norm: 0.0, by_error: 0.0, by_rest: 0.0, by_nature: 0.0, ..code.coded() };
         nearest_slot(&code, &blocks, centres.len(), hits)
     };
     Ok(rows.par_iter().map_init(made, home).collect())

@@ -6,19 +6,24 @@
 //! Which cells are best: under inner product and cosine those whose mean has the largest product with the query, which is the
 //! mean score of their rows; under L2 the nearest.
 //!
-//! Memory a vector, dimension d: the vector, d + 4.75 bytes of codes, 4 for its number, and the centres' share. Compact:
-//! 1.5·d + 12.75 bytes, and the centres' share.
+//! Where rows are long, blocks hold codes of the leading h columns (`basis`), and what may be among the best is refined by codes of
+//! all columns before it is scored.
+//!
+//! Memory a vector, dimension d: the vector, d + 4.75 bytes of codes, 4 for its number, and the centres' share; where h < d, h +
+//! 4.75 + d + 9.25 bytes of codes and 8 for numbers; 4 more under L2, and under cosine where h < d. Compact: 1.5·d + 12.75 bytes,
+//! and the centres' share.
 
 mod cells;
 
 use std::sync::Arc;
 
-use crate::codes::{Blocks, Packed, Rigour};
+use crate::codes::{Blocks, Frame, Packed, QueryCode, Rigour, Slab};
 use crate::error::IndexError;
 use crate::file::Parts;
-use crate::kernels::int8::scan;
+use crate::kernels::int8::{BLOCK, Coded, scan};
 use crate::metric::Metric;
 use crate::query::{Direction, prepare};
+use crate::refine;
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
 use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
@@ -44,6 +49,34 @@ const WIDENING: f64 = 0.3;
 /// The widest, so that a filtered search costs no more than twice an unfiltered one.
 const WIDENING_MAX: f64 = 1.8;
 
+/// Where rows are long, looking at the block of an allowed row costs as much as scanning this many rows' codes in order.
+const BLOCK_COST: usize = 24;
+
+/// Where rows are long, up to this many are scored in `f32` at once.
+const ROWS_PLAIN: usize = 24;
+
+/// Cells, and blocks, after which the floor is sharpened.
+const CELLS_TO_SHARPEN: usize = 3;
+const BLOCKS_TO_SHARPEN: usize = 32;
+
+/// One of so many rows in the picked cells is asked for, to see whether a filter shuts them out: that is so where it allows a
+/// share of them this many times smaller than of all rows.
+const SAMPLED: usize = 4;
+const SHUT_OUT: usize = 3;
+
+/// Where a search looks.
+enum Probes {
+    /// Into so many cells.
+    Cells(usize),
+    /// Into the blocks that hold allowed rows.
+    Blocks,
+    /// At the allowed rows themselves.
+    Rows,
+}
+
+/// The same where rows are long: what an unfiltered search takes is then mostly for refining, which is less for a filtered one.
+const WIDENING_MAX_LONG: f64 = 4.5;
+
 /// Cells ahead for whose codes memory is asked.
 const CELLS_AHEAD: usize = 2;
 
@@ -58,15 +91,23 @@ pub(crate) struct Ivf {
     centre_rows: Table,
     centres: Arc<Blocks>,
     blocks: Arc<Blocks>,
+    long: Option<Long>,
     effort: Effort,
+}
+
+/// What long rows have beside: codes of all columns, in the order of slots, and the slot of each row.
+#[derive(Debug)]
+struct Long {
+    fine: Slab,
+    slots: Vec<u32>,
 }
 
 impl Ivf {
     /// Divides the rows into `cells` cells. See [`BuildSpec`](crate::BuildSpec) for the cost.
-    pub(crate) fn build(table: Table, cells: usize, seed: u64, effort: Effort) -> Result<Self, IndexError> {
-        let (cells, centres) = Cells::of(&table, cells, seed)?;
+    pub(crate) fn build(table: Table, frame: Frame, cells: usize, seed: u64, effort: Effort) -> Result<Self, IndexError> {
+        let (cells, centres) = Cells::of(&table, &frame, cells, seed)?;
         let centres = Table::new(centres, Self::metric_of_centres(table.metric()));
-        Self::new(Given::Full(table), cells, Given::Full(centres), effort)
+        Self::new(Given::Full(table, frame.clone()), cells, Given::Full(centres, frame), effort)
     }
 
     /// By what cells are picked.
@@ -97,7 +138,17 @@ impl Ivf {
         cells.check(rows.len())?;
         let (centre_rows, centres) = centres.place(None);
         let (table, blocks) = rows.place(Some(&cells.rows));
-        Ok(Self { table, cells, centre_rows, centres, blocks, effort })
+        let row_of = |slot: u32| cells.rows.get(slot as usize).copied().unwrap_or(slot);
+        let long = blocks.frame.whole().map(|whole| {
+            let mut slots = vec![0; table.len()];
+            for (&row, slot) in cells.rows.iter().zip(0..) {
+                if let Some(place) = slots.get_mut(row as usize) {
+                    *place = slot;
+                }
+            }
+            Long { fine: Slab::of(&table, whole, table.len(), row_of), slots }
+        });
+        Ok(Self { table, cells, centre_rows, centres, blocks, long, effort })
     }
 
     #[inline]
@@ -105,28 +156,34 @@ impl Ivf {
         self.cells.rows.get(slot as usize).copied().unwrap_or(slot)
     }
 
-    /// How many cells a search looks at; `None` where scoring the allowed rows is the better way.
-    fn probes(&self, search: &Search<'_>) -> Option<usize> {
+    /// Where a search looks.
+    fn probes(&self, search: &Search<'_>) -> Probes {
         let effort = search.effort.unwrap_or(self.effort).0.max(1) as usize;
         let probes = effort.saturating_mul(search.k.max(K_OF_EFFORT)) / K_OF_EFFORT;
         let probes = probes.min(self.cells.len());
         let Some(allowed) = search.allowed else {
-            return Some(probes);
+            return Probes::Cells(probes);
         };
         let rows_scanned = self.cells.len() + probes.saturating_mul(self.table.len()) / self.cells.len().max(1);
         let count = allowed.count();
-        if count.saturating_mul(PICK_COST) <= rows_scanned.saturating_mul(FILTERED_COST_MAX) {
-            return None;
+        let affordable = rows_scanned.saturating_mul(FILTERED_COST_MAX);
+        match &self.long {
+            None if count.saturating_mul(PICK_COST) <= affordable => Probes::Rows,
+            Some(_) if count <= ROWS_PLAIN => Probes::Rows,
+            Some(_) if count.saturating_mul(BLOCK_COST) <= affordable => Probes::Blocks,
+            long => {
+                let most = if long.is_some() { WIDENING_MAX_LONG } else { WIDENING_MAX };
+                Probes::Cells(widened(probes, count, self.table.len(), most).min(self.cells.len()))
+            }
         }
-        Some(widened(probes, count, self.table.len()).min(self.cells.len()))
     }
 
     /// Writes the best `probes` cells to `scratch.cells`, best first.
     fn pick_cells(&self, probes: usize, scratch: &mut Scratch) {
-        let Scratch { query, centre_code, shortlist, best, cells, work, .. } = scratch;
+        let Scratch { query, code, centre_code, shortlist, best, cells, work, .. } = scratch;
         let hits = &mut shortlist.hits;
-        self.centres.frame.encode_query(query, Rigour::Likely, centre_code);
-        let code = centre_code.coded();
+        let code = self.code_for_centres(query, code, centre_code);
+        let code = Coded { by_rest: 0.0, ..code.coded() };
         best.reset(probes);
         let mut block = 0;
         while block < self.centres.len() {
@@ -139,6 +196,15 @@ impl Ivf {
         }
         best.drain_into(cells);
         work.scanned += self.cells.len() as u64;
+    }
+
+    /// The query as the centres are coded: compact ones in a frame of their own, else in that of the rows.
+    fn code_for_centres<'a>(&self, query: &[f32], code: &'a QueryCode, own: &'a mut QueryCode) -> &'a QueryCode {
+        if self.storage() == RowStorage::Full {
+            return code;
+        }
+        self.centres.frame.encode_query(query, Rigour::Likely, own);
+        own
     }
 
     /// Looks at one cell.
@@ -181,25 +247,92 @@ impl Ivf {
         if search.k == 0 || wanted == 0 {
             return Ok(false);
         }
-        let Some(probes) = self.probes(search).filter(|_| search.k < wanted) else {
+        let probes = if search.k < wanted { self.probes(search) } else { Probes::Rows };
+        if matches!(probes, Probes::Rows) {
             self.table.scan(search.k, search.allowed, scratch);
             scratch.answer(found);
             return Ok(false);
-        };
-        self.pick_cells(probes, scratch);
-        self.blocks.frame.encode_query(&scratch.query, Rigour::Likely, &mut scratch.code);
-        scratch.shortlist.reset(search.k);
+        }
+        let Scratch { query, code, refinement, shortlist, cells, .. } = &mut *scratch;
+        self.blocks.frame.encode_query(query, Rigour::Likely, code);
+        if let Some(long) = &self.long {
+            long.fine.frame.encode_query(query, Rigour::Likely, &mut refinement.code);
+        }
+        shortlist.reset(search.k);
+        match probes {
+            Probes::Cells(count) => {
+                self.pick_cells(count, scratch);
+                if let Some(allowed) = search.allowed.filter(|set| self.is_shut_out(set, scratch)) {
+                    scratch.cells.clear();
+                    self.scan_all(allowed, scratch);
+                    self.finish(search, scratch, found);
+                    return Ok(false);
+                }
+            }
+            Probes::Blocks | Probes::Rows => cells.clear(),
+        }
         Ok(true)
+    }
+
+    /// Whether a filter shuts out the region that the query is in: of the rows in the picked cells it allows far fewer than of all.
+    fn is_shut_out(&self, allowed: &RowSet, scratch: &Scratch) -> bool {
+        let slots = scratch.cells.iter().flat_map(|cell| self.cells.slots(cell.id()).step_by(SAMPLED));
+        let (sampled, met) = slots.fold((0usize, 0usize), |(sampled, met), slot| {
+            (sampled + 1, met + usize::from(allowed.contains(self.row_of(slot as u32))))
+        });
+        met.saturating_mul(self.table.len()).saturating_mul(SHUT_OUT) < sampled.saturating_mul(allowed.count())
+    }
+
+    /// Looks at all cells.
+    fn scan_all(&self, allowed: &RowSet, scratch: &mut Scratch) {
+        for cell in 0..self.cells.len() as u32 {
+            self.scan_cell(cell, Some(allowed), scratch);
+            if cell.is_power_of_two() {
+                self.sharpen(scratch);
+            }
+        }
+    }
+
+    /// Looks at the blocks that hold allowed rows, wherever they are.
+    fn scan_blocks(&self, long: &Long, allowed: &RowSet, scratch: &mut Scratch) {
+        let mut since_sharp = 0;
+        scratch.visited.reset(self.blocks.len());
+        for row in allowed.iter() {
+            let slot = long.slots.get(row as usize).copied().unwrap_or_default() as usize;
+            if !scratch.visited.insert((slot / BLOCK) as u32) {
+                continue;
+            }
+            let Scratch { code, shortlist, work, .. } = &mut *scratch;
+            let first = slot / BLOCK * BLOCK;
+            let slots = first..self.table.len().min(first + BLOCK);
+            shortlist.scan(code, &self.blocks, slots, |slot| allowed.contains(self.row_of(slot)));
+            work.scanned += BLOCK as u64;
+            since_sharp += 1;
+            if since_sharp == BLOCKS_TO_SHARPEN {
+                self.sharpen(scratch);
+            }
+        }
+    }
+
+    /// Raises the floor of the shortlist, where codes are of leading columns.
+    fn sharpen(&self, scratch: &mut Scratch) {
+        if let Some(long) = &self.long {
+            scratch.shortlist.sharpen(&scratch.refinement.code, &long.fine, &mut scratch.work);
+        }
     }
 
     /// From the shortlist to the answer. Where the cells held fewer than `k` allowed rows, all rows are scored.
     fn finish(&self, search: &Search<'_>, scratch: &mut Scratch, found: &mut Vec<Neighbour>) {
-        scratch.shortlist.finish(&mut scratch.picked, |slot| self.row_of(slot));
-        if scratch.picked.len() < search.k {
+        let Scratch { shortlist, refinement, best, work, .. } = &mut *scratch;
+        shortlist.finish(&mut refinement.candidates);
+        if refinement.candidates.len() < search.k {
             self.table.scan(search.k, search.allowed, scratch);
         } else {
-            scratch.best.reset(search.k);
-            self.table.push_picked(scratch);
+            if let Some(long) = &self.long {
+                refinement.by_codes(&long.fine, search.k, work);
+            }
+            best.reset(search.k);
+            refine::score(&self.table, search.k, |slot| self.row_of(slot), scratch);
         }
         scratch.answer(found);
     }
@@ -218,6 +351,9 @@ impl Ivf {
             if lane.is_waiting {
                 if let Some(first) = lane.cells.first() {
                     self.scan_cell(first.id(), search.allowed, lane);
+                    self.sharpen(lane);
+                } else if let (Some(long), Some(allowed)) = (&self.long, search.allowed) {
+                    self.scan_blocks(long, allowed, lane);
                 }
                 visits.extend(lane.cells.iter().skip(1).map(|cell| (cell.id(), number)));
             }
@@ -242,9 +378,9 @@ impl Ivf {
 }
 
 /// Cells to look at where a filter leaves `count` of `rows` rows: the best allowed rows lie further out.
-fn widened(probes: usize, count: usize, rows: usize) -> usize {
+fn widened(probes: usize, count: usize, rows: usize, most: f64) -> usize {
     let share = count.max(1) as f64 / rows.max(1) as f64;
-    (probes as f64 * share.powf(-WIDENING).min(WIDENING_MAX)).ceil() as usize
+    (probes as f64 * share.powf(-WIDENING).min(most)).ceil() as usize
 }
 
 impl VectorIndex for Ivf {
@@ -265,11 +401,17 @@ impl VectorIndex for Ivf {
             return Ok(());
         }
         let cells = std::mem::take(&mut scratch.cells);
-        for (cell, at) in cells.iter().zip(CELLS_AHEAD..) {
-            if let Some(next) = cells.get(at) {
+        for (cell, at) in cells.iter().zip(0..) {
+            if let Some(next) = cells.get(at + CELLS_AHEAD) {
                 self.blocks.prefetch(self.cells.slots(next.id()));
             }
             self.scan_cell(cell.id(), search.allowed, scratch);
+            if at == 0 || at == CELLS_TO_SHARPEN {
+                self.sharpen(scratch);
+            }
+        }
+        if let (true, Some(long), Some(allowed)) = (cells.is_empty(), &self.long, search.allowed) {
+            self.scan_blocks(long, allowed, scratch);
         }
         scratch.cells = cells;
         self.finish(search, scratch, found);
@@ -299,10 +441,11 @@ impl VectorIndex for Ivf {
 
     fn memory_bytes(&self) -> usize {
         let centres = self.centre_rows.memory_bytes() + self.centres.memory_bytes();
-        self.table.memory_bytes() + self.blocks.memory_bytes() + self.cells.memory_bytes() + centres
+        let long = self.long.as_ref().map_or(0, |long| long.fine.memory_bytes() + size_of_val(long.slots.as_slice()));
+        self.table.memory_bytes() + self.blocks.memory_bytes() + self.cells.memory_bytes() + long + centres
     }
 
     fn parts(&self) -> Parts<'_> {
-        Parts::ivf(&self.table, &self.cells, &self.centre_rows)
+        Parts::ivf(&self.table, &self.cells, &self.centre_rows, self.blocks.frame.basis())
     }
 }

@@ -34,15 +34,34 @@ const GROUP: usize = 4;
 #[repr(C, align(64))]
 pub(crate) struct Line(pub(crate) [u8; LINE]);
 
-/// How far the scores of a block's rows may be off: `norm`·a + `error`·b + `slack`, by the query's a and b.
+/// How far the scores of a block's rows may be off: `norm`·a + `error`·b + `rest`·c + `slack`, by the query's a, b and c.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Spread {
     /// The length of the longest row.
     pub(crate) norm: f32,
     /// The largest distance between a row and what its codes say.
     pub(crate) error: f32,
+    /// The length of the longest part that is not coded.
+    pub(crate) rest: f32,
     /// Rounding of what is added to a score.
     pub(crate) slack: f32,
+}
+
+impl Spread {
+    /// What holds for both.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self {
+            norm: self.norm.max(other.norm),
+            error: self.error.max(other.error),
+            rest: self.rest.max(other.rest),
+            slack: self.slack.max(other.slack),
+        }
+    }
+
+    /// The length of the longest row, at most.
+    pub(crate) fn length(&self) -> f32 {
+        self.norm.hypot(self.rest)
+    }
 }
 
 /// Interleaved rows. Scales and biases are 16 a block, spreads one a block, `lines` lines a block.
@@ -69,6 +88,8 @@ pub(crate) struct Coded<'a> {
     pub(crate) by_norm: f32,
     /// The share of a spread's error that scores may be off.
     pub(crate) by_error: f32,
+    /// The share of a spread's rest that scores may be off.
+    pub(crate) by_rest: f32,
     /// What scores may be off in any case.
     pub(crate) by_nature: f32,
 }
@@ -77,7 +98,7 @@ impl Coded<'_> {
     /// How far the scores of rows of this spread may be off.
     #[inline(always)]
     pub(crate) fn margin(&self, spread: &Spread) -> f32 {
-        spread.norm * self.by_norm + spread.error * self.by_error + (spread.slack + self.by_nature)
+        spread.norm * self.by_norm + spread.error * self.by_error + spread.rest * self.by_rest + (spread.slack + self.by_nature)
     }
 }
 

@@ -32,7 +32,9 @@ fn case() -> impl Strategy<Value = Case> {
             codes: (0..lines * blocks).map(|_| line(&mut next)).collect(),
             scales: (0..blocks).map(|_| std::array::from_fn(|_| unit(&mut next))).collect(),
             biases: (0..if biased { blocks } else { 0 }).map(|_| std::array::from_fn(|_| -100.0 * unit(&mut next))).collect(),
-            spreads: (0..blocks).map(|_| Spread { norm: unit(&mut next), error: unit(&mut next), slack: 0.5 }).collect(),
+            spreads: (0..blocks)
+                .map(|_| Spread { norm: unit(&mut next), error: unit(&mut next), rest: unit(&mut next), slack: 0.5 })
+                .collect(),
             lines,
             cut,
         }
@@ -42,7 +44,7 @@ fn case() -> impl Strategy<Value = Case> {
 impl Case {
     fn query(&self) -> Coded<'_> {
         let words = &self.words[self.cut..];
-        Coded { words, start: -77, scale: 0.25, by_norm: 1.5, by_error: 0.25, by_nature: 0.125 }
+        Coded { words, start: -77, scale: 0.25, by_norm: 1.5, by_error: 0.25, by_rest: 0.75, by_nature: 0.125 }
     }
 
     fn rows(&self) -> BlockRows<'_> {
@@ -93,7 +95,7 @@ proptest! {
         }
         let query = |at: usize| {
             let start = -77 + at as i32;
-            Coded { words: &all_words[at][case.cut..], start, scale: 0.25 + at as f32, by_norm: 1.5, by_error: 0.25, by_nature: 0.125 }
+            Coded { words: &all_words[at][case.cut..], start, scale: 0.25 + at as f32, by_norm: 1.5, by_error: 0.25, by_rest: 0.75, by_nature: 0.125 }
         };
         let mut expected = [(); 4].map(|()| Vec::new());
         let mut oracle = expected.each_mut();
@@ -145,7 +147,7 @@ fn the_largest_sums_do_not_overflow_or_saturate() {
     let codes = vec![Line([255; LINE]); 256];
     let start = -OFFSET * 127 * 1024;
     assert_eq!(Portable::sums(&words, start, &codes), [127 * 127 * 1024; BLOCK]);
-    let query = Coded { words: &words, start, scale: 1.0, by_norm: 0.0, by_error: 0.0, by_nature: 0.0 };
+    let query = Coded { words: &words, start, scale: 1.0, by_norm: 0.0, by_error: 0.0, by_rest: 0.0, by_nature: 0.0 };
     let (scales, spreads) = ([[1.0; BLOCK]], [Spread::default()]);
     let rows = BlockRows { codes: &codes, lines: 256, scales: &scales, biases: &[], spreads: &spreads };
     let mut hits = Vec::new();

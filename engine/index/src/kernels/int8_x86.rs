@@ -204,6 +204,7 @@ struct Group<'a> {
     biases: Option<&'a [[f32; BLOCK]; TOGETHER]>,
     norms: [f32; TOGETHER],
     errors: [f32; TOGETHER],
+    rests: [f32; TOGETHER],
     slacks: [f32; TOGETHER],
 }
 
@@ -217,6 +218,7 @@ impl<'a> Group<'a> {
             biases: rows.biases.get(block..).and_then(<[_]>::first_chunk),
             norms: spreads.map(|spread| spread.norm),
             errors: spreads.map(|spread| spread.error),
+            rests: spreads.map(|spread| spread.rest),
             slacks: spreads.map(|spread| spread.slack),
         })
     }
@@ -225,10 +227,10 @@ impl<'a> Group<'a> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     fn collect(&self, query: &Coded<'_>, sums: [__m512i; TOGETHER], floor: f32, hits: &mut Vec<Hit>) {
-        let spreads = self.norms.iter().zip(&self.errors).zip(&self.slacks);
+        let spreads = self.norms.iter().zip(&self.errors).zip(self.rests.iter().zip(&self.slacks));
         let mut leasts = [0.0f32; TOGETHER];
-        for (least, ((&norm, &error), &slack)) in leasts.iter_mut().zip(spreads) {
-            *least = floor - query.margin(&Spread { norm, error, slack });
+        for (least, ((&norm, &error), (&rest, &slack))) in leasts.iter_mut().zip(spreads) {
+            *least = floor - query.margin(&Spread { norm, error, rest, slack });
         }
         let scale = _mm512_set1_ps(query.scale);
         let mut scores = [_mm512_setzero_ps(); TOGETHER];

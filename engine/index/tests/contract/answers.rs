@@ -15,7 +15,7 @@ fn similarity(metric: Metric, query: &[f32], row: &[f32]) -> f64 {
 }
 
 #[track_caller]
-fn check_exact(index: &dyn VectorIndex, query: &[f32]) {
+pub fn check_exact(index: &dyn VectorIndex, query: &[f32]) {
     // Compact rows are directions under cosine, of length 1 but for their rounding.
     let unit = |row: &[f32]| {
         if index.storage() == RowStorage::Compact { similarity(Metric::InnerProduct, row, row).sqrt() } else { 1.0 }

@@ -7,3 +7,4 @@ mod data;
 mod edges;
 mod files;
 mod filters;
+mod long;
