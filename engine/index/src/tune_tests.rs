@@ -22,7 +22,7 @@ fn the_choice_meets_the_targets_and_is_the_same_again() {
         assert!(chosen.recall_10 >= 0.99 && chosen.recall_100 >= 0.95, "{chosen:?}");
         assert_eq!((index.kind(), index.effort()), (chosen.kind, chosen.effort));
         assert!(tuned.frontier.contains(chosen) && tuned.frontier[0].kind == IndexKind::Exact);
-        let met = |point: &&Point| point.recall_10 >= 0.99 && point.recall_100 >= 0.95;
+        let met = |point: &&Point| point.meets(&Targets::default());
         assert!(tuned.frontier.iter().filter(met).all(|point| point.cost_us >= chosen.cost_us));
         let again = tune(&vectors, metric, &BuildSpec::default(), &spec(), None).unwrap();
         let timeless =

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use faces_index::{Effort, IndexKind, Metric, RowSet, Scratch, Search, VectorIndex, Vectors, read, write};
+use faces_index::{Effort, Metric, RowSet, Scratch, Search, VectorIndex, Vectors, read, write};
 
 use crate::answers::check_exact;
 use crate::data::{K, KINDS, METRICS, Random, found, made};
