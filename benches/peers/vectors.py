@@ -18,7 +18,7 @@ import numpy as np
 import fbin
 
 QUERIES = 1000
-TUNING = 200
+TUNING = 500
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ pub struct TuneSpec {
 
 impl Default for TuneSpec {
     fn default() -> Self {
-        Self { targets: Targets::default(), queries: 400, graph_rows_max: 60_000 }
+        Self { targets: Targets::default(), queries: 500, graph_rows_max: 60_000 }
     }
 }
 
