@@ -1,6 +1,6 @@
 //! Measures every kind of index, and plain `hnsw_rs` beside them, over anyone's vectors: recall against cost.
 //!
-//! [`fbin`] reads the vectors, [`truth`] knows the right answers, [`contestants`] takes part, [`measure`] times, [`plot`] draws.
+//! [`fbin`] reads the vectors, [`truth`] knows the right answers, [`contestants`] takes part, [`mod@measure`] times, [`plot`] draws.
 //! Figures of one run may be compared with each other: same rows, same queries, same thread, same minutes.
 
 pub mod contestants;
