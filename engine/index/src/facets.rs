@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use roaring::RoaringBitmap;
 
-use crate::rows::RowSet;
+use crate::rows::{Marks, RowSet};
 
 /// A posting of more than one row in this many is kept as a plain bitmap, which is smaller then and quicker.
 const DENSE_SHARE: usize = 32;
@@ -114,7 +114,7 @@ impl Facets {
     /// Adds the rows that carry a term to `rows`, as far as it covers them.
     pub fn unite_term(&self, term: Term<'_>, rows: &mut RowSet) {
         if let Some(posting) = self.posting(term) {
-            posting.unite_into(rows);
+            rows.extend_by(|marks| posting.mark_in(marks));
         }
     }
 
@@ -125,17 +125,20 @@ impl Facets {
             return;
         }
         let (first, last) = (step(min), step(max));
-        for (step, posting) in self.steps.range(first..=last) {
-            if *step != first && *step != last {
-                posting.unite_into(rows);
-                continue;
-            }
-            posting.for_each(|row| {
-                if self.numbers.get(row as usize).is_some_and(|number| (min..=max).contains(number)) {
-                    rows.insert(row);
+        let is_inside = |row: u32| self.numbers.get(row as usize).is_some_and(|number| (min..=max).contains(number));
+        rows.extend_by(|marks| {
+            for (step, posting) in self.steps.range(first..=last) {
+                if *step == first || *step == last {
+                    posting.for_each(|row| {
+                        if is_inside(row) {
+                            marks.mark(row)
+                        }
+                    });
+                } else {
+                    posting.mark_in(marks);
                 }
-            });
-        }
+            }
+        });
     }
 }
 
@@ -208,10 +211,10 @@ impl Posting {
         }
     }
 
-    fn unite_into(&self, rows: &mut RowSet) {
+    fn mark_in(&self, marks: &mut Marks<'_>) {
         match self {
-            Self::Sparse(sparse) => sparse.iter().for_each(|row| _ = rows.insert(row)),
-            Self::Dense(dense) => rows.unite(dense),
+            Self::Sparse(sparse) => sparse.iter().for_each(|row| marks.mark(row)),
+            Self::Dense(dense) => marks.mark_all(dense),
         }
     }
 

@@ -42,12 +42,13 @@ const PICK_COST: usize = 5;
 /// A filtered query may cost this many times an unfiltered one.
 const FILTERED_COST_MAX: usize = 2;
 
-/// How a filter that allows a share s of the rows widens a search: to s^−0.3 times as many cells. Measured: at 0.5 the same
-/// recall costs up to three times an unfiltered search.
-const WIDENING: f64 = 0.3;
+/// What a search takes besides looking at rows, in rows looked at: coding the query, scoring the shortlist.
+const OVERHEAD: usize = 1_000;
 
-/// The widest, so that a filtered search costs no more than twice an unfiltered one.
-const WIDENING_MAX: f64 = 1.8;
+/// How a filter that allows a share s of the rows widens a search: to s^−0.5 times as many cells, for the best allowed rows lie further
+/// out, as long as that costs no more than so many times an unfiltered search.
+const WIDENING: f64 = 0.5;
+const WIDENED_COST_MAX: f64 = 1.8;
 
 /// Where rows are long, looking at the block of an allowed row costs as much as scanning this many rows' codes in order.
 const BLOCK_COST: usize = 24;
@@ -76,7 +77,8 @@ enum Probes {
 }
 
 /// The same where rows are long: what an unfiltered search takes is then mostly for refining, which is less for a filtered one.
-const WIDENING_MAX_LONG: f64 = 4.5;
+const WIDENING_LONG: f64 = 0.3;
+const WIDENING_LONG_MAX: f64 = 4.5;
 
 /// Cells ahead for whose codes memory is asked.
 const CELLS_AHEAD: usize = 2;
@@ -165,18 +167,23 @@ impl Ivf {
         let Some(allowed) = search.allowed else {
             return Probes::Cells(probes);
         };
-        let rows_scanned = self.cells.len() + probes.saturating_mul(self.table.len()) / self.cells.len().max(1);
+        let rows_a_cell = (self.table.len() / self.cells.len().max(1)).max(1);
+        let fixed = OVERHEAD + self.cells.len();
+        let unfiltered = fixed + probes.saturating_mul(rows_a_cell);
         let count = allowed.count();
-        let affordable = rows_scanned.saturating_mul(FILTERED_COST_MAX);
-        match &self.long {
-            None if count.saturating_mul(PICK_COST) <= affordable => Probes::Rows,
-            Some(_) if count <= ROWS_PLAIN => Probes::Rows,
-            Some(_) if count.saturating_mul(BLOCK_COST) <= affordable => Probes::Blocks,
-            long => {
-                let most = if long.is_some() { WIDENING_MAX_LONG } else { WIDENING_MAX };
-                Probes::Cells(widened(probes, count, self.table.len(), most).min(self.cells.len()))
+        let affordable = unfiltered.saturating_mul(FILTERED_COST_MAX);
+        let share = count.max(1) as f64 / self.table.len().max(1) as f64;
+        let widened = match &self.long {
+            None if count.saturating_mul(PICK_COST) <= affordable => return Probes::Rows,
+            Some(_) if count <= ROWS_PLAIN => return Probes::Rows,
+            Some(_) if count.saturating_mul(BLOCK_COST) <= affordable => return Probes::Blocks,
+            Some(_) => probes as f64 * share.powf(-WIDENING_LONG).min(WIDENING_LONG_MAX),
+            None => {
+                let most = (WIDENED_COST_MAX * unfiltered as f64 - fixed as f64) / rows_a_cell as f64;
+                (probes as f64 * share.powf(-WIDENING)).min(most)
             }
-        }
+        };
+        Probes::Cells((widened.ceil() as usize).clamp(1, self.cells.len()))
     }
 
     /// Writes the best `probes` cells to `scratch.cells`, best first.
@@ -378,12 +385,6 @@ impl Ivf {
         }
         Ok(())
     }
-}
-
-/// Cells to look at where a filter leaves `count` of `rows` rows: the best allowed rows lie further out.
-fn widened(probes: usize, count: usize, rows: usize, most: f64) -> usize {
-    let share = count.max(1) as f64 / rows.max(1) as f64;
-    (probes as f64 * share.powf(-WIDENING).min(most)).ceil() as usize
 }
 
 impl VectorIndex for Ivf {
