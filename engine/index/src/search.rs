@@ -40,7 +40,7 @@ impl IndexKind {
 /// | kind | counts | when `k` is large |
 /// |---|---|---|
 /// | [`IndexKind::Exact`] | nothing: every answer is right | |
-/// | [`IndexKind::Ivf`] | cells looked at | past 100 answers, in proportion more cells; ever more until `k` rows are found |
+/// | [`IndexKind::Ivf`] | cells looked at | past 100 answers, in proportion more cells; at least as many as hold 2·`k` rows |
 /// | [`IndexKind::Graph`] | candidates kept in play (`ef_search`) | at least `k` |
 ///
 /// An index knows the effort it was tuned to ([`VectorIndex::effort`]); a search need not say.

@@ -36,6 +36,9 @@ pub(crate) use cells::Cells;
 /// Answers that an effort is meant for; more ask for more cells in proportion.
 const K_OF_EFFORT: usize = 100;
 
+/// At least so many times `k` rows are looked at: where cells hold fewer than `k`, all rows would have to be scored.
+const ROWS_PER_K: usize = 2;
+
 /// Scoring an allowed row in `f32`, somewhere in memory, costs as much as looking at this many rows in cells: 13 ns against 3.7 (d = 64).
 const PICK_COST: usize = 5;
 
@@ -163,11 +166,11 @@ impl Ivf {
     fn probes(&self, search: &Search<'_>) -> Probes {
         let effort = search.effort.unwrap_or(self.effort).0.max(1) as usize;
         let probes = effort.saturating_mul(search.k.max(K_OF_EFFORT)) / K_OF_EFFORT;
-        let probes = probes.min(self.cells.len());
+        let rows_a_cell = (self.table.len() / self.cells.len().max(1)).max(1);
+        let probes = probes.max(ROWS_PER_K.saturating_mul(search.k).div_ceil(rows_a_cell)).min(self.cells.len());
         let Some(allowed) = search.allowed else {
             return Probes::Cells(probes);
         };
-        let rows_a_cell = (self.table.len() / self.cells.len().max(1)).max(1);
         let fixed = OVERHEAD + self.cells.len();
         let unfiltered = fixed + probes.saturating_mul(rows_a_cell);
         let count = allowed.count();
@@ -183,6 +186,8 @@ impl Ivf {
                 (probes as f64 * share.powf(-WIDENING)).min(most)
             }
         };
+        // At least as many cells as hold enough allowed rows.
+        let widened = widened.max((ROWS_PER_K * search.k) as f64 / (rows_a_cell as f64 * share));
         Probes::Cells((widened.ceil() as usize).clamp(1, self.cells.len()))
     }
 
