@@ -30,6 +30,9 @@ use super::{
 /// Items whose postings are changed under one lock: readers wait some microseconds at most.
 const ITEMS_A_LOCK: usize = 32;
 
+/// Vectors that join the index together, or not at all when there is no room.
+const UPSERTS_AT_ONCE: usize = 256;
+
 #[derive(Debug)]
 pub(super) struct Space {
     bu: BuId,
@@ -97,7 +100,7 @@ impl Space {
         }
         self.apply(&changes);
         let upserts: Vec<_> = embeddings.iter().map(|(handle, vector)| Change::Upsert { handle: *handle, vector }).collect();
-        self.apply(&upserts);
+        upserts.chunks(UPSERTS_AT_ONCE).for_each(|some| self.apply(some));
     }
 
     /// When the tail is full, items are left to the other sources until the next rebuild.
@@ -154,10 +157,10 @@ impl Space {
                 handles.extend(handle);
                 cosines.push(if handle.is_some() { 1.0 } else { 0.0 });
             }
-            if logged(snapshot.score(vector, handles, scratch, scores)) {
-                let mut scores = scores.iter();
-                cosines.iter_mut().filter(|cosine| **cosine != 0.0).zip(&mut scores).for_each(|(cosine, score)| *cosine = *score);
+            if !logged(snapshot.score(vector, handles, scratch, scores)) {
+                cosines.fill(0.0);
             }
+            cosines.iter_mut().filter(|cosine| **cosine != 0.0).zip(scores).for_each(|(cosine, score)| *cosine = *score);
         });
     }
 
