@@ -287,15 +287,7 @@ impl VectorIndex for Exact {
         scratch: &mut Scratch,
         found: &mut Vec<Vec<Neighbour>>,
     ) -> Result<(), IndexError> {
-        found.resize_with(searches.len(), Vec::new);
-        let mut lanes = std::mem::take(&mut scratch.batch);
-        lanes.resize_with(searches.len().max(lanes.len()), Scratch::new);
-        let outcome = self.scan_together(searches, &mut lanes, found);
-        scratch.batch = lanes;
-        if outcome.is_err() {
-            found.iter_mut().for_each(Vec::clear);
-        }
-        outcome
+        scratch.run_batch(searches.len(), found, |lanes, _, found| self.scan_together(searches, lanes, found))
     }
 
     fn score(&self, query: &[f32], rows: &[u32], scratch: &mut Scratch, scores: &mut Vec<f32>) -> Result<(), IndexError> {

@@ -3,6 +3,7 @@
 use std::collections::BinaryHeap;
 
 use crate::codes::QueryCode;
+use crate::error::IndexError;
 use crate::graph::Met;
 use crate::refine::Refinement;
 use crate::search::Neighbour;
@@ -57,6 +58,25 @@ impl Scratch {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Runs a batch: `scan` gets a scratch for each search, a list of visits, and a list of answers for each. Where it refuses a search,
+    /// no answers are left.
+    pub(crate) fn run_batch(
+        &mut self,
+        searches: usize,
+        found: &mut Vec<Vec<Neighbour>>,
+        scan: impl FnOnce(&mut [Self], &mut Vec<(u32, u32)>, &mut [Vec<Neighbour>]) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        found.resize_with(searches, Vec::new);
+        let (mut lanes, mut visits) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.visits));
+        lanes.resize_with(searches.max(lanes.len()), Self::new);
+        let outcome = scan(&mut lanes, &mut visits, found);
+        (self.batch, self.visits) = (lanes, visits);
+        if outcome.is_err() {
+            found.iter_mut().for_each(Vec::clear);
+        }
+        outcome
     }
 
     /// Moves the best rows to `found`, best first.

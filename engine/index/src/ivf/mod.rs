@@ -433,15 +433,7 @@ impl VectorIndex for Ivf {
         scratch: &mut Scratch,
         found: &mut Vec<Vec<Neighbour>>,
     ) -> Result<(), IndexError> {
-        found.resize_with(searches.len(), Vec::new);
-        let (mut lanes, mut visits) = (std::mem::take(&mut scratch.batch), std::mem::take(&mut scratch.visits));
-        lanes.resize_with(searches.len().max(lanes.len()), Scratch::new);
-        let outcome = self.scan_together(searches, &mut lanes, &mut visits, found);
-        (scratch.batch, scratch.visits) = (lanes, visits);
-        if outcome.is_err() {
-            found.iter_mut().for_each(Vec::clear);
-        }
-        outcome
+        scratch.run_batch(searches.len(), found, |lanes, visits, found| self.scan_together(searches, lanes, visits, found))
     }
 
     fn score(&self, query: &[f32], rows: &[u32], scratch: &mut Scratch, scores: &mut Vec<f32>) -> Result<(), IndexError> {
