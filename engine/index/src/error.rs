@@ -92,6 +92,12 @@ pub enum IndexError {
         /// The largest value allowed.
         max: usize,
     },
+    /// What tuning should aim at makes no sense.
+    #[error("the index can't be tuned so: {reason}")]
+    Tuning {
+        /// What it must be.
+        reason: &'static str,
+    },
     /// The tail of a live index has no room.
     #[error("the tail holds its {max} vectors: rebuild the base")]
     TailFull {

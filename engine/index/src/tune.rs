@@ -74,6 +74,23 @@ impl Default for TuneSpec {
     }
 }
 
+impl TuneSpec {
+    /// The first thing wrong with it, with the way out.
+    ///
+    /// # Errors
+    /// A target outside 0 to 1 (NaN too), or no queries.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let Targets { recall_10, recall_100 } = self.targets;
+        if ![recall_10, recall_100].iter().all(|recall| (0.0..=1.0).contains(recall)) {
+            return Err("recall targets must lie between 0 and 1");
+        }
+        if self.queries == 0 {
+            return Err("queries must be 1 or above: without any, every setting would look good enough");
+        }
+        Ok(())
+    }
+}
+
 /// One setting that was tried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Point {
@@ -136,7 +153,8 @@ pub fn tune(
 /// [`tune`], and the index that was chosen, which carries the effort found. `build` gives the seed and the graph's parameters.
 ///
 /// # Errors
-/// [`IndexError::Parameter`] for a spec outside its ranges, [`IndexError::QueryDimension`] for queries of another dimension.
+/// [`IndexError::Parameter`] or [`IndexError::Tuning`] for a spec outside its ranges, [`IndexError::QueryDimension`] for queries of
+/// another dimension.
 pub fn build_tuned(
     vectors: Vectors,
     metric: Metric,
@@ -214,7 +232,8 @@ impl<'a> Trial<'a> {
         queries: Option<&Vectors>,
     ) -> Result<Self, IndexError> {
         build.check(vectors.len())?;
-        let queries = match queries {
+        spec.check().map_err(|reason| IndexError::Tuning { reason })?;
+        let queries = match queries.filter(|given| !given.is_empty()) {
             Some(given) => given.first(spec.queries),
             None => made_queries(vectors, spec.queries, build.seed)?,
         };

@@ -41,6 +41,20 @@ fn small_and_empty_catalogues_are_scanned() {
 }
 
 #[test]
+fn aims_that_make_no_sense_are_refused() {
+    let vectors = clustered(300, 8);
+    let of = |recall_10, recall_100, queries| TuneSpec { targets: Targets { recall_10, recall_100 }, queries, ..spec() };
+    for bad in [of(7.0, 0.9, 40), of(0.9, -0.1, 40), of(f64::NAN, 0.9, 40), of(0.9, 0.9, 0)] {
+        let refused = tune(&vectors, Metric::L2, &BuildSpec::default(), &bad, None);
+        assert!(matches!(refused, Err(IndexError::Tuning { .. })), "{bad:?}");
+    }
+    assert!(tune(&vectors, Metric::L2, &BuildSpec::default(), &of(0.0, 1.0, 1), None).is_ok());
+    let none = vectors.first(0);
+    let made_up = tune(&vectors, Metric::L2, &BuildSpec::default(), &spec(), Some(&none)).unwrap();
+    assert_eq!(made_up.queries, 40, "no queries given: some are made up");
+}
+
+#[test]
 fn given_queries_are_used_and_checked() {
     let vectors = clustered(300, 8);
     let tuned = tune(&vectors, Metric::L2, &BuildSpec::default(), &spec(), Some(&clustered(7, 8))).unwrap();

@@ -179,7 +179,7 @@ impl TableSize {
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     /// The file cannot be opened.
-    #[error("cannot open table {}: {source}; check the path and the permissions", path.display())]
+    #[error("cannot open table {}; check the path and the permissions", path.display())]
     Open {
         /// The file.
         path: PathBuf,

@@ -37,7 +37,8 @@ impl TrainParams {
         let named = |part: &'static str| move |reason: &'static str| RebuildError::Parameter { part, reason };
         self.embedding.check().map_err(named("embedding"))?;
         self.co_visitation.check().map_err(named("co_visitation"))?;
-        self.popularity.check().map_err(named("popularity"))
+        self.popularity.check().map_err(named("popularity"))?;
+        self.tuning.check().map_err(named("tuning"))
     }
 }
 
@@ -365,6 +366,8 @@ mod tests {
         is(train(&pair, &spoilt(|params| params.co_visitation.neighbours_max = 0)), "co_visitation: neighbours_max");
         is(train(&pair, &spoilt(|params| params.popularity.half_life_days = 0.0)), "popularity: half_life_days");
         is(train(&pair, &spoilt(|params| params.index.m = 0)), "index of unit u0");
+        is(train(&pair, &spoilt(|params| params.tuning.targets.recall_10 = 7.0)), "parameters of tuning: recall targets");
+        is(train(&pair, &spoilt(|params| params.tuning.queries = 0)), "parameters of tuning: queries");
     }
 
     #[test]
