@@ -6,7 +6,7 @@
 //! waits, and one snapshot answers every question of a request alike.
 //!
 //! The tail is an exact index and rebuilt at every [`LiveIndex::apply`]: up to some 1 ms for 4,096 × 64, so changes should come
-//! in batches. A query pays some 2 µs for scanning a full tail, which no graph or inverted file beats at that size; so past
+//! in batches. A query pays some 7 µs for a full tail (4 of them to scan it), which no graph or inverted file beats at that size; so past
 //! it the answer is not another structure but a rebuild of the base, which [`LiveStatus::is_rebuild_due`] asks for in time.
 
 mod snapshot;
