@@ -5,10 +5,10 @@ use crate::{
     event::EventKind,
     identity::Statement,
     ids::{EventId, EventTime},
-    key::SourceKey,
+    key::{KeyHash, KeyKind, SourceKey},
 };
 
-/// An event that passed validation.
+/// An event that passed validation, for those who keep events; what is applied is its [`EventView`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// Who did it.
@@ -17,6 +17,44 @@ pub struct Event {
     pub bu: String,
     /// The item concerned; `None` only for a search in words.
     pub item_id: Option<String>,
+    /// What was done.
+    pub kind: EventKind,
+    /// When.
+    pub time: EventTime,
+    /// Which event it is.
+    pub id: EventId,
+    /// Money or stars.
+    pub value: Option<f64>,
+}
+
+impl Event {
+    /// The event without its texts' ownership.
+    #[must_use]
+    pub fn view(&self) -> EventView<'_> {
+        EventView {
+            source: self.source.hash(),
+            source_kind: self.source.kind(),
+            bu: &self.bu,
+            item_id: self.item_id.as_deref(),
+            kind: self.kind,
+            time: self.time,
+            id: self.id,
+            value: self.value,
+        }
+    }
+}
+
+/// An event that passed validation, its texts where they were read: nothing is copied on the way from the log to a fragment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EventView<'a> {
+    /// Who did it.
+    pub source: KeyHash,
+    /// What sort of key that is.
+    pub source_kind: KeyKind,
+    /// Business unit where it happened.
+    pub bu: &'a str,
+    /// The item concerned; `None` only for a search in words.
+    pub item_id: Option<&'a str>,
     /// What was done.
     pub kind: EventKind,
     /// When.
@@ -53,6 +91,33 @@ pub enum Outcome {
 
 /// Where records go. Implementations are idempotent and indifferent to order: applying a record again changes nothing.
 pub trait Apply: Send + Sync {
-    /// Applies one record.
-    fn apply(&self, record: &Record) -> Outcome;
+    /// A writer for one thread. Any number of them may write at once.
+    fn writer(&self) -> Box<dyn Writer + '_>;
+
+    /// Applies one record on the spot.
+    fn apply(&self, record: &Record) -> Outcome {
+        let mut writer = self.writer();
+        let outcome = match record {
+            Record::Event(event) => writer.event(&event.view()),
+            Record::Link(statement) => writer.link(statement),
+            Record::Item(change) => writer.item(change),
+        };
+        writer.flush();
+        outcome
+    }
+}
+
+/// One thread's way of applying records. What is applied shows in profiles at once; what is derived of it (trends), after [`Self::flush`].
+pub trait Writer {
+    /// Applies an event.
+    fn event(&mut self, event: &EventView<'_>) -> Outcome;
+
+    /// Applies a statement on identity.
+    fn link(&mut self, statement: &Statement) -> Outcome;
+
+    /// Applies a change of an item.
+    fn item(&mut self, change: &ItemChange) -> Outcome;
+
+    /// Brings what is derived up to date. To be called at the end of every batch, before its positions count as applied.
+    fn flush(&mut self);
 }

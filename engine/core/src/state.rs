@@ -10,14 +10,14 @@ use std::{
 use dashmap::DashMap;
 
 use crate::{
-    catalogue::{Catalogue, Changed},
+    catalogue::{Catalogue, Changed, ItemChange},
     event::{Behaviour, EventKind},
     fragment::{Fragment, Inserted},
-    identity::{IdentityGraph, Limits, Linked},
+    identity::{IdentityGraph, Limits, Linked, Statement},
     ids::BuId,
     key::{KeyHash, SourceKey},
     profile::Profile,
-    record::{Apply, Event, Outcome, Record},
+    record::{Apply, EventView, Outcome, Writer},
     trends::Trends,
 };
 
@@ -137,13 +137,13 @@ impl State {
         self.behaviours.load(Ordering::Relaxed)
     }
 
-    fn apply_event(&self, event: &Event) -> Outcome {
-        let Some(item_id) = &event.item_id else { return Outcome::Ignored };
-        let Some(bu) = self.catalogue.bu_or_new(&event.bu) else { return Outcome::Ignored };
+    fn apply_event(&self, event: &EventView<'_>) -> Outcome {
+        let Some(item_id) = event.item_id else { return Outcome::Ignored };
+        let Some(bu) = self.catalogue.bu_or_new(event.bu) else { return Outcome::Ignored };
         let Some(item) = self.catalogue.item_or_new(bu, item_id) else { return Outcome::Ignored };
         let behaviour =
             Behaviour { time: event.time, event: event.id, item, kind: event.kind, rating_tenths: rating_tenths(event) };
-        let mut fragment = self.fragments.entry(event.source.hash()).or_default();
+        let mut fragment = self.fragments.entry(event.source).or_default();
         let held_before = fragment.behaviours().len();
         let inserted = fragment.insert(behaviour);
         let grown = fragment.behaviours().len() - held_before;
@@ -163,25 +163,41 @@ impl State {
 }
 
 impl Apply for State {
-    fn apply(&self, record: &Record) -> Outcome {
-        match record {
-            Record::Event(event) => self.apply_event(event),
-            Record::Link(statement) => match self.identity.apply(statement) {
-                Linked::Applied => Outcome::Applied,
-                Linked::Duplicate => Outcome::Duplicate,
-                Linked::Superseded => Outcome::Expired,
-            },
-            Record::Item(change) => match self.catalogue.apply(change) {
-                Some(Changed::Applied) => Outcome::Applied,
-                Some(Changed::Duplicate) => Outcome::Duplicate,
-                Some(Changed::Superseded) => Outcome::Expired,
-                None => Outcome::Ignored,
-            },
-        }
+    fn writer(&self) -> Box<dyn Writer + '_> {
+        Box::new(StateWriter { state: self })
     }
 }
 
-fn rating_tenths(event: &Event) -> Option<NonZeroU8> {
+struct StateWriter<'a> {
+    state: &'a State,
+}
+
+impl Writer for StateWriter<'_> {
+    fn event(&mut self, event: &EventView<'_>) -> Outcome {
+        self.state.apply_event(event)
+    }
+
+    fn link(&mut self, statement: &Statement) -> Outcome {
+        match self.state.identity.apply(statement) {
+            Linked::Applied => Outcome::Applied,
+            Linked::Duplicate => Outcome::Duplicate,
+            Linked::Superseded => Outcome::Expired,
+        }
+    }
+
+    fn item(&mut self, change: &ItemChange) -> Outcome {
+        match self.state.catalogue.apply(change) {
+            Some(Changed::Applied) => Outcome::Applied,
+            Some(Changed::Duplicate) => Outcome::Duplicate,
+            Some(Changed::Superseded) => Outcome::Expired,
+            None => Outcome::Ignored,
+        }
+    }
+
+    fn flush(&mut self) {}
+}
+
+fn rating_tenths(event: &EventView<'_>) -> Option<NonZeroU8> {
     let stars = (event.kind == EventKind::Rating).then_some(event.value).flatten()?;
     NonZeroU8::new((stars * 10.0).round().clamp(0.0, 255.0) as u8)
 }

@@ -6,8 +6,10 @@ use std::{
 };
 
 use faces_core::{
+    catalogue::ItemChange,
+    identity::Statement,
     ids::EventId,
-    record::{Apply, Outcome, Record},
+    record::{Apply, EventView, Outcome, Writer},
 };
 use faces_ingest::{Ingest, IngestConfig, decode::Format};
 use faces_testbroker::wait_until;
@@ -30,13 +32,36 @@ impl Gated {
 }
 
 impl Apply for Gated {
-    fn apply(&self, record: &Record) -> Outcome {
-        drop(self.opened.wait_while(self.is_open.lock().unwrap(), |open| !*open).unwrap());
-        if let Record::Event(event) = record {
-            *self.seen.lock().unwrap().entry(event.id).or_default() += 1;
-        }
+    fn writer(&self) -> Box<dyn Writer + '_> {
+        Box::new(GatedWriter(self))
+    }
+}
+
+struct GatedWriter<'a>(&'a Gated);
+
+impl GatedWriter<'_> {
+    fn wait(&self) -> Outcome {
+        drop(self.0.opened.wait_while(self.0.is_open.lock().unwrap(), |open| !*open).unwrap());
         Outcome::Applied
     }
+}
+
+impl Writer for GatedWriter<'_> {
+    fn event(&mut self, event: &EventView<'_>) -> Outcome {
+        let outcome = self.wait();
+        *self.0.seen.lock().unwrap().entry(event.id).or_default() += 1;
+        outcome
+    }
+
+    fn link(&mut self, _: &Statement) -> Outcome {
+        self.wait()
+    }
+
+    fn item(&mut self, _: &ItemChange) -> Outcome {
+        self.wait()
+    }
+
+    fn flush(&mut self) {}
 }
 
 #[test]
