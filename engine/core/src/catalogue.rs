@@ -17,6 +17,7 @@ use dashmap::DashMap;
 use parking_lot::RwLock;
 
 use crate::{
+    cut::CutClock,
     ids::{BuId, CategoryId, EventTime, ItemId},
     journal::Journal,
 };
@@ -76,21 +77,35 @@ const SOLD_OUT: u8 = 4;
 struct Slot {
     bu: BuId,
     id: Box<str>,
+    name_hash: u64,
     bits: AtomicU8,
     category: AtomicU32, // CategoryId + 1; 0 for none
     listed_at: AtomicI64,
-    attributes: RwLock<Standing>,
+    standing: RwLock<Standing>,
 }
 
 #[derive(Debug, Default)]
 struct Standing {
-    version: Option<(EventTime, bool, u64)>,
-    attributes: Arc<ItemAttributes>,
+    record: ItemRecord,
+    changed: u32,
+    before: Option<Box<(u32, ItemRecord)>>, // as it was at the cut being read, and when it had changed
+}
+
+/// What the catalogue holds of an item: the largest record, and when it was first listed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ItemRecord {
+    /// Time, whether it says "gone", and hash of the content of the record that stands; `None` if there is none.
+    pub version: Option<(EventTime, bool, u64)>,
+    /// Time of the oldest record that listed the item.
+    pub listed_at: Option<EventTime>,
+    /// What the standing record says.
+    pub attributes: Arc<ItemAttributes>,
 }
 
 #[derive(Debug)]
 struct Bu {
     name: Box<str>,
+    name_hash: u64,
     item_ids: DashMap<Box<str>, ItemId, Hasher>,
     items: boxcar::Vec<ItemId>,
 }
@@ -107,9 +122,15 @@ pub struct Catalogue {
     category_count: AtomicU32,
     listed: AtomicUsize,
     journal: Journal,
+    clock: Arc<CutClock>,
 }
 
 impl Catalogue {
+    /// An empty catalogue that is cut together with whatever shares its clock.
+    pub(crate) fn new(clock: Arc<CutClock>) -> Self {
+        Self { clock, ..Self::default() }
+    }
+
     /// The id of a business unit, if anything has named it.
     #[must_use]
     pub fn bu(&self, name: &str) -> Option<BuId> {
@@ -126,7 +147,8 @@ impl Catalogue {
             return Some(*id);
         }
         let next = BuId(u16::try_from(self.bus.count()).ok()?);
-        self.bus.push(Bu { name: name.into(), item_ids: DashMap::default(), items: boxcar::Vec::new() });
+        let name_hash = xxhash_rust::xxh3::xxh3_64(name.as_bytes());
+        self.bus.push(Bu { name: name.into(), name_hash, item_ids: DashMap::default(), items: boxcar::Vec::new() });
         ids.insert(name.into(), next);
         Some(next)
     }
@@ -178,34 +200,78 @@ impl Catalogue {
         let bu = self.bu_or_new(&change.bu)?;
         let item = self.item_or_new(bu, &change.item_id)?;
         let slot = self.slot(item)?;
-        if change.attributes.is_some() {
-            slot.listed_at.fetch_min(change.time.millis(), Ordering::Relaxed); // whether or not the record stands
-        }
-        let mut standing = slot.attributes.write();
         let version = (change.time, change.attributes.is_none(), content_hash(change.attributes.as_ref()));
-        match standing.version {
-            Some(held) if held == version => return Some(Changed::Duplicate),
-            Some(held) if held > version => return Some(Changed::Superseded),
-            _ => standing.version = Some(version),
+        let mut standing = slot.standing.write();
+        let held = &standing.record;
+        let is_earlier = change.attributes.is_some() && held.listed_at.is_none_or(|at| change.time < at);
+        let changed = match held.version {
+            Some(held) if held == version => Changed::Duplicate,
+            Some(held) if held > version => Changed::Superseded,
+            _ => Changed::Applied,
+        };
+        if changed != Changed::Applied && !is_earlier {
+            return Some(changed);
         }
-        let attributes = change.attributes.clone().unwrap_or_default();
-        let bits = match &change.attributes {
-            None => KNOWN | DELETED,
-            Some(of) if of.sold_out => KNOWN | SOLD_OUT,
+        let mut record = held.clone();
+        if is_earlier {
+            record.listed_at = Some(change.time); // whether or not the record stands
+        }
+        if changed == Changed::Applied {
+            record.version = Some(version);
+            record.attributes = Arc::new(change.attributes.clone().unwrap_or_default());
+        }
+        standing.keep_for(&self.clock);
+        self.set(slot, &mut standing, record);
+        drop(standing);
+        if changed != Changed::Applied {
+            return Some(changed);
+        }
+        self.journal.push(item);
+        Some(Changed::Applied)
+    }
+
+    /// Puts a record in place, and the bits that requests read.
+    fn set(&self, slot: &Slot, standing: &mut Standing, record: ItemRecord) {
+        let bits = match record.version {
+            None => 0,
+            Some((_, true, _)) => KNOWN | DELETED,
+            Some(_) if record.attributes.sold_out => KNOWN | SOLD_OUT,
             Some(_) => KNOWN,
         };
         let was_listed = slot.is_listed();
-        slot.category.store(self.category_code(&attributes), Ordering::Relaxed);
+        slot.listed_at.store(record.listed_at.map_or(i64::MAX, EventTime::millis), Ordering::Relaxed);
+        slot.category.store(self.category_code(&record.attributes), Ordering::Relaxed);
         slot.bits.store(bits, Ordering::Release);
         match (was_listed, slot.is_listed()) {
             (false, true) => _ = self.listed.fetch_add(1, Ordering::Relaxed),
             (true, false) => _ = self.listed.fetch_sub(1, Ordering::Relaxed),
             _ => {}
         }
-        standing.attributes = Arc::new(attributes);
-        drop(standing);
-        self.journal.push(item);
-        Some(Changed::Applied)
+        standing.record = record;
+    }
+
+    /// Calls `visit` with every item from `first` on, in order, as it was at `cut`: its record if that changed after cut `since`
+    /// (always, without one), else `None`. Once per cut. Items named after the cut may be among them, without a record.
+    pub(crate) fn visit_cut(&self, cut: u32, since: Option<u32>, mut visit: impl FnMut(ItemId, &str, &str, Option<&ItemRecord>)) {
+        for (position, slot) in self.slots.iter() {
+            let mut standing = slot.standing.write();
+            let before = standing.before.take().filter(|_| standing.changed > cut);
+            let (changed, record) = before.as_deref().map_or((standing.changed, &standing.record), |(at, record)| (*at, record));
+            let is_news = changed <= cut && since.is_none_or(|since| changed > since);
+            let of_cut = is_news.then_some(record);
+            visit(ItemId::new(position as u32), self.bu_name(slot.bu), &slot.id, of_cut);
+        }
+    }
+
+    /// Puts a stored item back. `None` if it can't have the id it had: items must be put back in order, into an empty catalogue.
+    pub(crate) fn restore(&self, item: ItemId, bu: &str, item_id: &str, record: Option<ItemRecord>) -> Option<()> {
+        let bu = self.bu_or_new(bu)?;
+        let found = self.item_or_new(bu, item_id)?;
+        let slot = self.slot(found).filter(|_| found == item)?;
+        if let Some(record) = record {
+            self.set(slot, &mut slot.standing.write(), record);
+        }
+        Some(())
     }
 
     /// Which items are new or changed, in order.
@@ -243,7 +309,15 @@ impl Catalogue {
     /// chance of 10⁻⁸ at half a million items.
     #[must_use]
     pub fn name_hash(&self, item: ItemId) -> u64 {
-        xxhash_rust::xxh3::xxh3_64(self.item_name(item).unwrap_or_default().as_bytes())
+        self.slot(item).map_or(0, |slot| slot.name_hash)
+    }
+
+    /// Stable hash of business unit and id: the item's name across processes and business units.
+    #[must_use]
+    pub fn full_name_hash(&self, item: ItemId) -> u64 {
+        let Some(slot) = self.slot(item) else { return 0 };
+        let bu = self.bus.get(slot.bu.position()).map_or(0, |bu| bu.name_hash);
+        slot.name_hash ^ bu.rotate_left(32)
     }
 
     /// Whether the item may stand on a slate: not deleted, not sold out.
@@ -275,7 +349,7 @@ impl Catalogue {
     /// Everything the standing record says; empty for an item without one.
     #[must_use]
     pub fn attributes(&self, item: ItemId) -> Arc<ItemAttributes> {
-        self.slot(item).map(|slot| Arc::clone(&slot.attributes.read().attributes)).unwrap_or_default()
+        self.slot(item).map(|slot| Arc::clone(&slot.standing.read().record.attributes)).unwrap_or_default()
     }
 
     /// Items of a business unit, oldest first. Walks memory that only grows; cost O(1) a step.
@@ -309,15 +383,27 @@ impl Slot {
         Self {
             bu,
             id: item_id.into(),
+            name_hash: xxhash_rust::xxh3::xxh3_64(item_id.as_bytes()),
             bits: AtomicU8::new(0),
             category: AtomicU32::new(0),
             listed_at: AtomicI64::new(i64::MAX),
-            attributes: RwLock::default(),
+            standing: RwLock::default(),
         }
     }
 
     fn is_listed(&self) -> bool {
         self.bits.load(Ordering::Acquire) & (KNOWN | DELETED) == KNOWN
+    }
+}
+
+impl Standing {
+    /// Notes a change to come; what it was stays for the cut being read.
+    fn keep_for(&mut self, clock: &CutClock) {
+        let open = clock.open();
+        if open > 0 && self.changed <= open {
+            self.before = Some(Box::new((self.changed, self.record.clone())));
+        }
+        self.changed = clock.stamp();
     }
 }
 

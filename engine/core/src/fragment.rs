@@ -10,16 +10,19 @@
 //! is not part of the set.
 
 use crate::{
-    event::{Behaviour, BehaviourClass},
+    event::{Behaviour, BehaviourClass, Packed},
     ids::EventTime,
 };
 
 /// What an insert did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
-    /// The fragment did not have it: derived counters may count it.
-    New,
-    /// The same event in a larger version: remembered, but no new event to count.
+    /// The fragment did not have it; its class is full, so the oldest was let go if one is given.
+    New {
+        /// What was let go.
+        let_go: Option<Behaviour>,
+    },
+    /// The same event in a larger version: remembered, but no other event than before.
     Replaced,
     /// Already there.
     Duplicate,
@@ -28,102 +31,165 @@ pub enum Inserted {
 }
 
 /// What one source key has done, bounded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fragment {
-    floor: EventTime,
-    behaviours: Vec<Behaviour>, // sorted by key: class by class, oldest first
-}
-
-impl Default for Fragment {
-    fn default() -> Self {
-        Self { floor: EventTime::MIN, behaviours: Vec::new() }
-    }
+    held: Vec<Packed>, // the floor, if there is one; then behaviours in order: class by class, oldest first
 }
 
 impl Fragment {
-    /// Joins one behaviour. Cost: a binary search and a move of at most a few kilobytes.
+    /// Joins one behaviour. Cost: three binary searches and a move of at most 2 KiB.
     pub fn insert(&mut self, behaviour: Behaviour) -> Inserted {
-        if behaviour.time <= self.floor {
+        let packed = Packed::new(&behaviour);
+        if self.floor().is_some_and(|floor| packed.time() <= floor) {
             return Inserted::Expired;
         }
-        match self.behaviours.binary_search_by_key(&behaviour.key(), Behaviour::key) {
-            Ok(position) => self.replace(position, behaviour),
-            Err(position) => self.insert_at(position, behaviour),
+        let position = self.held.partition_point(|held| held.identity() < packed.identity());
+        match self.held.get_mut(position) {
+            Some(held) if held.identity() == packed.identity() => {
+                // The item does not decide: it is a number of this process.
+                let is_larger = held.without_item() < packed.without_item();
+                if is_larger {
+                    *held = packed;
+                }
+                if is_larger { Inserted::Replaced } else { Inserted::Duplicate }
+            }
+            _ => self.insert_at(position, packed, behaviour.class()),
         }
     }
 
-    fn replace(&mut self, position: usize, behaviour: Behaviour) -> Inserted {
-        match self.behaviours.get_mut(position) {
-            Some(held) if held.version() < behaviour.version() => {
-                *held = behaviour;
-                Inserted::Replaced
-            }
-            _ => Inserted::Duplicate,
+    fn insert_at(&mut self, position: usize, packed: Packed, class: BehaviourClass) -> Inserted {
+        let range = self.range(class);
+        if range.len() < class.capacity() {
+            self.make_room();
+            self.held.insert(position, packed);
+            return Inserted::New { let_go: None };
         }
-    }
-
-    fn insert_at(&mut self, position: usize, behaviour: Behaviour) -> Inserted {
-        let class = behaviour.class();
-        let start = self.behaviours.partition_point(|held| held.class() < class);
-        let end = self.behaviours.partition_point(|held| held.class() <= class);
-        if end - start < class.capacity() {
-            if self.behaviours.len() == self.behaviours.capacity() {
-                self.behaviours.reserve_exact(4 + self.behaviours.len() / 4);
-            }
-            self.behaviours.insert(position, behaviour);
-            return Inserted::New;
-        }
-        if position == start {
+        if position == range.start {
             return Inserted::Expired;
         }
         // The oldest of the class goes: shift the older part down over it.
-        if let Some(older) = self.behaviours.get_mut(start..position) {
+        let mut let_go = None;
+        if let Some(older) = self.held.get_mut(range.start..position) {
+            let_go = older.first().and_then(|oldest| oldest.behaviour());
             older.rotate_left(1);
             if let Some(last) = older.last_mut() {
-                *last = behaviour;
+                *last = packed;
             }
         }
-        Inserted::New
+        Inserted::New { let_go }
     }
 
-    /// Forgets everything up to and including `floor`, for good: a replay does not bring it back.
-    pub fn erase_up_to(&mut self, floor: EventTime) {
-        self.floor = self.floor.max(floor);
-        let floor = self.floor;
-        self.behaviours.retain(|held| held.time > floor);
+    /// Grows by an eighth to a quarter, to sizes that allocators have.
+    fn make_room(&mut self) {
+        let len = self.held.len();
+        if len == self.held.capacity() {
+            let step = ((len + 1).next_power_of_two() / 8).max(2);
+            self.held.reserve_exact(step - len % step);
+        }
+    }
+
+    /// Forgets everything up to and including `floor`, for good: a replay does not bring it back. `let_go` gets what was held.
+    pub fn erase_up_to(&mut self, floor: EventTime, let_go: impl FnMut(Behaviour)) {
+        let floor = Packed::floor(floor);
+        match self.held.first_mut() {
+            Some(first) if first.is_floor() => *first = floor.max(*first),
+            _ => self.held.insert(0, floor),
+        }
+        let floor = self.floor().unwrap_or(EventTime::MIN);
+        self.expire_up_to(floor, let_go);
+    }
+
+    /// Lets go of everything up to and including `horizon`, without a trace. `let_go` gets what was held.
+    pub fn expire_up_to(&mut self, horizon: EventTime, mut let_go: impl FnMut(Behaviour)) {
+        self.held.retain(|held| {
+            let stays = held.is_floor() || held.time() > horizon;
+            if !stays {
+                held.behaviour().into_iter().for_each(&mut let_go);
+            }
+            stays
+        });
     }
 
     /// Joins another fragment of the same key (another replica's, or a stored one).
     pub fn join(&mut self, other: &Self) {
-        self.erase_up_to(other.floor);
-        for behaviour in &other.behaviours {
-            self.insert(*behaviour);
+        if let Some(floor) = other.floor() {
+            self.erase_up_to(floor, |_| ());
+        }
+        for behaviour in other.behaviours() {
+            self.insert(behaviour);
         }
     }
 
     /// Narrows a copy to the behaviours that one view may use.
-    pub(crate) fn retain(&mut self, may_use: impl FnMut(&Behaviour) -> bool) {
-        self.behaviours.retain(may_use);
+    pub(crate) fn retain(&mut self, mut may_use: impl FnMut(&Behaviour) -> bool) {
+        self.held.retain(|held| held.behaviour().is_none_or(|behaviour| may_use(&behaviour)));
+    }
+
+    fn range(&self, class: BehaviourClass) -> std::ops::Range<usize> {
+        let first = Packed::first_at(class, EventTime::MIN);
+        let start = self.held.partition_point(|held| *held < first);
+        let after = self.held.get(start..).unwrap_or_default();
+        start..start + after.partition_point(|held| held.class() == Some(class))
+    }
+
+    /// Up to when everything is erased.
+    #[must_use]
+    pub fn floor(&self) -> Option<EventTime> {
+        self.held.first().filter(|first| first.is_floor()).map(|floor| floor.time())
     }
 
     /// Behaviours of one class, oldest first.
-    #[must_use]
-    pub fn class(&self, class: BehaviourClass) -> &[Behaviour] {
-        let start = self.behaviours.partition_point(|held| held.class() < class);
-        let end = self.behaviours.partition_point(|held| held.class() <= class);
-        self.behaviours.get(start..end).unwrap_or_default()
+    pub fn class(&self, class: BehaviourClass) -> impl DoubleEndedIterator<Item = Behaviour> + '_ {
+        self.held.get(self.range(class)).unwrap_or_default().iter().filter_map(|held| held.behaviour())
     }
 
     /// All behaviours, by class, oldest first.
+    pub fn behaviours(&self) -> impl DoubleEndedIterator<Item = Behaviour> + '_ {
+        self.held.iter().filter_map(|held| held.behaviour())
+    }
+
+    /// How many behaviours it holds.
     #[must_use]
-    pub fn behaviours(&self) -> &[Behaviour] {
-        &self.behaviours
+    pub fn len(&self) -> usize {
+        self.held.len() - usize::from(self.floor().is_some())
+    }
+
+    /// Whether it says nothing at all, not even a floor.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.held.is_empty()
     }
 
     /// Event time of the newest behaviour.
     #[must_use]
     pub fn newest(&self) -> Option<EventTime> {
-        self.behaviours.iter().map(|held| held.time).max()
+        self.held.iter().filter(|held| !held.is_floor()).map(|held| held.time()).max()
+    }
+
+    /// The stored form: the floor, if there is one, then the behaviours in order.
+    #[must_use]
+    pub fn packed(&self) -> &[Packed] {
+        &self.held
+    }
+
+    /// From the stored form; what is in order is taken as it is, anything else is inserted one by one.
+    #[must_use]
+    pub fn from_packed(packed: Vec<Packed>) -> Self {
+        let ordered = packed.iter().skip(1).zip(&packed).all(|(next, held)| held.identity() < next.identity());
+        let floors = packed.iter().filter(|held| held.is_floor()).count();
+        let as_it_is = Self { held: packed };
+        let within = BehaviourClass::ALL.iter().all(|class| as_it_is.range(*class).len() <= class.capacity());
+        if ordered && floors == 0 && within {
+            return as_it_is;
+        }
+        let mut fragment = Self::default();
+        for one in as_it_is.held {
+            match one.behaviour() {
+                Some(behaviour) => _ = fragment.insert(behaviour),
+                None => fragment.erase_up_to(one.time(), |_| ()),
+            }
+        }
+        fragment
     }
 }
 
@@ -165,7 +231,7 @@ mod tests {
                 Op::Insert(behaviour) => {
                     fragment.insert(*behaviour);
                 }
-                Op::Erase(floor) => fragment.erase_up_to(*floor),
+                Op::Erase(floor) => fragment.erase_up_to(*floor, |_| ()),
             }
         }
         fragment
@@ -181,7 +247,7 @@ mod tests {
                 && b.time > floor
             {
                 let held = newest.entry(b.key()).or_insert(*b);
-                if held.version() < b.version() {
+                if (held.kind, held.rating_tenths) < (b.kind, b.rating_tenths) {
                     *held = *b;
                 }
             }
@@ -202,7 +268,8 @@ mod tests {
             replay in any::<proptest::sample::Index>(),
         ) {
             let clean = apply(&ops);
-            prop_assert_eq!(clean.behaviours(), oracle(&ops));
+            prop_assert_eq!(clean.behaviours().collect::<Vec<_>>(), oracle(&ops));
+            prop_assert_eq!(Fragment::from_packed(clean.packed().to_vec()), clean.clone());
             let mut shuffled = ops.clone();
             if !shuffled.is_empty() {
                 for (a, b) in swaps {
@@ -241,17 +308,17 @@ mod tests {
             rating_tenths: None,
         };
         for time in 100..100 + BehaviourClass::Interest.capacity() as i64 {
-            assert_eq!(fragment.insert(view(time)), Inserted::New);
+            assert_eq!(fragment.insert(view(time)), Inserted::New { let_go: None });
         }
         assert_eq!(fragment.insert(view(120)), Inserted::Duplicate);
         assert_eq!(fragment.insert(view(99)), Inserted::Expired);
         let bought = Behaviour { kind: EventKind::Purchase, ..view(1) };
-        assert_eq!(fragment.insert(bought), Inserted::New, "views don't crowd purchases");
+        assert_eq!(fragment.insert(bought), Inserted::New { let_go: None }, "views don't crowd purchases");
         assert_eq!(fragment.insert(Behaviour { kind: EventKind::Click, ..view(120) }), Inserted::Replaced);
-        assert_eq!(fragment.insert(view(1000)), Inserted::New);
-        assert_eq!(fragment.class(BehaviourClass::Interest).len(), BehaviourClass::Interest.capacity());
-        fragment.erase_up_to(EventTime::from_millis(500));
-        assert_eq!(fragment.behaviours(), [view(1000)]);
+        assert_eq!(fragment.insert(view(1000)), Inserted::New { let_go: Some(view(100)) });
+        assert_eq!(fragment.class(BehaviourClass::Interest).count(), BehaviourClass::Interest.capacity());
+        fragment.erase_up_to(EventTime::from_millis(500), |_| ());
+        assert_eq!(fragment.behaviours().collect::<Vec<_>>(), [view(1000)]);
         assert_eq!(fragment.insert(bought), Inserted::Expired, "erased stays erased");
     }
 }

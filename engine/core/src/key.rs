@@ -25,6 +25,17 @@ pub enum KeyKind {
     HashedEmail = 5,
 }
 
+impl KeyKind {
+    /// Every sort.
+    pub const ALL: [Self; 5] = [Self::Account, Self::Device, Self::Session, Self::HashedPhone, Self::HashedEmail];
+
+    /// Whether such keys come and go by the million: most of them are never seen twice.
+    #[must_use]
+    pub const fn is_fleeting(self) -> bool {
+        matches!(self, Self::Device | Self::Session)
+    }
+}
+
 /// Why a name or an id is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NameError {

@@ -37,7 +37,7 @@ impl Profile {
         fragments.truncate(FRAGMENTS_MAX);
         let newest = |classes: &[BehaviourClass]| {
             let parts = fragments.iter().flat_map(|(_, fragment)| classes.iter().flat_map(|class| fragment.class(*class)));
-            let mut merged: Vec<Behaviour> = parts.copied().collect();
+            let mut merged: Vec<Behaviour> = parts.collect();
             merged.sort_unstable_by_key(|behaviour| std::cmp::Reverse((behaviour.time, behaviour.event)));
             merged.truncate(BEHAVIOURS_MAX);
             merged

@@ -94,6 +94,10 @@ pub trait Apply: Send + Sync {
     /// A writer for one thread. Any number of them may write at once.
     fn writer(&self) -> Box<dyn Writer + '_>;
 
+    /// Brings what is read in order (the heads of trends) up to date with what writers have flushed. To be called now and then, by
+    /// whoever applies in bulk: it costs more than applying a record.
+    fn settle(&self) {}
+
     /// Applies one record on the spot.
     fn apply(&self, record: &Record) -> Outcome {
         let mut writer = self.writer();
@@ -103,6 +107,8 @@ pub trait Apply: Send + Sync {
             Record::Item(change) => writer.item(change),
         };
         writer.flush();
+        drop(writer);
+        self.settle();
         outcome
     }
 }

@@ -1,18 +1,31 @@
-//! The live identity graph: applies statements one by one, keeps the partition up to date, answers "who is this?" without a lock.
+//! The live identity graph: applies statements one by one and answers "who is this?" without waiting for whoever applies.
 //!
-//! A statement can change the grouping only inside the connected components (over pairs that count) of the keys whose degree or
-//! pairs it touches, so only those are grouped anew. Cost of a statement: O(n log n) in the size of the components touched.
+//! A key's node holds what was stated about it. A component of live pairs that keeps within the cap is a person as it is, so the
+//! answer is a short walk; only where a component is larger is the partition kept beside it. A statement can change the grouping
+//! only inside the components (over pairs that count) of the keys whose degree or pairs it touches, so only those are looked at.
+//! Cost of a statement: O(n log n) in the size of the components touched.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
 use super::{
-    link::{Confidence, Evidence, KeyPair, Register, Statement},
+    link::{Confidence, KeyPair, Statement},
+    node::{Node, Stated},
     partition::{Limits, LivePair, group},
 };
-use crate::key::{KeyHash, SourceKey};
+use crate::{
+    cut::CutClock,
+    key::{KeyHash, SourceKey},
+    table::{Changed, SHARDS, Table},
+};
 
 /// What a statement did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,176 +42,228 @@ pub enum Linked {
 #[derive(Debug)]
 pub struct IdentityGraph {
     limits: Limits,
-    links: Mutex<Links>,
-    persons: DashMap<KeyHash, Arc<[KeyHash]>, foldhash::fast::RandomState>, // only persons of two keys or more
-    keys: DashMap<KeyHash, SourceKey, foldhash::fast::RandomState>,         // the text of every key ever stated
-}
-
-#[derive(Debug, Default)]
-struct Links {
-    registers: HashMap<(KeyPair, Evidence), Register>,
-    live: HashMap<KeyHash, HashMap<KeyHash, Confidence>>, // both directions
-    live_pairs: usize,
+    nodes: Table<Node>,
+    writing: Mutex<()>, // one statement at a time: it changes two nodes
+    live_pairs: AtomicUsize,
+    divided: DashMap<KeyHash, Arc<[KeyHash]>, foldhash::fast::RandomState>, // persons of components beyond the cap
+    clock: Arc<CutClock>,
 }
 
 impl IdentityGraph {
     /// An empty graph.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, links: Mutex::default(), persons: DashMap::default(), keys: DashMap::default() }
+        Self::with_clock(limits, Arc::default())
+    }
+
+    /// An empty graph that is cut together with whatever shares its clock.
+    pub(crate) fn with_clock(limits: Limits, clock: Arc<CutClock>) -> Self {
+        let live_pairs = AtomicUsize::new(0);
+        Self { limits, nodes: Table::default(), writing: Mutex::new(()), live_pairs, divided: DashMap::default(), clock }
     }
 
     /// Applies a statement. Order, repeats and delays between statements don't matter.
     pub fn apply(&self, statement: &Statement) -> Linked {
-        let mut links = self.links.lock();
-        let slot = (statement.pair(), statement.evidence);
-        match links.registers.get(&slot) {
-            Some(held) if *held == statement.register() => return Linked::Duplicate,
-            Some(held) if *held > statement.register() => return Linked::Superseded,
-            _ => links.registers.insert(slot, statement.register()),
-        };
-        for key in [statement.keys().0, statement.keys().1] {
-            self.keys.entry(key.hash()).or_insert_with(|| key.clone());
+        let _one_at_a_time = self.writing.lock();
+        let (a, b) = statement.pair().ends();
+        let stated = Stated { evidence: statement.evidence, register: statement.register() };
+        match self.nodes.read(a, |node| node.register(b, statement.evidence)).flatten() {
+            Some(held) if held == stated.register => return Linked::Duplicate,
+            Some(held) if held > stated.register => return Linked::Superseded,
+            _ => {}
         }
-        self.refresh(&mut links, statement.pair());
+        // Seeds: the ends, and the neighbours of an end that becomes a hub or stops being one.
+        let was_live = self.confidence(a, b).is_some();
+        let were_hubs = (self.is_hub(a), self.is_hub(b));
+        let mut touched = self.component([a, b]);
+        for key in [statement.keys().0, statement.keys().1] {
+            let other = if key.hash() == a { b } else { a };
+            self.nodes.update(key.hash(), &self.clock, |node| {
+                node.state(key, other, stated);
+                (Changed::Yes, ())
+            });
+        }
+        let is_live = self.confidence(a, b).is_some();
+        match (was_live, is_live) {
+            (false, true) => _ = self.live_pairs.fetch_add(1, Relaxed),
+            (true, false) => _ = self.live_pairs.fetch_sub(1, Relaxed),
+            _ => {}
+        }
+        let mut seeds = vec![a, b];
+        for (key, was_hub) in [(a, were_hubs.0), (b, were_hubs.1)] {
+            if was_hub != self.is_hub(key) {
+                self.neighbours(key, |other| seeds.push(other));
+            }
+        }
+        touched.extend(self.component(seeds));
+        self.divide(touched);
         Linked::Applied
     }
 
-    /// Brings live pairs and persons in line with the registers of `pair`.
-    fn refresh(&self, links: &mut Links, pair: KeyPair) {
-        let now_live = links.live_confidence(pair);
-        let (a, b) = pair.ends();
-        if links.confidence(a, b) == now_live {
+    /// Brings the persons of large components in line. `touched` is a union of whole components, as they are and as they were.
+    fn divide(&self, touched: HashSet<KeyHash>) {
+        if touched.len() <= self.limits.person_keys_max && self.divided.is_empty() {
             return;
         }
-        // Seeds: the ends, and the neighbours of an end that may become a hub or stop being one.
-        let hubs_before = (links.is_hub(a, self.limits), links.is_hub(b, self.limits));
-        let mut touched = links.component([a, b], self.limits);
-        links.set_live(pair, now_live);
-        let mut seeds = vec![a, b];
-        for (key, was_hub) in [(a, hubs_before.0), (b, hubs_before.1)] {
-            if was_hub != links.is_hub(key, self.limits) {
-                seeds.extend(links.neighbours(key));
+        let mut open = touched.clone();
+        while let Some(seed) = open.iter().next().copied() {
+            open.remove(&seed);
+            let component = self.component([seed]);
+            component.iter().for_each(|key| _ = open.remove(key));
+            if component.len() <= self.limits.person_keys_max {
+                component.iter().for_each(|key| _ = self.divided.remove(key));
+                continue;
             }
-        }
-        touched.extend(links.component(seeds, self.limits));
-        touched.sort_unstable();
-        touched.dedup();
-        let persons = group(links.eligible_pairs(&touched, self.limits), self.limits.person_keys_max);
-        self.publish(&touched, persons);
-    }
-
-    fn publish(&self, touched: &[KeyHash], persons: Vec<Vec<KeyHash>>) {
-        let mut alone: Vec<KeyHash> = touched.to_vec();
-        for person in persons {
-            alone.retain(|key| person.binary_search(key).is_err());
-            let person: Arc<[KeyHash]> = person.into();
-            for key in person.iter() {
-                self.persons.insert(*key, Arc::clone(&person));
+            let persons = group(self.eligible_pairs(&component), self.limits.person_keys_max);
+            let mut alone = component;
+            for person in persons {
+                person.iter().for_each(|key| _ = alone.remove(key));
+                let person: Arc<[KeyHash]> = person.into();
+                person.iter().for_each(|key| _ = self.divided.insert(*key, Arc::clone(&person)));
             }
-        }
-        for key in alone {
-            self.persons.remove(&key);
+            alone.into_iter().for_each(|key| _ = self.divided.insert(key, Arc::from([key])));
         }
     }
 
-    /// All keys of the person that `key` belongs to, sorted; `None` when it stands alone.
+    /// All keys of the person that `key` belongs to, sorted; `None` when it stands alone. Cost: a map access per key.
     #[must_use]
-    pub fn person(&self, key: KeyHash) -> Option<Arc<[KeyHash]>> {
-        self.persons.get(&key).map(|person| Arc::clone(person.value()))
+    pub fn person(&self, key: KeyHash) -> Option<Vec<KeyHash>> {
+        if !self.divided.is_empty()
+            && let Some(person) = self.divided.get(&key)
+        {
+            return (person.len() > 1).then(|| person.to_vec());
+        }
+        let mut found: Vec<KeyHash> = vec![key];
+        let mut next = 0;
+        while let Some(at) = found.get(next).copied() {
+            let is_hub = self.nodes.read(at, |node| {
+                let is_hub = node.is_hub(self.limits.degree_max);
+                if !is_hub {
+                    node.live().for_each(|(other, _)| {
+                        if !found.contains(&other) {
+                            found.push(other)
+                        }
+                    });
+                }
+                is_hub
+            });
+            match is_hub {
+                Some(true) => _ = found.remove(next),
+                // A statement is being applied just now: what is beyond the cap will be divided.
+                _ if found.len() > 2 * self.limits.person_keys_max + self.limits.degree_max => break,
+                _ => next += 1,
+            }
+        }
+        found.sort_unstable();
+        (found.len() > 1 && found.len() <= self.limits.person_keys_max).then_some(found)
     }
 
     /// The text of a key that appeared in a statement.
     #[must_use]
     pub fn key(&self, hash: KeyHash) -> Option<SourceKey> {
-        self.keys.get(&hash).map(|key| key.value().clone())
+        self.nodes.read(hash, Node::key).flatten()
     }
 
     /// Pairs that are live.
     #[must_use]
     pub fn live_pair_count(&self) -> usize {
-        self.links.lock().live_pairs
+        self.live_pairs.load(Relaxed)
     }
 
-    /// Every live pair, in no order, for digests and oracles.
+    /// Every live pair, in no order, for oracles.
     #[must_use]
     pub fn live_pairs(&self) -> Vec<LivePair> {
-        let links = self.links.lock();
-        let pairs = links.live.iter().flat_map(|(a, others)| others.iter().map(move |(b, confidence)| (*a, *b, *confidence)));
+        let mut pairs = Vec::new();
+        for shard in 0..SHARDS {
+            self.nodes.visit(shard, |key, node| {
+                pairs.extend(node.live().filter_map(|(other, confidence)| live_pair(key, other, confidence)));
+            });
+        }
         pairs
-            .filter(|(a, b, _)| a < b)
-            .filter_map(|(a, b, confidence)| Some(LivePair { pair: KeyPair::new(a, b)?, confidence }))
-            .collect()
     }
-}
 
-impl Links {
-    fn live_confidence(&self, pair: KeyPair) -> Option<Confidence> {
-        const ALL: [Evidence; 5] =
-            [Evidence::Login, Evidence::Declared, Evidence::SharedContact, Evidence::Payment, Evidence::Inferred];
-        ALL.iter().filter_map(|evidence| self.registers.get(&(pair, *evidence))?.live_confidence()).max()
+    /// The nodes, for cuts.
+    pub(crate) const fn nodes(&self) -> &Table<Node> {
+        &self.nodes
+    }
+
+    /// Counts and divides anew, after nodes were restored.
+    pub(crate) fn recount(&self) {
+        let _one_at_a_time = self.writing.lock();
+        let mut pairs = 0;
+        let mut seen = HashSet::new();
+        for shard in 0..SHARDS {
+            let mut keys = Vec::new();
+            self.nodes.visit(shard, |key, node| {
+                let live = node.live().count();
+                pairs += node.live().filter(|(other, _)| key < *other).count();
+                // A component beyond the cap has a key with two neighbours or more.
+                if live > 1 {
+                    keys.push(key);
+                }
+            });
+            for key in keys {
+                if !seen.contains(&key) {
+                    let component = self.component([key]);
+                    if component.len() > self.limits.person_keys_max {
+                        seen.extend(component.iter().copied());
+                        self.divide(component);
+                    }
+                }
+            }
+        }
+        self.live_pairs.store(pairs, Relaxed);
     }
 
     fn confidence(&self, a: KeyHash, b: KeyHash) -> Option<Confidence> {
-        self.live.get(&a)?.get(&b).copied()
+        self.nodes.read(a, |node| node.confidence(b)).flatten()
     }
 
-    fn set_live(&mut self, pair: KeyPair, confidence: Option<Confidence>) {
-        let (a, b) = pair.ends();
-        let mut changed = 0_isize;
-        for (from, to) in [(a, b), (b, a)] {
-            let others = self.live.entry(from).or_default();
-            match confidence {
-                Some(confidence) => changed = if others.insert(to, confidence).is_none() { 1 } else { 0 },
-                None => changed = if others.remove(&to).is_some() { -1 } else { 0 },
-            }
-            if others.is_empty() {
-                self.live.remove(&from);
-            }
-        }
-        self.live_pairs = self.live_pairs.saturating_add_signed(changed);
+    fn neighbours(&self, key: KeyHash, mut take: impl FnMut(KeyHash)) {
+        self.nodes.read(key, |node| node.live().for_each(|(other, _)| take(other)));
     }
 
-    fn neighbours(&self, key: KeyHash) -> impl Iterator<Item = KeyHash> + '_ {
-        self.live.get(&key).into_iter().flat_map(|others| others.keys().copied())
-    }
-
-    fn is_hub(&self, key: KeyHash, limits: Limits) -> bool {
-        self.live.get(&key).is_some_and(|others| others.len() > limits.degree_max)
+    fn is_hub(&self, key: KeyHash) -> bool {
+        self.nodes.read(key, |node| node.is_hub(self.limits.degree_max)) == Some(true)
     }
 
     /// All keys reachable from `seeds` over pairs that count, the seeds included.
-    fn component(&self, seeds: impl IntoIterator<Item = KeyHash>, limits: Limits) -> Vec<KeyHash> {
-        let mut seen: std::collections::HashSet<KeyHash> = seeds.into_iter().collect();
+    fn component(&self, seeds: impl IntoIterator<Item = KeyHash>) -> HashSet<KeyHash> {
+        let mut seen: HashSet<KeyHash> = seeds.into_iter().collect();
         let mut open: Vec<KeyHash> = seen.iter().copied().collect();
+        let mut others = Vec::new();
         while let Some(key) = open.pop() {
-            if self.is_hub(key, limits) {
+            if self.is_hub(key) {
                 continue;
             }
-            for other in self.neighbours(key) {
-                if !self.is_hub(other, limits) && seen.insert(other) {
+            self.neighbours(key, |other| others.push(other));
+            for other in others.drain(..) {
+                if !seen.contains(&other) && !self.is_hub(other) {
+                    seen.insert(other);
                     open.push(other);
                 }
             }
         }
-        seen.into_iter().collect()
+        seen
     }
 
     /// The pairs that count among `keys` (a union of whole components).
-    fn eligible_pairs(&self, keys: &[KeyHash], limits: Limits) -> Vec<LivePair> {
+    fn eligible_pairs(&self, keys: &HashSet<KeyHash>) -> Vec<LivePair> {
         let mut pairs = Vec::new();
-        for &key in keys.iter().filter(|key| !self.is_hub(**key, limits)) {
-            for (&other, &confidence) in self.live.get(&key).into_iter().flatten() {
-                if key < other
-                    && !self.is_hub(other, limits)
-                    && let Some(pair) = KeyPair::new(key, other)
-                {
-                    pairs.push(LivePair { pair, confidence });
-                }
-            }
+        for &key in keys.iter().filter(|key| !self.is_hub(**key)) {
+            let mut others = Vec::new();
+            self.nodes.read(key, |node| others.extend(node.live()));
+            others.retain(|(other, _)| key < *other && !self.is_hub(*other));
+            pairs.extend(others.into_iter().filter_map(|(other, confidence)| live_pair(key, other, confidence)));
         }
         pairs
     }
+}
+
+/// The pair, taken from the smaller key's side only.
+fn live_pair(key: KeyHash, other: KeyHash, confidence: Confidence) -> Option<LivePair> {
+    let pair = KeyPair::new(key, other).filter(|_| key < other)?;
+    Some(LivePair { pair, confidence })
 }
 
 #[cfg(test)]
@@ -207,7 +272,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        identity::{link::Operation, partition::partition},
+        identity::{Evidence, link::Operation, partition::partition},
         ids::EventTime,
         key::KeyKind,
     };
@@ -231,7 +296,7 @@ mod tests {
     }
 
     fn persons(graph: &IdentityGraph) -> Vec<Vec<KeyHash>> {
-        let mut persons: Vec<Vec<KeyHash>> = (0..14).filter_map(|n| graph.person(key(n).hash())).map(|p| p.to_vec()).collect();
+        let mut persons: Vec<Vec<KeyHash>> = (0..14).filter_map(|n| graph.person(key(n).hash())).collect();
         persons.sort_unstable();
         persons.dedup();
         persons

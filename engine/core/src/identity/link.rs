@@ -21,6 +21,11 @@ pub enum Evidence {
     Inferred = 5,
 }
 
+impl Evidence {
+    /// Every sort.
+    pub const ALL: [Self; 5] = [Self::Login, Self::Declared, Self::SharedContact, Self::Payment, Self::Inferred];
+}
+
 /// Whether the pair is linked from now on. Unlink is the larger: at equal times it stands (caution wins).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -95,7 +100,8 @@ impl Statement {
     }
 
     /// The register's content if this statement stands.
-    pub(super) const fn register(&self) -> Register {
+    #[must_use]
+    pub const fn register(&self) -> Register {
         Register { time: self.time, operation: self.operation, confidence: self.confidence }
     }
 }
@@ -108,6 +114,18 @@ impl Confidence {
     /// Full trust.
     pub const FULL: Self = Self(1000);
 
+    /// From parts per thousand; `None` outside 1 to 1000.
+    #[must_use]
+    pub fn from_thousandths(thousandths: u16) -> Option<Self> {
+        (1..=1000).contains(&thousandths).then_some(Self(thousandths))
+    }
+
+    /// Parts per thousand.
+    #[must_use]
+    pub const fn thousandths(self) -> u16 {
+        self.0
+    }
+
     /// From a share above 0 up to 1; `None` outside, and for NaN.
     #[must_use]
     pub fn new(share: f64) -> Option<Self> {
@@ -117,10 +135,13 @@ impl Confidence {
 
 /// Last writer wins; at equal times unlink, then the larger confidence. A total order on contents, so joins commute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Register {
-    time: EventTime,
-    operation: Operation,
-    confidence: Confidence,
+pub struct Register {
+    /// When it was stated.
+    pub time: EventTime,
+    /// Link or unlink.
+    pub operation: Operation,
+    /// How far it is trusted.
+    pub confidence: Confidence,
 }
 
 impl Register {

@@ -8,8 +8,10 @@
 
 pub mod graph;
 pub mod link;
+pub mod node;
 pub mod partition;
 
 pub use graph::{IdentityGraph, Linked};
-pub use link::{Confidence, Evidence, KeyPair, Operation, Statement};
+pub use link::{Confidence, Evidence, KeyPair, Operation, Register, Statement};
+pub use node::{Edge, Node, Stated};
 pub use partition::{Limits, LivePair};

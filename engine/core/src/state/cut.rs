@@ -1,0 +1,134 @@
+//! The state as it was at one batch boundary, for images and digests; and putting a stored state back.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use super::State;
+use crate::{
+    catalogue::ItemRecord,
+    fragment::Fragment,
+    identity::Node,
+    ids::{EventTime, ItemId},
+    key::KeyHash,
+    trends::Demanded,
+};
+
+/// The state as it was when this was made ([`State::cut`]), readable while the state goes on changing. One at a time; each part is
+/// read once. Dropping it ends it.
+#[derive(Debug)]
+pub struct Cut {
+    state: Arc<State>,
+    number: u32,
+    newest: Option<EventTime>,
+    horizon: Option<EventTime>,
+}
+
+impl State {
+    /// Cuts the state. To be called while no writer holds back a batch, that is at a batch boundary, together with taking note of
+    /// the log positions applied: what is applied from then on is no part of it. `None` while another cut is held.
+    ///
+    /// Cost: nothing to speak of. While the cut is held, values that change are copied first.
+    #[must_use]
+    pub fn cut(self: &Arc<Self>) -> Option<Cut> {
+        let number = self.clock.begin()?;
+        Some(Cut { state: Arc::clone(self), number, newest: self.newest(), horizon: self.horizon() })
+    }
+
+    /// Says that cuts will be built on, beginning with the state as it is: what is let go of from now on is remembered until
+    /// [`Cut::keep`] says that it was noted.
+    pub fn remember_changes(&self) {
+        self.kept_cut.store(0, Relaxed);
+    }
+
+    /// Puts a stored item back. Items come in order, from 0, into an empty state; before any keys. `false` if it is out of order.
+    #[must_use]
+    pub fn restore_item(&self, item: ItemId, bu: &str, item_id: &str, record: Option<ItemRecord>) -> bool {
+        self.catalogue.restore(item, bu, item_id, record).is_some()
+    }
+
+    /// Puts the stored values of a shard back, in place of what it holds for those keys. Any number of threads may do so at once.
+    pub fn restore_keys(&self, shard: usize, fragments: Vec<(KeyHash, Fragment)>, nodes: Vec<(KeyHash, Node)>) {
+        let mut demanded = Vec::new();
+        let mut behaviours = 0;
+        for behaviour in fragments.iter().flat_map(|(_, fragment)| fragment.behaviours()) {
+            behaviours += 1;
+            let strength = behaviour.kind.strength() as i8;
+            if strength > 0
+                && let Some(bu) = self.catalogue.bu_of(behaviour.item)
+            {
+                demanded.push(Demanded { bu, item: behaviour.item, time: behaviour.time, strength });
+            }
+        }
+        self.behaviours.fetch_add(behaviours, Relaxed);
+        self.demand.count(&demanded);
+        self.fragments.restore(shard, fragments.into_iter());
+        self.identity.nodes().restore(shard, nodes.into_iter());
+    }
+
+    /// Ends restoring: brings in line what is derived. `newest` and `horizon` are those of the cut that was stored.
+    pub fn restored(&self, newest: Option<EventTime>, horizon: Option<EventTime>) {
+        if let Some(newest) = newest {
+            self.newest.fetch_max(newest.millis(), Relaxed);
+        }
+        if let Some(horizon) = horizon {
+            self.horizon.fetch_max(horizon.millis(), Relaxed);
+        }
+        self.identity.recount();
+        self.demand.settle();
+    }
+}
+
+impl Cut {
+    /// Numbers the cuts of one process, from 1.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Newest event time applied before the cut.
+    #[must_use]
+    pub const fn newest(&self) -> Option<EventTime> {
+        self.newest
+    }
+
+    /// Up to when behaviours were expired.
+    #[must_use]
+    pub const fn horizon(&self) -> Option<EventTime> {
+        self.horizon
+    }
+
+    /// The state that was cut.
+    #[must_use]
+    pub const fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// Calls back with every fragment and identity node of a shard; of a cut `since`, with those that changed after it. An empty
+    /// fragment means that the key holds nothing any more. Holds the shard's writers up while it runs: some 100 ns a value.
+    pub fn visit_keys(
+        &self,
+        shard: usize,
+        since: Option<u32>,
+        on_fragment: impl FnMut(KeyHash, &Fragment),
+        on_node: impl FnMut(KeyHash, &Node),
+    ) {
+        self.state.fragments.visit_cut(shard, self.number, since, on_fragment);
+        self.state.identity.nodes().visit_cut(shard, self.number, since, on_node);
+    }
+
+    /// Calls `visit` with every item in order: its number, business unit, id, and its record if there is news of it since the cut
+    /// `since` (always, without one). Items that were named after the cut may follow, without a record.
+    pub fn visit_items(&self, since: Option<u32>, visit: impl FnMut(ItemId, &str, &str, Option<&ItemRecord>)) {
+        self.state.catalogue.visit_cut(self.number, since, visit);
+    }
+
+    /// Says that what was read is safe: later cuts may be read as changes since this one.
+    pub fn keep(self) {
+        self.state.kept_cut.store(self.number, Relaxed);
+    }
+}
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        self.state.clock.end();
+    }
+}

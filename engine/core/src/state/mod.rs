@@ -1,0 +1,224 @@
+//! Everything the engine knows that came from the log: fragments, identity, catalogue, and what is derived from them.
+//!
+//! Any number of threads apply records ([`Apply::writer`]) and any number read; a source key's shard has one writer at a time.
+//! Reads copy out: no guard leaves this module.
+//!
+//! **Counted once.** The state is a function of the *set* of records applied: fragments are join-semilattices, links and items are
+//! registers in which the larger record stands, and what is derived (trends) is a fold over what fragments hold, in whole numbers.
+//! So a record may be applied twice, late or in any order. Log positions are no part of it: they only say where reading goes on.
+//! Two bounds are kept by the clock of the log itself, the newest event time applied, so that they are functions of the same set:
+//! what is older than the retention counts as never having been; see [`retention`] for the one exception, floods of fleeting keys.
+
+mod cut;
+pub mod retention;
+mod writer;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed},
+};
+
+pub use self::cut::Cut;
+use self::retention::Probation;
+use crate::{
+    catalogue::Catalogue,
+    cut::CutClock,
+    fragment::Fragment,
+    identity::{IdentityGraph, Limits},
+    ids::{BuId, EventTime, ItemId},
+    key::{KeyHash, SourceKey},
+    profile::Profile,
+    record::{Apply, Writer},
+    table::{SHARDS, Table},
+    trends::{Demand, Trends},
+};
+
+/// What the state may be told at its start.
+#[derive(Clone, Copy, Debug)]
+pub struct StateOptions {
+    /// Half-life of what counts as trending, days.
+    pub trend_half_life_days: f64,
+    /// Half-life of what counts as popular (the last resort), days.
+    pub popular_half_life_days: f64,
+    /// How long a behaviour is kept, days before the newest event; 0: for ever.
+    pub retention_days: u32,
+    /// Most device and session keys that are remembered although they were seen only once.
+    pub probation_keys_max: usize,
+    /// Most behaviours held, over all keys; beyond, the oldest go first. 0: no bound.
+    pub behaviours_max: u64,
+    /// Bounds on identity links.
+    pub identity: Limits,
+}
+
+impl Default for StateOptions {
+    fn default() -> Self {
+        Self {
+            trend_half_life_days: 7.0,
+            popular_half_life_days: 180.0,
+            retention_days: 0,
+            probation_keys_max: 1_000_000,
+            behaviours_max: 0,
+            identity: Limits::default(),
+        }
+    }
+}
+
+/// Everything that came from the log.
+#[derive(Debug)]
+pub struct State {
+    options: StateOptions,
+    fragments: Table<Fragment>,
+    behaviours: AtomicU64,
+    probation: Probation,
+    identity: IdentityGraph,
+    catalogue: Catalogue,
+    demand: Demand<2>,
+    clock: Arc<CutClock>,
+    newest: AtomicI64,   // newest event time applied
+    horizon: AtomicI64,  // behaviours up to it are expired, whatever the retention says
+    kept_cut: AtomicU32, // the last cut that somebody builds on
+}
+
+const TRENDING: usize = 0;
+const POPULAR: usize = 1;
+
+impl Default for State {
+    fn default() -> Self {
+        Self::new(StateOptions::default())
+    }
+}
+
+impl State {
+    /// An empty state.
+    #[must_use]
+    pub fn new(options: StateOptions) -> Self {
+        let clock = Arc::<CutClock>::default();
+        Self {
+            options,
+            fragments: Table::default(),
+            behaviours: AtomicU64::new(0),
+            probation: Probation::new(options.probation_keys_max),
+            identity: IdentityGraph::with_clock(options.identity, Arc::clone(&clock)),
+            catalogue: Catalogue::new(Arc::clone(&clock)),
+            demand: Demand::new([options.trend_half_life_days, options.popular_half_life_days]),
+            clock,
+            newest: AtomicI64::new(i64::MIN),
+            horizon: AtomicI64::new(i64::MIN),
+            kept_cut: AtomicU32::new(u32::MAX),
+        }
+    }
+
+    /// Items and business units.
+    #[must_use]
+    pub const fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// Who is who.
+    #[must_use]
+    pub const fn identity(&self) -> &IdentityGraph {
+        &self.identity
+    }
+
+    /// What is wanted right now.
+    #[must_use]
+    pub fn trending(&self) -> &Trends {
+        self.trends(TRENDING)
+    }
+
+    /// What is wanted in the long run.
+    #[must_use]
+    pub fn popular(&self) -> &Trends {
+        self.trends(POPULAR)
+    }
+
+    #[expect(clippy::expect_used, reason = "both were made in `new`")]
+    fn trends(&self, which: usize) -> &Trends {
+        self.demand.trends(which).expect("made in `new`")
+    }
+
+    /// All keys of the persons that `keys` belong to, sorted, `keys` included.
+    #[must_use]
+    pub fn person_keys(&self, keys: &[SourceKey]) -> Vec<KeyHash> {
+        let mut all = Vec::with_capacity(keys.len() * 2);
+        for key in keys {
+            let hash = key.hash();
+            match self.identity.person(hash) {
+                Some(person) => all.extend_from_slice(&person),
+                None => all.push(hash),
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The unified profile of the persons that `keys` belong to, taken as one. Unknown keys give an empty one.
+    ///
+    /// `only` keeps to what was done on items of one business unit, and is applied before anything is bounded: what was done
+    /// elsewhere pushes nothing out. Cost: a map access and a copy per key.
+    #[must_use]
+    pub fn profile(&self, keys: &[SourceKey], only: Option<BuId>) -> Profile {
+        let horizon = self.horizon();
+        let held = self.person_keys(keys).into_iter().filter_map(|key| {
+            let mut fragment = self.fragments.read(key, Fragment::clone)?;
+            if only.is_some() || horizon.is_some() {
+                fragment.retain(|behaviour| {
+                    let is_asked = only.is_none_or(|bu| self.catalogue.bu_of(behaviour.item) == Some(bu));
+                    is_asked && horizon.is_none_or(|horizon| behaviour.time > horizon)
+                });
+            }
+            (!fragment.is_empty()).then_some((key, fragment))
+        });
+        Profile::fold(held.collect())
+    }
+
+    /// Source keys with behaviour.
+    #[must_use]
+    pub fn fragment_count(&self) -> usize {
+        self.fragments.len()
+    }
+
+    /// Behaviours remembered.
+    #[must_use]
+    pub fn behaviour_count(&self) -> u64 {
+        self.behaviours.load(Relaxed)
+    }
+
+    /// Device and session keys let go because too many were seen only once.
+    #[must_use]
+    pub fn probation_drops(&self) -> u64 {
+        self.probation.drops()
+    }
+
+    /// Newest event time applied: the clock of the log. `None` before the first event.
+    #[must_use]
+    pub fn newest(&self) -> Option<EventTime> {
+        Some(self.newest.load(Relaxed)).filter(|newest| *newest > i64::MIN).map(EventTime::from_millis)
+    }
+
+    /// The span of time in which demand counts what happens at `time`.
+    pub(crate) fn demand_span(&self, time: EventTime) -> i64 {
+        self.demand.span_of(time)
+    }
+
+    /// Calls `visit` with every count of demand that is not 0: item, span of time, count.
+    pub fn visit_demand(&self, visit: impl FnMut(ItemId, i64, i64)) {
+        self.demand.visit(visit);
+    }
+}
+
+impl Apply for State {
+    fn writer(&self) -> Box<dyn Writer + '_> {
+        Box::new(writer::StateWriter::new(self))
+    }
+
+    fn settle(&self) {
+        self.demand.settle();
+    }
+}
+
+/// Every shard's number.
+fn shards() -> impl Iterator<Item = usize> {
+    0..SHARDS
+}

@@ -1,0 +1,133 @@
+//! How records are applied: one writer per thread.
+
+use std::{num::NonZeroU8, sync::atomic::Ordering::Relaxed};
+
+use super::State;
+use crate::{
+    catalogue::{self, ItemChange},
+    event::{Behaviour, EventKind},
+    fragment::Inserted,
+    identity::{Linked, Statement},
+    ids::{BuId, EventTime, ItemId},
+    record::{EventView, Outcome, Writer},
+    table::Changed,
+    trends::Demanded,
+};
+
+/// Applies records for one thread, and keeps what is to be counted until the batch ends.
+pub(super) struct StateWriter<'a> {
+    state: &'a State,
+    demanded: Vec<Demanded>,
+    grown: i64, // behaviours held more than before
+    newest: i64,
+    horizon: Option<EventTime>,
+    last_bu: Option<(String, BuId)>,
+}
+
+impl<'a> StateWriter<'a> {
+    pub(super) fn new(state: &'a State) -> Self {
+        let newest = state.newest.load(Relaxed);
+        Self { state, demanded: Vec::new(), grown: 0, newest, horizon: state.horizon(), last_bu: None }
+    }
+
+    /// The item an event names. Events come in runs of one business unit, so the last one is tried first.
+    fn item(&mut self, bu: &str, item_id: &str) -> Option<(BuId, ItemId)> {
+        let catalogue = &self.state.catalogue;
+        let bu = match &self.last_bu {
+            Some((name, id)) if name == bu => *id,
+            _ => {
+                let id = catalogue.bu_or_new(bu)?;
+                self.last_bu = Some((bu.to_owned(), id));
+                id
+            }
+        };
+        Some((bu, catalogue.item_or_new(bu, item_id)?))
+    }
+
+    fn demand(&mut self, behaviour: &Behaviour, bu: BuId, sign: i8) {
+        let strength = behaviour.kind.strength() as i8;
+        if strength > 0 {
+            self.demanded.push(Demanded { bu, item: behaviour.item, time: behaviour.time, strength: sign * strength });
+        }
+    }
+}
+
+impl Writer for StateWriter<'_> {
+    fn event(&mut self, event: &EventView<'_>) -> Outcome {
+        let Some(item_id) = event.item_id else { return Outcome::Ignored };
+        self.newest = self.newest.max(event.time.millis());
+        if self.horizon.is_some_and(|horizon| event.time <= horizon) {
+            return Outcome::Expired;
+        }
+        let Some((bu, item)) = self.item(event.bu, item_id) else { return Outcome::Ignored };
+        let behaviour =
+            Behaviour { time: event.time, event: event.id, item, kind: event.kind, rating_tenths: rating_tenths(event) };
+        let state = self.state;
+        let (inserted, is_first) = state.fragments.update(event.source, &state.clock, |fragment| {
+            let inserted = fragment.insert(behaviour);
+            let changed = matches!(inserted, Inserted::New { .. } | Inserted::Replaced);
+            (if changed { Changed::Yes } else { Changed::No }, (inserted, changed && fragment.len() == 1))
+        });
+        match inserted {
+            Inserted::New { let_go } => {
+                self.demand(&behaviour, bu, 1);
+                match let_go {
+                    Some(let_go) => {
+                        let bu = state.catalogue.bu_of(let_go.item).unwrap_or(bu);
+                        self.demand(&let_go, bu, -1);
+                    }
+                    None => self.grown += 1,
+                }
+                if is_first
+                    && event.source_kind.is_fleeting()
+                    && let Some(lone) = state.let_lone_go(event.source)
+                {
+                    self.grown -= 1;
+                    let bu = state.catalogue.bu_of(lone.item).unwrap_or(bu);
+                    self.demand(&lone, bu, -1);
+                }
+                Outcome::Applied
+            }
+            Inserted::Replaced => Outcome::Applied,
+            Inserted::Duplicate => Outcome::Duplicate,
+            Inserted::Expired => Outcome::Expired,
+        }
+    }
+
+    fn link(&mut self, statement: &Statement) -> Outcome {
+        match self.state.identity.apply(statement) {
+            Linked::Applied => Outcome::Applied,
+            Linked::Duplicate => Outcome::Duplicate,
+            Linked::Superseded => Outcome::Expired,
+        }
+    }
+
+    fn item(&mut self, change: &ItemChange) -> Outcome {
+        match self.state.catalogue.apply(change) {
+            Some(catalogue::Changed::Applied) => Outcome::Applied,
+            Some(catalogue::Changed::Duplicate) => Outcome::Duplicate,
+            Some(catalogue::Changed::Superseded) => Outcome::Expired,
+            None => Outcome::Ignored,
+        }
+    }
+
+    fn flush(&mut self) {
+        self.state.demand.count(&self.demanded);
+        self.demanded.clear();
+        self.state.behaviours.fetch_add(std::mem::take(&mut self.grown) as u64, Relaxed); // wraps when it fell
+        self.state.newest.fetch_max(self.newest, Relaxed);
+        self.horizon = self.state.horizon();
+    }
+}
+
+impl Drop for StateWriter<'_> {
+    /// What was applied counts, whoever forgot to say so.
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+fn rating_tenths(event: &EventView<'_>) -> Option<NonZeroU8> {
+    let stars = (event.kind == EventKind::Rating).then_some(event.value).flatten()?;
+    NonZeroU8::new((stars * 10.0).round().clamp(0.0, 255.0) as u8)
+}

@@ -1,0 +1,116 @@
+//! Whole-number counts per item and span of time.
+
+use crate::ids::{BuId, EventTime, ItemId};
+
+/// A behaviour that a fragment took (strength above 0) or let go (below).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demanded {
+    pub(crate) bu: BuId,
+    pub(crate) item: ItemId,
+    pub(crate) time: EventTime,
+    pub(crate) strength: i8,
+}
+
+/// The span that holds a time. `span_ms` is above 0.
+pub(super) const fn span_of(span_ms: i64, time: EventTime) -> i64 {
+    time.millis().div_euclid(span_ms)
+}
+
+#[derive(Debug)]
+pub(super) struct Counts {
+    span_ms: i64,
+    rows: Vec<Row>, // by item
+    touched: Vec<ItemId>,
+}
+
+/// Counts of one item.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Row {
+    bu: Option<BuId>,
+    is_touched: bool,
+    spans: Vec<(i32, i32)>, // span, count; oldest first; never 0
+}
+
+impl Counts {
+    pub(super) const fn new(span_ms: i64) -> Self {
+        Self { span_ms, rows: Vec::new(), touched: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, demanded: &[Demanded]) {
+        for one in demanded {
+            let span = i32::try_from(span_of(self.span_ms, one.time)).unwrap_or(i32::MIN);
+            if self.rows.len() <= one.item.position() {
+                self.rows.resize(one.item.position() + 1, Row::default());
+            }
+            let Some(row) = self.rows.get_mut(one.item.position()) else { continue };
+            row.bu = Some(one.bu);
+            row.add(span, i32::from(one.strength));
+            if !row.is_touched {
+                row.is_touched = true;
+                self.touched.push(one.item);
+            }
+        }
+    }
+
+    /// Items counted since this was last asked.
+    pub(super) fn take_touched(&mut self) -> Vec<ItemId> {
+        let touched = std::mem::take(&mut self.touched);
+        for item in &touched {
+            if let Some(row) = self.rows.get_mut(item.position()) {
+                row.is_touched = false;
+            }
+        }
+        touched
+    }
+
+    pub(super) fn row(&self, item: ItemId) -> Option<&Row> {
+        self.rows.get(item.position())
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = (ItemId, &Row)> {
+        self.rows.iter().enumerate().map(|(position, row)| (ItemId::new(position as u32), row))
+    }
+
+    pub(super) fn visit(&self, mut visit: impl FnMut(ItemId, i64, i64)) {
+        for (item, row) in self.rows() {
+            row.spans.iter().for_each(|(span, count)| visit(item, i64::from(*span), i64::from(*count)));
+        }
+    }
+}
+
+impl Row {
+    fn add(&mut self, span: i32, strength: i32) {
+        // Nearly always the newest span.
+        let position = match self.spans.last() {
+            Some((last, _)) if *last == span => Ok(self.spans.len() - 1),
+            Some((last, _)) if *last < span => Err(self.spans.len()),
+            _ => self.spans.binary_search_by_key(&span, |(span, _)| *span),
+        };
+        match position {
+            Ok(position) => {
+                let Some((_, count)) = self.spans.get_mut(position) else { return };
+                *count = count.saturating_add(strength);
+                // Below 0 it waits for what another writer took before this one let it go.
+                if *count == 0 {
+                    self.spans.remove(position);
+                }
+            }
+            Err(position) => self.spans.insert(position, (span, strength)),
+        }
+    }
+
+    pub(super) const fn bu(&self) -> Option<BuId> {
+        self.bu
+    }
+
+    /// The newest span in which anything is counted.
+    pub(super) fn newest(&self) -> Option<i32> {
+        self.spans.last().map(|(span, _)| *span)
+    }
+
+    /// The sum of counts, each weighed by how many spans it lies after the landmark. The same counts give the same bits.
+    pub(super) fn weigh(&self, weight_of: impl Fn(i32) -> f64) -> f64 {
+        let sum: f64 = self.spans.iter().map(|(span, count)| f64::from(*count) * weight_of(*span)).sum();
+        sum.max(0.0)
+    }
+}

@@ -1,0 +1,117 @@
+//! What is wanted, per business unit: counts that fade with a half-life, always ready in order.
+//!
+//! **The law.** Demand is a fold over the behaviours that fragments *hold*: an item's count in a span of time is the sum of the
+//! strengths of the behaviours held on it in that span. A behaviour counts when a fragment takes it, and stops counting when the
+//! fragment lets it go. Counts are whole numbers, so the order of adding and taking away leaves no trace: duplicates, replays and
+//! reordering change nothing, because they change nothing in the fragments; demand need not be stored, because it can be counted
+//! anew from them; and one key, whatever it does, weighs no more than what a fragment holds.
+//!
+//! Weights fade by forward decay (Cormode et al., ICDE 2009): a span *s* weighs `2^((s − landmark) / half-life)`. Nothing is ever
+//! multiplied down, so the order of items does not change while time passes.
+
+mod counts;
+mod ranking;
+
+use parking_lot::Mutex;
+
+pub(crate) use self::counts::Demanded;
+use self::{counts::Counts, ranking::Ranking};
+use crate::ids::{BuId, EventTime, ItemId};
+
+/// Items kept in order per business unit.
+pub const HEAD_ITEMS_MAX: usize = 1_000;
+/// Items that [`Trends::lift`] looks at: about a slate.
+pub const HOTTEST: usize = 20;
+const DAY_MS: f64 = 86_400_000.0;
+/// Spans of time in one half-life: what happens in one span counts as happening at once.
+const SPANS_PER_HALF_LIFE: f64 = 16.0;
+
+/// Counts of all items, and their order by each of several half-lives.
+#[derive(Debug)]
+pub(crate) struct Demand<const N: usize> {
+    span_ms: i64,
+    counts: Mutex<Counts>,
+    trends: [Trends; N],
+}
+
+/// The order of items by demand that fades with one half-life, for all business units.
+#[derive(Debug)]
+pub struct Trends {
+    ranking: Ranking,
+}
+
+impl<const N: usize> Demand<N> {
+    /// Nothing wanted yet. `half_lives_days` are above 0; the shortest decides how finely time is cut into spans.
+    pub(crate) fn new(half_lives_days: [f64; N]) -> Self {
+        let shortest = half_lives_days.into_iter().fold(f64::INFINITY, f64::min);
+        let span_days = shortest / SPANS_PER_HALF_LIFE;
+        let trends = half_lives_days.map(|days| Trends { ranking: Ranking::new(days / span_days) });
+        let span_ms = ((span_days * DAY_MS) as i64).max(1);
+        Self { span_ms, counts: Mutex::new(Counts::new(span_ms)), trends }
+    }
+
+    /// Counts what fragments took and let go, in any order. What it changes shows after [`Self::settle`].
+    pub(crate) fn count(&self, demanded: &[Demanded]) {
+        if !demanded.is_empty() {
+            self.counts.lock().add(demanded);
+        }
+    }
+
+    /// Brings the orders up to date. Cost: O(items counted since the last time), and a sort of the heads that they touch.
+    pub(crate) fn settle(&self) {
+        let counts = &mut *self.counts.lock();
+        let touched = counts.take_touched();
+        if !touched.is_empty() {
+            self.trends.iter().for_each(|trends| trends.ranking.update(counts, &touched));
+        }
+    }
+
+    /// One of the orders.
+    pub(crate) fn trends(&self, which: usize) -> Option<&Trends> {
+        self.trends.get(which)
+    }
+
+    /// Calls `visit` with every count that is not 0: item, span and count.
+    pub(crate) fn visit(&self, visit: impl FnMut(ItemId, i64, i64)) {
+        self.counts.lock().visit(visit);
+    }
+
+    /// The span that counts what happens at `time`.
+    pub(crate) fn span_of(&self, time: EventTime) -> i64 {
+        counts::span_of(self.span_ms, time)
+    }
+}
+
+impl Trends {
+    /// Calls `take` with the heaviest items of a business unit, heaviest first, each with its share of the heaviest (0 to 1],
+    /// until it returns false.
+    pub fn top(&self, bu: BuId, mut take: impl FnMut(ItemId, f32) -> bool) {
+        let Some(head) = self.ranking.head(bu) else { return };
+        let heaviest = head.heaviest();
+        for (item, weight) in head.items() {
+            if !take(*item, (weight / heaviest) as f32) {
+                break;
+            }
+        }
+    }
+
+    /// How many times more than the average of `items` items the [`HOTTEST`] ones are wanted; 0 where nothing is wanted.
+    #[must_use]
+    pub fn lift(&self, bu: BuId, items: usize) -> f64 {
+        let Some(head) = self.ranking.head(bu) else { return 0.0 };
+        let hottest: f64 = head.items().take(HOTTEST).map(|(_, weight)| weight).sum();
+        let mean_of_hottest = hottest / HOTTEST.min(items.max(1)) as f64;
+        if head.total() > 0.0 { mean_of_hottest * items as f64 / head.total() } else { 0.0 }
+    }
+
+    /// Weights of `items` as shares of the heaviest of the business unit, in [0, 1], in order.
+    pub fn shares(&self, bu: BuId, items: impl Iterator<Item = ItemId>, mut take: impl FnMut(f32)) {
+        let head = self.ranking.head(bu);
+        for item in items {
+            take(head.as_ref().map_or(0.0, |head| (self.ranking.weight(item) / head.heaviest()).min(1.0) as f32));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
