@@ -25,7 +25,7 @@ use faces_core::{
 };
 use faces_serve::{
     engine::{Ask, Engine, EngineOptions},
-    follow::Follower,
+    follow,
 };
 
 struct Shop {
@@ -136,7 +136,7 @@ fn changes(criterion: &mut Criterion, shop: &Shop) {
             assert!(started.elapsed() < Duration::from_secs(10), "the index does not follow the catalogue");
         }
     };
-    let follower = Follower::start(Arc::clone(engine)).expect("a thread");
+    let follower = follow::start(Arc::clone(engine)).expect("a thread");
     let mut group = criterion.benchmark_group("catalogue");
     group.sample_size(10);
     group.bench_function("sold out and back until the index knows, twice", |bencher| {

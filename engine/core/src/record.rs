@@ -101,11 +101,7 @@ pub trait Apply: Send + Sync {
     /// Applies one record on the spot.
     fn apply(&self, record: &Record) -> Outcome {
         let mut writer = self.writer();
-        let outcome = match record {
-            Record::Event(event) => writer.event(&event.view()),
-            Record::Link(statement) => writer.link(statement),
-            Record::Item(change) => writer.item(change),
-        };
+        let outcome = writer.record(record);
         writer.flush();
         drop(writer);
         self.settle();
@@ -123,6 +119,15 @@ pub trait Writer {
 
     /// Applies a change of an item.
     fn item(&mut self, change: &ItemChange) -> Outcome;
+
+    /// Applies a record of any sort.
+    fn record(&mut self, record: &Record) -> Outcome {
+        match record {
+            Record::Event(event) => self.event(&event.view()),
+            Record::Link(statement) => self.link(statement),
+            Record::Item(change) => self.item(change),
+        }
+    }
 
     /// Brings what is derived up to date. To be called at the end of every batch, before its positions count as applied.
     fn flush(&mut self);

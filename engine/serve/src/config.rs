@@ -25,6 +25,8 @@ pub struct Config {
     pub server: Server,
     /// The log.
     pub kafka: IngestConfig,
+    /// What is kept of the state across restarts, and for how long anything is kept.
+    pub state: Durability,
     /// Index generations.
     pub generations: Generations,
     /// Identity.
@@ -78,6 +80,40 @@ pub struct Generations {
 impl Default for Generations {
     fn default() -> Self {
         Self { folder: PathBuf::from("generations"), watch_ms: 1_000 }
+    }
+}
+
+/// Images of the state, and retention.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Durability {
+    /// Folder for images of the state. Empty: none are written, and a restart reads the whole log.
+    pub folder: PathBuf,
+    /// Time between two images, seconds: how much of the log a restart reads again.
+    pub image_seconds: u64,
+    /// Object store to which images are copied, as a URL (`file:///...`, and `s3://`, `gs://`, `az://` where built in). Empty: none.
+    pub copy_url: String,
+    /// Time between two copies, seconds.
+    pub copy_seconds: u64,
+    /// How long a behaviour is kept, days before the newest event of the log; 0: for ever.
+    pub retention_days: u32,
+    /// Most device and session keys that are remembered although they were seen only once.
+    pub probation_keys_max: usize,
+    /// Most behaviours held in memory (about 25 bytes each); beyond, the oldest go first. 0: no bound.
+    pub behaviours_max: u64,
+}
+
+impl Default for Durability {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("state"),
+            image_seconds: 60,
+            copy_url: String::new(),
+            copy_seconds: 900,
+            retention_days: 1_095,
+            probation_keys_max: 1_000_000,
+            behaviours_max: 0,
+        }
     }
 }
 
@@ -236,6 +272,8 @@ impl Config {
             share_check("ranking.category_share_max", ranking.category_share_max, false, share_above_zero),
             ("identity.person_keys_max", self.identity.person_keys_max as f64, self.identity.person_keys_max >= 1, "at least 1"),
             ("server.deadline_ms_max", self.server.deadline_ms_max as f64, self.server.deadline_ms_max >= 1, "at least 1"),
+            ("state.image_seconds", self.state.image_seconds as f64, self.state.image_seconds >= 1, "at least 1"),
+            ("state.copy_seconds", self.state.copy_seconds as f64, self.state.copy_seconds >= 1, "at least 1"),
             ("generations.watch_ms", self.generations.watch_ms as f64, self.generations.watch_ms >= 10, "at least 10"),
         ];
         for (key, value, fits, allowed) in checks {
@@ -252,6 +290,9 @@ impl Config {
         StateOptions {
             trend_half_life_days: self.ranking.trend_half_life_days,
             popular_half_life_days: self.ranking.popular_half_life_days,
+            retention_days: self.state.retention_days,
+            probation_keys_max: self.state.probation_keys_max,
+            behaviours_max: self.state.behaviours_max,
             identity: Limits { degree_max: self.identity.degree_max, person_keys_max: self.identity.person_keys_max },
         }
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use faces_core::state::State;
+use faces_core::{record::Apply as _, state::State};
 use faces_ingest::{Cluster, Ingest, LogWriter, Progress, WriterConfig};
 use faces_rebuild::Store;
 use tokio::sync::watch;
@@ -18,9 +18,10 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::{
     admin_http::{self, Pages},
+    background::Background,
     config::Config,
     engine::Engine,
-    follow::Follower,
+    follow,
     grpc::{self, Services},
     metrics,
     swap::GenerationSwap,
@@ -79,7 +80,8 @@ impl App {
             .with_context(|| format!("can't open the generations folder {}", config.generations.folder.display()))?;
         let swap = Arc::new(GenerationSwap::new(Arc::clone(&engine), store));
         swap.start().await?;
-        let follower = Follower::start(Arc::clone(&engine)).context("can't start the thread that follows the catalogue")?;
+        let follower = follow::start(Arc::clone(&engine)).context("can't start the thread that follows the catalogue")?;
+        let settler = settle(Arc::clone(&state)).context("can't start the thread that settles what is derived")?;
 
         let ingest = Ingest::start(config.kafka.clone(), state).context("can't start the consumer")?;
         let progress = ingest.progress();
@@ -111,13 +113,25 @@ impl App {
         let served = until_drained(grpc_server, stop, drain).await;
         let stopped = tokio::task::spawn_blocking(move || ingest.stop()).await;
         admin_server.abort();
-        drop(follower);
+        drop((follower, settler));
         for task in [watch, readiness] {
             task.abort();
         }
         stopped.context("stopping the consumer was interrupted")?.context("the consumer did not stop cleanly")?;
         served
     }
+}
+
+/// Time between two looks at what is derived: how soon a trend shows in order.
+const SETTLE_PERIOD: Duration = Duration::from_millis(100);
+
+/// Starts the thread that brings what is derived up to date.
+fn settle(state: Arc<State>) -> std::io::Result<Background> {
+    Background::start("faces-settle", move |stop| {
+        while stop.sleep(SETTLE_PERIOD) {
+            state.settle();
+        }
+    })
 }
 
 fn writer_config(config: &Config) -> WriterConfig {

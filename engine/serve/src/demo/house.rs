@@ -21,7 +21,7 @@ use faces_rebuild::{
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    config::{Config, Generations, Server},
+    config::{Config, Durability, Generations, Server},
     engine::Engine,
     server::{Addresses, App},
     simulate::World,
@@ -53,6 +53,7 @@ impl House {
             },
             kafka: IngestConfig { brokers: broker.cluster().brokers, ..IngestConfig::default() },
             generations: Generations { folder: generations.clone(), watch_ms: 100 },
+            state: Durability { folder: std::path::PathBuf::new(), ..Durability::default() },
             ..Config::default()
         };
         let writer = LogWriter::new(&WriterConfig { brokers: broker.cluster().brokers, ..WriterConfig::default() })?;

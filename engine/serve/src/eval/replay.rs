@@ -143,22 +143,29 @@ impl Replay {
         replayed: &mut Replayed,
     ) -> Result<()> {
         let targets = self.targets(set);
-        let engine = Engine::new(Arc::new(State::new(self.options.state)), self.options.engine.clone());
+        let state = Arc::new(State::new(self.options.state));
+        let engine = Engine::new(Arc::clone(&state), self.options.engine.clone());
+        let mut writer = state.writer();
         for row in &self.items {
-            engine.state().apply(&rows::item(row));
+            writer.record(&rows::item(row));
         }
         replayed.items = engine.state().catalogue().listed_count();
         let (mut next_event, mut next_link) = (0, 0);
         let mut next_rebuild = i64::MIN;
         for query in queries {
             while let Some(row) = self.links.get(next_link).filter(|row| row.ts_ms < query.ts_ms) {
-                engine.state().apply(&rows::link(row).with_context(|| format!("link row at {} ms", row.ts_ms))?);
+                writer.record(&rows::link(row).with_context(|| format!("link row at {} ms", row.ts_ms))?);
                 next_link += 1;
             }
+            let first = next_event;
             while let Some(row) = visible.get(next_event).filter(|row| row.ts_ms < query.ts_ms) {
                 let record = rows::event(row).with_context(|| format!("event row at {} ms", row.ts_ms))?;
-                replayed.events += u64::from(engine.state().apply(&record) == Outcome::Applied);
+                replayed.events += u64::from(writer.record(&record) == Outcome::Applied);
                 next_event += 1;
+            }
+            if next_event > first {
+                writer.flush();
+                state.settle();
             }
             if query.ts_ms >= next_rebuild {
                 let cut_off_ms = query.ts_ms - query.ts_ms.rem_euclid(DAY_MS);

@@ -1,0 +1,69 @@
+//! Threads that work beside the requests until they are told to stop.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// How soon a thread that waits notices that it should stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// A thread that runs until this is dropped; dropping waits for it.
+pub struct Background {
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The wish to stop.
+#[derive(Debug, Default)]
+pub struct Stop(AtomicBool);
+
+impl Background {
+    /// Starts a thread. `body` returns soon after it is asked to stop.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start(name: &str, body: impl FnOnce(&Stop) + Send + 'static) -> std::io::Result<Self> {
+        let stop = Arc::<Stop>::default();
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn({
+            let stop = Arc::clone(&stop);
+            move || body(&stop)
+        })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop.0.store(true, Ordering::Relaxed);
+        let Some(thread) = self.thread.take() else { return };
+        let name = thread.thread().name().unwrap_or_default().to_owned();
+        if thread.join().is_err() {
+            tracing::error!(thread = name, "a background thread had panicked");
+        }
+    }
+}
+
+impl Stop {
+    /// Whether it is time to end.
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Waits, but not long past a request to stop. `false` then.
+    pub fn sleep(&self, duration: Duration) -> bool {
+        let until = Instant::now() + duration;
+        while !self.is_requested() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            std::thread::sleep(left.min(PATIENCE));
+        }
+        false
+    }
+}
