@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use faces_proto::v1::{
-    self, event_service_client::EventServiceClient, profile_service_client::ProfileServiceClient,
-    recommendation_service_client::RecommendationServiceClient,
+    self, admin_service_client::AdminServiceClient, event_service_client::EventServiceClient,
+    profile_service_client::ProfileServiceClient, recommendation_service_client::RecommendationServiceClient,
 };
 use tonic::transport::{Channel, Endpoint};
 
@@ -15,6 +15,7 @@ pub struct Client {
     recommendations: RecommendationServiceClient<Channel>,
     events: EventServiceClient<Channel>,
     profiles: ProfileServiceClient<Channel>,
+    admin: AdminServiceClient<Channel>,
 }
 
 impl Client {
@@ -32,7 +33,8 @@ impl Client {
         Ok(Self {
             recommendations: RecommendationServiceClient::new(channel.clone()),
             events: EventServiceClient::new(channel.clone()),
-            profiles: ProfileServiceClient::new(channel),
+            profiles: ProfileServiceClient::new(channel.clone()),
+            admin: AdminServiceClient::new(channel),
         })
     }
 
@@ -64,6 +66,15 @@ impl Client {
     pub async fn profile(&mut self, keys: Vec<v1::SourceKey>) -> Result<v1::GetProfileResponse> {
         let request = v1::GetProfileRequest { keys };
         Ok(self.profiles.get_profile(request).await.map_err(|status| refused(&status))?.into_inner())
+    }
+
+    /// A digest of the server's state. Reads all of it, so it may take a while.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub async fn digest(&mut self) -> Result<v1::GetStateDigestResponse> {
+        let request = v1::GetStateDigestRequest {};
+        Ok(self.admin.get_state_digest(request).await.map_err(|status| refused(&status))?.into_inner())
     }
 }
 

@@ -149,6 +149,7 @@ const fn code_name(code: Code) -> &'static str {
         Code::NotFound => "NOT_FOUND",
         Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
         Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
         Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
         Code::Unavailable => "UNAVAILABLE",
         _ => "OTHER",

@@ -1,10 +1,15 @@
 //! `AdminService`: for operators.
 
-use faces_core::ranking::Model as _;
+use std::time::Duration;
+
+use faces_core::{digest::Digest, ranking::Model as _};
 use faces_proto::v1::{self, admin_service_server::AdminService};
 use tonic::{Request, Response, Status};
 
 use super::{Services, refusal::Refusal};
+
+/// How long to wait for a moment between batches.
+const BOUNDARY_PATIENCE: Duration = Duration::from_secs(5);
 
 #[tonic::async_trait]
 impl AdminService for Services {
@@ -48,6 +53,38 @@ impl AdminService for Services {
             let swapped = self.swap.activate((!wanted.is_empty()).then_some(wanted)).await;
             let swapped = swapped.map_err(|error| Refusal::Generation(format!("{error:#}")))?;
             Ok(v1::ActivateGenerationResponse { generation_id: swapped.now, previous_generation_id: swapped.before })
+        })
+        .await
+    }
+
+    async fn get_state_digest(
+        &self,
+        _request: Request<v1::GetStateDigestRequest>,
+    ) -> Result<Response<v1::GetStateDigestResponse>, Status> {
+        self.timed_async("GetStateDigest", async {
+            let (state, boundary) = (self.engine.state().clone(), self.boundary.clone());
+            let digested = tokio::task::spawn_blocking(move || {
+                let cut = boundary.at(BOUNDARY_PATIENCE, |positions| state.cut().map(|cut| (cut, positions.clone())));
+                let (cut, positions) =
+                    cut.ok_or(Refusal::Busy("ingest is held up"))?.ok_or(Refusal::Busy("an image is written"))?;
+                Ok((Digest::of(&cut), positions))
+            });
+            let (digest, positions) = digested.await.map_err(|_| Refusal::Busy("the server is stopping"))??;
+            let part = |part: u128| format!("{part:032x}");
+            let positions = positions.iter().map(|(topic, partition, position)| v1::PartitionStatus {
+                topic: topic.to_owned(),
+                partition,
+                position: position.next,
+                end: 0,
+            });
+            Ok(v1::GetStateDigestResponse {
+                digest: digest.to_string(),
+                fragments: part(digest.fragments),
+                links: part(digest.links),
+                items: part(digest.items),
+                demand: part(digest.demand),
+                positions: positions.collect(),
+            })
         })
         .await
     }

@@ -17,7 +17,7 @@ mod refusal;
 use std::sync::Arc;
 
 use faces_core::ids::EventTime;
-use faces_ingest::{LogRecord, LogWriter, Progress, Topics};
+use faces_ingest::{Boundary, LogRecord, LogWriter, Progress, Topics};
 use faces_proto::v1;
 use tonic::service::Routes;
 
@@ -31,6 +31,8 @@ pub struct Services {
     pub engine: Arc<Engine>,
     /// How far the consumer is.
     pub progress: Arc<Progress>,
+    /// Sees the state between batches.
+    pub boundary: Boundary,
     /// Appends to the log.
     pub writer: Arc<LogWriter>,
     /// Topic names.

@@ -40,6 +40,9 @@ pub enum Refusal {
     /// A generation that is not sound or not there; the old one goes on serving.
     #[error("generation refused: {0}; the one in service stays")]
     Generation(String),
+    /// The state is being read for something else.
+    #[error("the state can't be cut just now ({0}): try again in a moment")]
+    Busy(&'static str),
 }
 
 fn violations_text(violations: &[Violation]) -> String {
@@ -66,6 +69,7 @@ impl Refusal {
             Self::LogUnavailable(_) => (Code::Unavailable, "LOG_UNAVAILABLE", Some(Duration::from_secs(1))),
             Self::LogRejected(_) => (Code::FailedPrecondition, "LOG_REJECTED", None),
             Self::Generation(_) => (Code::FailedPrecondition, "GENERATION_REFUSED", None),
+            Self::Busy(_) => (Code::Aborted, "STATE_BUSY", Some(Duration::from_secs(1))),
         }
     }
 
