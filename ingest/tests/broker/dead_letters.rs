@@ -160,7 +160,7 @@ fn while_letters_can_not_be_written_reading_waits_and_nothing_is_lost() {
         dead_letter_backoff_ms_max: 100,
         ..IngestConfig::default()
     };
-    let ingest = Ingest::start(config, Arc::new(State::default())).unwrap();
+    let ingest = Ingest::start(config, Arc::new(State::default()), Positions::default()).unwrap();
     let progress = ingest.progress();
     assert!(wait_until(PATIENCE, || progress.dead_letter_retries() > 1), "{progress:?}");
     let position = || progress.partitions().iter().find(|partition| partition.topic() == events).map(|found| found.position());
@@ -186,7 +186,7 @@ fn stopping_does_not_wait_for_letters_that_can_not_be_written() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     assert!(runtime.block_on(writer.write(vec![record])).iter().all(Result::is_ok));
     let config = IngestConfig { brokers, discovery_ms: 100, watermark_ms: 50, ..IngestConfig::default() };
-    let ingest = Ingest::start(config, Arc::new(State::default())).unwrap();
+    let ingest = Ingest::start(config, Arc::new(State::default()), Positions::default()).unwrap();
     let progress = ingest.progress();
     assert!(wait_until(PATIENCE, || progress.dead_letter_retries() > 0), "{progress:?}");
     ingest.stop().unwrap();

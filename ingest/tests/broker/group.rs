@@ -65,7 +65,7 @@ fn librdkafkas_own_mock_takes_commits_too() {
         commit_ms: 50,
         ..IngestConfig::default()
     };
-    let ingest = Ingest::start(config, Arc::new(State::default()) as Arc<dyn Apply>).unwrap();
+    let ingest = Ingest::start(config, Arc::new(State::default()) as Arc<dyn Apply>, Positions::default()).unwrap();
     let progress = ingest.progress();
     let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", &address).create().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -70,7 +70,7 @@ fn a_slow_sink_pauses_reading_and_loses_nothing() {
     let Some(setup) = Setup::new(&["video"]) else { return };
     let sink = Arc::new(Gated::default());
     let config = IngestConfig { batch_records_max: 50, batch_queue_max: 4, ..setup.config() };
-    let ingest = Ingest::start(config, Arc::clone(&sink) as Arc<dyn Apply>).unwrap();
+    let ingest = Ingest::start(config, Arc::clone(&sink) as Arc<dyn Apply>, Positions::default()).unwrap();
     let progress = ingest.progress();
     let events: Vec<_> = (0..EVENTS).map(|n| view("video", n)).collect();
     for (round, part) in (1..).zip(events.chunks(2_000)) {
@@ -93,7 +93,7 @@ fn stopping_applies_what_was_read() {
     let Some(setup) = Setup::new(&["video"]) else { return };
     let sink = Arc::new(Gated::default());
     let config = IngestConfig { batch_records_max: 10, batch_queue_max: 4, ..setup.config() };
-    let ingest = Ingest::start(config, Arc::clone(&sink) as Arc<dyn Apply>).unwrap();
+    let ingest = Ingest::start(config, Arc::clone(&sink) as Arc<dyn Apply>, Positions::default()).unwrap();
     let progress = ingest.progress();
     let events: Vec<_> = (0..200).map(|n| view("video", n)).collect();
     setup.write(setup.events(&events, Format::Protobuf));

@@ -66,7 +66,7 @@ impl Setup {
     }
 
     pub(crate) fn start(&self, sink: &Arc<State>) -> Ingest {
-        Ingest::start(self.config(), Arc::clone(sink) as Arc<dyn Apply>).unwrap()
+        Ingest::start(self.config(), Arc::clone(sink) as Arc<dyn Apply>, Positions::default()).unwrap()
     }
 
     /// Writes records and fails unless the log has all of them.
