@@ -120,11 +120,6 @@ impl Partition {
         self.committed_before
     }
 
-    /// First offset that the log has, as last seen.
-    pub(crate) fn start(&self) -> i64 {
-        self.start.load(Relaxed)
-    }
-
     /// Next offset to read, and the record before it. The two belong together only while no batch is under way.
     pub(crate) fn exact_position(&self) -> Position {
         let offset = self.last_offset.load(Relaxed);

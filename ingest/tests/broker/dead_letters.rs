@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use faces_core::state::State;
-use faces_ingest::{Ingest, IngestConfig, LogRecord, LogWriter, Topics, WriterConfig, decode::Format};
+use faces_ingest::{Ingest, IngestConfig, Positions, LogRecord, LogWriter, Topics, WriterConfig, decode::Format};
 use faces_proto::v1;
 use faces_testbroker::wait_until;
 use rdkafka::{
@@ -17,10 +17,10 @@ use rdkafka::{
 use crate::support::{PATIENCE, Setup, view, wait_for_consumed};
 
 /// Reads dead letters until there are so many.
-struct Reader(BaseConsumer);
+pub(crate) struct Reader(BaseConsumer);
 
 impl Reader {
-    fn new(setup: &Setup) -> Self {
+    pub(crate) fn new(setup: &Setup) -> Self {
         Self::at(setup.broker.address(), &setup.topics.dead_letters(), &setup.prefix)
     }
 
@@ -40,7 +40,7 @@ impl Reader {
         Self(consumer)
     }
 
-    fn read(&self, letters: usize) -> Vec<OwnedMessage> {
+    pub(crate) fn read(&self, letters: usize) -> Vec<OwnedMessage> {
         let mut found = Vec::new();
         let is_there = || {
             while let Some(message) = self.0.poll(std::time::Duration::from_millis(20)) {
@@ -59,7 +59,7 @@ fn headers(letter: &OwnedMessage) -> BTreeMap<String, String> {
     headers.iter().map(|header| (header.key.to_owned(), String::from_utf8(header.value.unwrap().to_vec()).unwrap())).collect()
 }
 
-fn header(letter: &OwnedMessage, name: &str) -> String {
+pub(crate) fn header(letter: &OwnedMessage, name: &str) -> String {
     headers(letter).remove(name).unwrap_or_default()
 }
 

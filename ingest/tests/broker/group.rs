@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faces_core::{record::Apply, state::State};
-use faces_ingest::{Ingest, IngestConfig, decode::Format};
+use faces_ingest::{Ingest, IngestConfig, Positions, decode::Format};
 use faces_testbroker::wait_until;
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
