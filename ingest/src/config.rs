@@ -62,8 +62,8 @@ pub struct IngestConfig {
     pub hot_key_events_per_second: u32,
     /// Longest wait between two attempts to write a dead letter.
     pub dead_letter_backoff_ms_max: u64,
-    /// How long a topic that an earlier run has read may be missing after the start; then that is an error.
-    pub missing_topic_ms_max: u64,
+    /// How long a topic or a record that an earlier run has read may be missing after the start; then that is an error.
+    pub resume_ms_max: u64,
     /// Longest wait for an answer of the brokers to a question of ours (metadata, ends).
     pub request_ms_max: u64,
     /// Longest time that stopping may take.
@@ -89,7 +89,7 @@ impl Default for IngestConfig {
             record_bytes_max: 1_048_576,
             hot_key_events_per_second: 100,
             dead_letter_backoff_ms_max: 5_000,
-            missing_topic_ms_max: 30_000,
+            resume_ms_max: 30_000,
             request_ms_max: 3_000,
             stop_ms_max: 10_000,
             extra: BTreeMap::new(),

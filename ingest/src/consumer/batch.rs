@@ -92,7 +92,7 @@ impl Batch {
             return Ok(());
         }
         if this.offset < slot.next {
-            return Ok(()); // between the record compared and the position: nothing of ours lies there
+            return Err(Mismatch::NewRecord { offset: this.offset, next: slot.next });
         }
         let append_time = append_time(message.timestamp(), self.now_ms);
         if let Err((rejection, content_type)) = self.apply(message, slot, append_time, writer) {

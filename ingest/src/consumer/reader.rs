@@ -217,7 +217,7 @@ impl Reader {
         let patience = self.shared.config.request_timeout();
         let named = self.slots.partitions().find_map(|partition| {
             let (start, end) = self.consumer.fetch_watermarks(partition.topic(), partition.partition(), patience).ok()?;
-            verify::plan(partition.exact_position(), start, end).err().map(|mismatch| (mismatch, partition))
+            verify::bounds(partition.exact_position(), start, end).err().map(|mismatch| (mismatch, partition))
         });
         match named {
             Some((mismatch, partition)) => fail(&self.shared.progress, &mismatch, partition.topic(), partition.partition()),

@@ -47,6 +47,7 @@ type Offsets = BTreeMap<Address, i64>;
 struct Known {
     partition: Arc<Partition>,
     reader: usize,
+    since: Instant,
     rounds_missing: u32,
 }
 
@@ -122,9 +123,14 @@ impl Scout {
             return;
         };
         let since = *self.missing_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= Duration::from_millis(self.config.missing_topic_ms_max) && !self.progress.has_failed() {
+        if since.elapsed() >= self.patience() && !self.progress.has_failed() {
             fail(&self.progress, &Mismatch::Missing, &topic, partition);
         }
+    }
+
+    /// How long what an earlier run has read may be missing.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.config.resume_ms_max)
     }
 
     /// Asks where new partitions begin and end, makes them known and hands them to the readers with the fewest.
@@ -148,7 +154,7 @@ impl Scout {
             let Some((reader, load)) = fewest else { return Ok(()) };
             *load += 1;
             shares.get_mut(reader).into_iter().for_each(|of| of.push(Share { partition: Arc::clone(&partition), plan }));
-            self.known.insert(address, Known { partition, reader, rounds_missing: 0 });
+            self.known.insert(address, Known { partition, reader, since: Instant::now(), rounds_missing: 0 });
         }
         self.publish();
         for (reader, shares) in self.readers.iter().zip(shares).filter(|(_, shares)| !shares.is_empty()) {
@@ -201,7 +207,12 @@ impl Scout {
         let mut is_complete = true;
         for (address, known) in &self.known {
             match ends.get(address) {
-                Some(end) => known.partition.set_bounds(starts.get(address).copied(), *end),
+                Some(end) => {
+                    known.partition.set_bounds(starts.get(address).copied(), *end);
+                    if !known.partition.is_verified() && known.since.elapsed() >= self.patience() {
+                        self.doubt(&known.partition, *end);
+                    }
+                }
                 None => is_complete = false,
             }
         }
@@ -209,6 +220,14 @@ impl Scout {
             self.progress.note_ends(asked_at_ms);
         }
         Ok(())
+    }
+
+    /// The record to compare has not come for long: perhaps because the log ends before it.
+    fn doubt(&self, partition: &Partition, end: i64) {
+        let position = partition.exact_position();
+        if let (Err(mismatch), false) = (verify::bounds(position, position.next, end), self.progress.has_failed()) {
+            fail(&self.progress, &mismatch, partition.topic(), partition.partition());
+        }
     }
 
     /// One question for many partitions. A logical offset in place of a time asks for that end of the log.

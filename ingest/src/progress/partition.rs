@@ -156,6 +156,10 @@ impl Partition {
         self.note_caught_up();
     }
 
+    pub(crate) fn is_verified(&self) -> bool {
+        self.verified.load(Relaxed)
+    }
+
     pub(crate) fn is_caught_up(&self) -> bool {
         self.caught_up.load(Relaxed)
     }

@@ -59,9 +59,9 @@ fn a_log_that_is_not_the_one_that_was_read_stops_everything() {
     assert_eq!(last.offset, position.next - 1);
     let gone = setup.topics.events("gone");
     let cases = [
-        ("another record", &topic, Position { last: Some(LastRecord { fingerprint: !last.fingerprint, ..last }), ..position }),
+        ("is another than", &topic, Position { last: Some(LastRecord { fingerprint: !last.fingerprint, ..last }), ..position }),
         ("is another than", &topic, Position { last: Some(LastRecord { offset: last.offset - 1, ..last }), ..position }),
-        ("the log ends at", &topic, Position { next: position.next + 1, ..position }),
+        ("the log ends at", &topic, Position { next: last.offset + 2, last: Some(LastRecord { offset: last.offset + 1, ..last }) }),
         ("no broker names it", &gone, position),
     ];
     for (expected, topic, wrong) in cases {
@@ -72,9 +72,9 @@ fn a_log_that_is_not_the_one_that_was_read_stops_everything() {
         let progress = ingest.progress();
         assert!(wait_until(PATIENCE, || progress.failure().is_some()), "{expected}");
         let failure = progress.failure().unwrap();
-        let named = [expected.replace("another record", "is another than"), format!("topic {topic}, partition {partition}:")];
-        for part in named.iter().chain([&format!("faces state forget-topic {topic}")]) {
-            assert!(failure.contains(part), "{failure}");
+        let named = format!("topic {topic}, partition {partition}:");
+        for part in [expected, &named, &format!("faces state forget-topic {topic}")] {
+            assert!(failure.contains(part), "{part:?} is not in: {failure}");
         }
         assert!(!progress.caught_up());
         assert_eq!(progress.counts().consumed(), 0, "nothing is applied again, and nothing of that partition");
@@ -146,6 +146,19 @@ fn records_deleted_before_they_were_read_are_a_failure_not_a_jump() {
     let failure = progress.failure().unwrap();
     assert!(failure.contains("records were deleted unread") && failure.contains("forget-topic"), "{failure}");
     assert_eq!(progress.counts().consumed(), 0);
+}
+
+#[test]
+fn a_position_far_beyond_the_end_is_told_from_a_slow_broker() {
+    let mock = Mock::new();
+    let mut positions = Positions::default();
+    let last = LastRecord { offset: 1_000, fingerprint: 1 };
+    positions.set(&mock.topics.events("video"), 0, Position { next: 1_001, last: Some(last) });
+    let ingest = mock.start(positions);
+    let progress = ingest.progress();
+    assert!(wait_until(PATIENCE, || progress.failure().is_some()), "{progress:?}");
+    let failure = progress.failure().unwrap();
+    assert!(failure.contains("the log ends at offset 50, but everything before 1001 was read"), "{failure}");
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl Setup {
             watermark_ms: 50,
             commit_ms: 50,
             dead_letter_backoff_ms_max: 200,
-            missing_topic_ms_max: 500,
+            resume_ms_max: 500,
             readers: 3,
             ..IngestConfig::default()
         }
