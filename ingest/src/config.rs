@@ -52,14 +52,18 @@ pub struct IngestConfig {
     pub fetch_wait_ms_max: u32,
     /// Most records in one batch.
     pub batch_records_max: usize,
-    /// Most batches between reading and applying; when they are there, reading pauses until half are gone.
-    pub batch_queue_max: usize,
-    /// Most bytes that librdkafka holds ahead of reading, over all partitions, KiB.
+    /// Threads that read and apply, each with a connection and a share of the partitions of its own; 0 for one per core, at most 4.
+    pub readers: usize,
+    /// Most bytes that librdkafka holds ahead of reading, over all readers, KiB.
     pub prefetch_kib_max: u32,
     /// Largest payload taken; larger ones go to the dead letters.
     pub record_bytes_max: usize,
+    /// How many events of one key in one second are ordinary; what is more is counted as a hot key's (and applied).
+    pub hot_key_events_per_second: u32,
     /// Longest wait between two attempts to write a dead letter.
     pub dead_letter_backoff_ms_max: u64,
+    /// How long a topic or a record that an earlier run has read may be missing after the start; then that is an error.
+    pub resume_ms_max: u64,
     /// Longest wait for an answer of the brokers to a question of ours (metadata, ends).
     pub request_ms_max: u64,
     /// Longest time that stopping may take.
@@ -80,10 +84,12 @@ impl Default for IngestConfig {
             future_tolerance_ms: 300_000,
             fetch_wait_ms_max: 10,
             batch_records_max: 1_024,
-            batch_queue_max: 32,
+            readers: 0,
             prefetch_kib_max: 65_536,
             record_bytes_max: 1_048_576,
+            hot_key_events_per_second: 100,
             dead_letter_backoff_ms_max: 5_000,
+            resume_ms_max: 30_000,
             request_ms_max: 3_000,
             stop_ms_max: 10_000,
             extra: BTreeMap::new(),
@@ -107,6 +113,8 @@ pub enum ConfigError {
     #[error("`topic_prefix`: {0}")]
     Prefix(#[from] crate::topics::TopicError),
 }
+
+const READERS_MAX_BY_DEFAULT: usize = 4;
 
 const RESERVED: [&str; 5] =
     ["group.id", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "allow.auto.create.topics"];
@@ -147,7 +155,7 @@ impl IngestConfig {
             ("watermark_ms", self.watermark_ms),
             ("commit_ms", self.commit_ms),
             ("batch_records_max", self.batch_records_max as u64),
-            ("batch_queue_max", self.batch_queue_max as u64),
+            ("prefetch_kib_max", u64::from(self.prefetch_kib_max)),
             ("record_bytes_max", self.record_bytes_max as u64),
             ("dead_letter_backoff_ms_max", self.dead_letter_backoff_ms_max),
             ("request_ms_max", self.request_ms_max),
@@ -159,6 +167,12 @@ impl IngestConfig {
             return Err(ConfigError::Reserved(key.clone()));
         }
         self.topics().map(|_| ())
+    }
+
+    /// How many readers there are to be.
+    pub(crate) fn reader_count(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        if self.readers == 0 { cores().min(READERS_MAX_BY_DEFAULT) } else { self.readers }
     }
 
     pub(crate) const fn request_timeout(&self) -> Duration {

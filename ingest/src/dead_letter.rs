@@ -22,7 +22,7 @@ use crate::{
     config::{Cluster, IngestConfig},
     consumer::Stop,
     decode::{CONTENT_TYPE, Rejection},
-    progress::{Progress, RecordKind},
+    progress::Progress,
     topics::Topics,
 };
 
@@ -37,7 +37,6 @@ pub(crate) struct DeadLetter {
     pub(crate) topic: String,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
-    pub(crate) kind: RecordKind,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) content_type: Option<Vec<u8>>,
@@ -67,20 +66,21 @@ impl DeadLetterWriter {
 
     /// Returns when the brokers have all letters: `true`. `false`: a stop was requested before.
     pub(crate) fn deliver(&mut self, letters: &[DeadLetter], progress: &Progress, stop: &Stop) -> bool {
-        let mut left: Vec<(&DeadLetter, bool)> = letters.iter().map(|letter| (letter, false)).collect();
+        let whole: Vec<(&DeadLetter, bool)> = letters.iter().map(|letter| (letter, false)).collect();
+        let left = self.attempt_each(&whole, stop);
+        if left.is_empty() {
+            return true;
+        }
+        progress.set_held(true);
+        let delivered = self.insist(left, progress, stop);
+        progress.set_held(false);
+        delivered
+    }
+
+    /// Tries until the brokers have all, or a stop is requested.
+    fn insist(&mut self, mut left: Vec<(&DeadLetter, bool)>, progress: &Progress, stop: &Stop) -> bool {
         let mut backoff = BACKOFF_FIRST;
         while !left.is_empty() {
-            let failed = self.attempt(&left, stop);
-            left = failed
-                .into_iter()
-                .filter_map(|(index, code)| {
-                    let (letter, truncate) = *left.get(index)?;
-                    Some((letter, truncate || code == RDKafkaErrorCode::MessageSizeTooLarge))
-                })
-                .collect();
-            if left.is_empty() {
-                break;
-            }
             if stop.is_requested() {
                 return false;
             }
@@ -89,13 +89,24 @@ impl DeadLetterWriter {
                 topic = self.topic,
                 letters = left.len(),
                 retry_ms = backoff.as_millis(),
-                "dead letters can't be written, so reading pauses: check that the topic exists and takes writes"
+                "dead letters can't be written, so reading waits: check that the topic exists and takes writes"
             );
             stop.sleep(backoff);
             backoff = (backoff * 2).min(self.backoff_max);
             self.renew_if_broken();
+            left = self.attempt_each(&left, stop);
         }
         true
+    }
+
+    /// Tries once. Gives the letters that failed, cut where they were too large.
+    fn attempt_each<'l>(&self, letters: &[(&'l DeadLetter, bool)], stop: &Stop) -> Vec<(&'l DeadLetter, bool)> {
+        let failed = self.attempt(letters, stop).into_iter();
+        let still = failed.filter_map(|(index, code)| {
+            let (letter, truncate) = *letters.get(index)?;
+            Some((letter, truncate || code == RDKafkaErrorCode::MessageSizeTooLarge))
+        });
+        still.collect()
     }
 
     /// Tries once. Gives the letters that failed, by index.

@@ -1,17 +1,18 @@
 //! From a log record's bytes to a domain record, or to the reason for its dead letter.
 //!
-//! Two formats, told apart by the `content-type` header: protobuf (also without a header) and proto3 JSON. Unknown fields pass in both.
+//! Two formats, told apart by the `content-type` header: protobuf (also without a header) and proto3 JSON, each bare or in the frame of a
+//! schema registry ([`crate::framing`]). Unknown fields pass in both.
 //!
 //! The rule on future times lives here, because it needs the time at which the log took the record: a record that claims to be from the
 //! future would stay the newest of its fragment or register for as long as it claims.
 
-use faces_core::{ids::EventTime, record::Record};
+use faces_core::{catalogue::ItemChange, identity::Statement, ids::EventTime, record::EventView};
 use faces_proto::v1;
 use prost::Message;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Reason, TopicKind,
+    Reason, TopicKind, framing,
     validate::{self, Violation},
 };
 
@@ -88,42 +89,97 @@ impl From<Violation> for Rejection {
     }
 }
 
-/// Decodes and checks the payload of one log record.
-///
-/// # Errors
-/// Why it belongs to the dead letters.
-pub fn record(
-    topic: &TopicKind,
-    format: Format,
-    payload: &[u8],
-    append_time: EventTime,
-    limits: &Limits,
-) -> Result<Record, Rejection> {
-    if payload.len() > limits.record_bytes_max {
-        let detail = format!("payload has {} bytes; at most {} are taken", payload.len(), limits.record_bytes_max);
-        return Err(Rejection::new(Reason::TooLarge, detail));
+/// A record of the log, decoded and checked; an event's texts lie in the decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decoded<'a> {
+    /// Somebody did something.
+    Event(EventView<'a>),
+    /// Two keys are, or are not, one person.
+    Link(Statement),
+    /// An item changed.
+    Item(ItemChange),
+}
+
+/// Payloads beyond this leave no room behind in the decoder.
+const KEPT_BYTES_MAX: usize = 65_536;
+
+/// Decodes and checks payloads, one thread's worth. Events, the bulk, are decoded into texts that are used again and again: once these
+/// have grown to the size of what comes, nothing is allocated.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    event: v1::Event,
+    json: v1::Event,
+    limits: Limits,
+}
+
+impl Decoder {
+    /// A decoder.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
     }
-    match topic {
-        TopicKind::Events { bu } => {
-            let event = validate::event(&message::<v1::Event>(format, payload)?)?;
-            if event.bu != *bu {
-                let detail = format!("bu: is {:?} in the topic of {bu:?}", event.bu);
-                return Err(Rejection::new(Reason::BuMismatch, detail));
+
+    /// Decodes and checks the payload of one record.
+    ///
+    /// # Errors
+    /// Why it belongs to the dead letters.
+    pub fn decode(
+        &mut self,
+        topic: &TopicKind,
+        format: Format,
+        payload: &[u8],
+        append_time: EventTime,
+    ) -> Result<Decoded<'_>, Rejection> {
+        let limits = self.limits;
+        if payload.len() > limits.record_bytes_max {
+            let detail = format!("payload has {} bytes; at most {} are taken", payload.len(), limits.record_bytes_max);
+            return Err(Rejection::new(Reason::TooLarge, detail));
+        }
+        let payload = framing::strip(format, payload)?;
+        match topic {
+            TopicKind::Events { bu } => {
+                let event = validate::event(self.event(format, payload)?)?;
+                if event.bu != bu {
+                    let detail = format!("bu: is {:?} in the topic of {bu:?}", event.bu);
+                    return Err(Rejection::new(Reason::BuMismatch, detail));
+                }
+                not_future("event_time_ms", event.time, append_time, &limits)?;
+                Ok(Decoded::Event(event))
             }
-            not_future("event_time_ms", event.time, append_time, limits)?;
-            Ok(Record::Event(event))
+            TopicKind::Identity => {
+                let statement = validate::link(&message::<v1::IdentityLink>(format, payload)?)?;
+                not_future("event_time_ms", statement.time, append_time, &limits)?;
+                Ok(Decoded::Link(statement))
+            }
+            TopicKind::Catalog => {
+                let change = validate::item_change(&message::<v1::CatalogRecord>(format, payload)?)?;
+                not_future("updated_time_ms", change.time, append_time, &limits)?;
+                Ok(Decoded::Item(change))
+            }
+            TopicKind::DeadLetters => Err(Rejection::new(Reason::UnknownTopic, "dead letters are not read")),
         }
-        TopicKind::Identity => {
-            let statement = validate::link(&message::<v1::IdentityLink>(format, payload)?)?;
-            not_future("event_time_ms", statement.time, append_time, limits)?;
-            Ok(Record::Link(statement))
+    }
+
+    /// The event that a payload holds, in texts used before.
+    pub(crate) fn event(&mut self, format: Format, payload: &[u8]) -> Result<&v1::Event, Rejection> {
+        if format == Format::Json {
+            self.json = message(format, payload)?;
+            return Ok(&self.json);
         }
-        TopicKind::Catalog => {
-            let change = validate::item_change(&message::<v1::CatalogRecord>(format, payload)?)?;
-            not_future("updated_time_ms", change.time, append_time, limits)?;
-            Ok(Record::Item(change))
+        if payload.len() > KEPT_BYTES_MAX {
+            self.event = message(format, payload)?;
+            return Ok(&self.event);
         }
-        TopicKind::DeadLetters => Err(Rejection::new(Reason::UnknownTopic, "dead letters are not read")),
+        let mut source = self.event.source.take().unwrap_or_default();
+        source.clear();
+        self.event.clear();
+        self.event.source = Some(source);
+        self.event.merge(payload).map_err(undecodable)?;
+        if self.event.source.as_ref().is_some_and(|source| *source == v1::SourceKey::default()) {
+            // An empty source or none: only a clean start tells. Both are refused, so this is rare.
+            self.event = message(format, payload)?;
+        }
+        Ok(&self.event)
     }
 }
 
@@ -143,9 +199,13 @@ pub fn not_future(field: &str, time: EventTime, append_time: EventTime, limits: 
 
 fn message<M: Message + Default + DeserializeOwned>(format: Format, payload: &[u8]) -> Result<M, Rejection> {
     match format {
-        Format::Protobuf => M::decode(payload).map_err(|error| Rejection::new(Reason::Undecodable, error.to_string())),
-        Format::Json => serde_json::from_slice(payload).map_err(|error| Rejection::new(Reason::Undecodable, error.to_string())),
+        Format::Protobuf => M::decode(payload).map_err(undecodable),
+        Format::Json => serde_json::from_slice(payload).map_err(undecodable),
     }
+}
+
+fn undecodable(error: impl std::fmt::Display) -> Rejection {
+    Rejection::new(Reason::Undecodable, error.to_string())
 }
 
 #[cfg(test)]

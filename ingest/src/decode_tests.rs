@@ -16,7 +16,7 @@ fn topic(name: &str) -> TopicKind {
 }
 
 fn verdict(topic_name: &str, format: Format, payload: &[u8]) -> &'static str {
-    match record(&topic(topic_name), format, payload, NOW, &Limits::default()) {
+    match Decoder::default().decode(&topic(topic_name), format, payload, NOW) {
         Ok(_) => "ok",
         Err(rejection) => rejection.reason.code(),
     }
@@ -144,6 +144,23 @@ fn json_inputs_and_their_fates() {
 }
 
 #[test]
+fn framed_by_a_schema_registry() {
+    let frame = |rest: &[u8], message: Vec<u8>| [&[0, 0, 0, 1, 2], rest, &message].concat();
+    let json = br#"{"eventTimeMs":"1"}"#.to_vec();
+    for (topic, format, payload, expected) in [
+        ("shop", Format::Protobuf, frame(&[0], event().encode_to_vec()), "ok"),
+        ("shop", Format::Protobuf, frame(&[2, 0], event().encode_to_vec()), "ok"),
+        ("identity", Format::Protobuf, frame(&[0], link().encode_to_vec()), "ok"),
+        ("catalog", Format::Protobuf, frame(&[0], upsert().encode_to_vec()), "ok"),
+        ("shop", Format::Protobuf, frame(&[], Vec::new()), "undecodable"),
+        ("shop", Format::Protobuf, frame(&[0], b"\xFF".to_vec()), "undecodable"),
+        ("shop", Format::Json, frame(&[], json), "bad_time"),
+    ] {
+        assert_eq!(verdict(topic, format, &payload), expected, "{payload:?}");
+    }
+}
+
+#[test]
 fn formats_by_content_type() {
     for (value, expected) in [
         ("application/x-protobuf", Some(Format::Protobuf)),
@@ -165,10 +182,11 @@ fn written_records_are_read_back() {
         let written = encode::event(&topics, &event(), format);
         assert_eq!(String::from_utf8_lossy(&written.key), "shop/account/u1");
         let kind = topics.kind(&written.topic).unwrap();
-        let Ok(Record::Event(read)) = record(&kind, written.format, &written.payload, NOW, &Limits::default()) else {
+        let mut decoder = Decoder::default();
+        let Ok(Decoded::Event(read)) = decoder.decode(&kind, written.format, &written.payload, NOW) else {
             panic!("{written:?}");
         };
-        assert_eq!((&read.source, read.value), (&source, event().value));
+        assert_eq!((read.source, read.value), (source.hash(), event().value));
     }
     let turned = v1::IdentityLink { a: link().b, b: link().a, ..link() };
     let [one, other] = [link(), turned].map(|link| encode::link(&topics, &link, Format::Protobuf).key);
@@ -198,7 +216,45 @@ fn any_event() -> impl Strategy<Value = v1::Event> {
     )
 }
 
+/// What a decoder that has decoded others before makes of a payload must be what a fresh message makes of it.
+fn same_as_fresh(decoder: &mut Decoder, payload: &[u8]) -> Result<(), TestCaseError> {
+    let fresh = v1::Event::decode(payload);
+    let reused = decoder.event(Format::Protobuf, payload);
+    // Compared as text, in which NaN is itself.
+    match (reused, fresh) {
+        (Ok(reused), Ok(fresh)) => prop_assert_eq!(format!("{reused:?}"), format!("{fresh:?}")),
+        (Err(_), Err(_)) => {}
+        (reused, fresh) => prop_assert!(false, "{reused:?} where a fresh one gives {fresh:?}"),
+    }
+    Ok(())
+}
+
 proptest! {
+    #[test]
+    fn a_decoder_remembers_nothing(
+        events in proptest::collection::vec(any_event(), 1..6),
+        cut in any::<proptest::sample::Index>(),
+        at in any::<proptest::sample::Index>(),
+        with in any::<u8>(),
+        noise in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let mut decoder = Decoder::default();
+        for event in events {
+            let mut bytes = event.encode_to_vec();
+            same_as_fresh(&mut decoder, &bytes)?;
+            if bytes.is_empty() {
+                continue;
+            }
+            same_as_fresh(&mut decoder, &bytes[..cut.index(bytes.len())])?;
+            same_as_fresh(&mut decoder, &[bytes.as_slice(), &noise].concat())?;
+            same_as_fresh(&mut decoder, &[bytes.as_slice(), &bytes].concat())?; // fields twice: the last one counts, messages merge
+            let at = at.index(bytes.len());
+            bytes[at] = with;
+            same_as_fresh(&mut decoder, &bytes)?;
+            same_as_fresh(&mut decoder, &noise)?;
+        }
+    }
+
     #[test]
     fn no_bytes_make_a_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         for name in ["shop", "identity", "catalog"] {
@@ -230,8 +286,9 @@ proptest! {
                 continue; // proto3 JSON written by name can't carry a number without one
             }
             let written = encode::event(&topics, &event, format);
-            let read = record(&kind, format, &written.payload, NOW, &limits);
-            prop_assert_eq!(read, expected.clone().map(Record::Event));
+            let mut decoder = Decoder::new(limits);
+            let read = decoder.decode(&kind, format, &written.payload, NOW);
+            prop_assert_eq!(read, expected.clone().map(Decoded::Event));
         }
     }
 }

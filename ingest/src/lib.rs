@@ -13,6 +13,7 @@ pub mod consumer;
 pub mod decode;
 pub mod embedded;
 pub mod encode;
+pub mod positions;
 pub mod producer;
 pub mod progress;
 pub mod reason;
@@ -21,9 +22,11 @@ pub mod validate;
 
 mod client;
 mod dead_letter;
+mod framing;
 
 pub use config::{Cluster, IngestConfig};
-pub use consumer::{Ingest, IngestError};
+pub use consumer::{Boundary, Ingest, IngestError};
+pub use positions::{LastRecord, Position, Positions};
 pub use producer::{LogRecord, LogWriter, WriteError, WriterConfig};
 pub use progress::Progress;
 pub use reason::Reason;

@@ -7,8 +7,11 @@
 //! away, no round succeeds and the age grows, which an end-of-partition signal from the client library would hide.
 
 mod counts;
+mod freshness;
+mod partition;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -18,106 +21,36 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 
-pub use self::counts::{Counts, KindCounts, RecordKind};
-use crate::topics::TopicKind;
-
-/// One partition as the consumer knows it.
-#[derive(Debug)]
-pub struct Partition {
-    topic: String,
-    partition: i32,
-    kind: TopicKind,
-    first_end: i64,
-    committed_before: i64,
-    start: AtomicI64,
-    position: AtomicI64,
-    end: AtomicI64,
-    caught_up: AtomicBool,
-}
-
-impl Partition {
-    pub(crate) fn new(topic: String, partition: i32, kind: TopicKind, start: i64, end: i64, committed_before: i64) -> Self {
-        Self {
-            topic,
-            partition,
-            kind,
-            first_end: end,
-            // A committed position past the end is another topic's: this one was made anew.
-            committed_before: if committed_before > end { 0 } else { committed_before },
-            start: AtomicI64::new(start),
-            position: AtomicI64::new(start),
-            end: AtomicI64::new(end),
-            caught_up: AtomicBool::new(start >= end),
-        }
-    }
-
-    /// Topic.
-    #[must_use]
-    pub fn topic(&self) -> &str {
-        &self.topic
-    }
-
-    /// Number inside the topic.
-    #[must_use]
-    pub const fn partition(&self) -> i32 {
-        self.partition
-    }
-
-    /// What lies in it.
-    #[must_use]
-    pub const fn kind(&self) -> &TopicKind {
-        &self.kind
-    }
-
-    /// Next offset to apply: everything before it is applied, and its dead letters are delivered.
-    #[must_use]
-    pub fn position(&self) -> i64 {
-        // Records before the start of the log are gone; who never saw one need not wait for them.
-        self.position.load(Relaxed).max(self.start.load(Relaxed))
-    }
-
-    /// End of the log as last seen.
-    #[must_use]
-    pub fn end(&self) -> i64 {
-        self.end.load(Relaxed)
-    }
-
-    /// Records between position and end.
-    #[must_use]
-    pub fn lag(&self) -> i64 {
-        (self.end() - self.position()).max(0)
-    }
-
-    /// Position of the group when this run began: dead letters before it were delivered by an earlier run.
-    pub(crate) const fn committed_before(&self) -> i64 {
-        self.committed_before
-    }
-
-    pub(crate) fn set_position(&self, next_offset: i64) {
-        self.position.store(next_offset, Relaxed);
-        self.note_caught_up();
-    }
-
-    pub(crate) fn set_bounds(&self, start: Option<i64>, end: i64) {
-        if let Some(start) = start {
-            self.start.store(start, Relaxed);
-        }
-        self.end.store(end, Relaxed);
-        self.note_caught_up();
-    }
-
-    fn note_caught_up(&self) {
-        if self.position() >= self.first_end {
-            self.caught_up.store(true, Relaxed);
-        }
-    }
-
-    fn is_at_end(&self) -> bool {
-        self.position() >= self.end()
-    }
-}
+pub(crate) use self::partition::Known;
+pub use self::{
+    counts::{Counts, KindCounts, RecordKind},
+    freshness::{Freshness, Lags},
+    partition::Partition,
+};
+use crate::{
+    positions::{Position, Positions},
+    topics::TopicKind,
+};
 
 type Partitions = Arc<[Arc<Partition>]>;
+
+/// How far the events of a business unit are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watermark {
+    /// Time of the newest event applied, ms since 1970 UTC; `None` when this run applied none.
+    pub newest_event_ms: Option<i64>,
+    /// Of the partitions that have more to read: when the log took the newest record read from the one that is furthest behind, ms since
+    /// 1970 UTC. Everything taken before is applied. `None` when nothing is left to read.
+    pub behind_append_ms: Option<i64>,
+}
+
+/// What a batch, or all of them, came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) counts: KindCounts,
+    pub(crate) freshness: Freshness,
+    pub(crate) hot_key_events: u64,
+}
 
 /// How far the consumer got, shared by its threads and everybody who asks.
 #[derive(Debug)]
@@ -125,39 +58,37 @@ pub struct Progress {
     origin: Instant,
     view_slack_ms: i64,
     partitions: RwLock<Partitions>,
-    counts: Mutex<KindCounts>,
+    resumable: Mutex<Positions>, // positions of partitions that were not found yet
+    tally: Mutex<Tally>,
     discovered: AtomicBool,
     brokers_answer: AtomicBool,
     asked_at_ms: AtomicI64,  // last round of asking for ends that succeeded, ms since `origin`; -1 for none
     at_end_as_of: AtomicI64, // last such round whose ends were all reached; -1 for none
-    apply_lag_ms: AtomicI64, // -1 before the first batch
-    queued_batches: AtomicUsize,
-    paused: AtomicBool,
-    pauses: AtomicU64,
+    held: AtomicUsize, // readers that wait for dead letters to be written
     commits: AtomicU64,
     commit_failures: AtomicU64,
     dead_letter_retries: AtomicU64,
+    failed: AtomicBool,
     failure: Mutex<Option<String>>,
 }
 
 impl Progress {
-    pub(crate) fn new(watermark_ms: u64) -> Self {
+    pub(crate) fn new(watermark_ms: u64, resume: Positions) -> Self {
         Self {
             origin: Instant::now(),
             view_slack_ms: i64::try_from(watermark_ms.saturating_mul(2)).unwrap_or(i64::MAX),
             partitions: RwLock::new(Arc::from([])),
-            counts: Mutex::default(),
+            resumable: Mutex::new(resume),
+            tally: Mutex::default(),
             discovered: AtomicBool::new(false),
             brokers_answer: AtomicBool::new(false),
             asked_at_ms: AtomicI64::new(-1),
             at_end_as_of: AtomicI64::new(-1),
-            apply_lag_ms: AtomicI64::new(-1),
-            queued_batches: AtomicUsize::new(0),
-            paused: AtomicBool::new(false),
-            pauses: AtomicU64::new(0),
+            held: AtomicUsize::new(0),
             commits: AtomicU64::new(0),
             commit_failures: AtomicU64::new(0),
             dead_letter_retries: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
             failure: Mutex::new(None),
         }
     }
@@ -165,13 +96,39 @@ impl Progress {
     /// What became of all records so far. The counts belong together: a batch is in all of them or in none.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.counts.lock().total()
+        self.tally.lock().counts.total()
     }
 
     /// The same by kind of record.
     #[must_use]
     pub fn counts_by_kind(&self) -> KindCounts {
-        *self.counts.lock()
+        self.tally.lock().counts
+    }
+
+    /// How long records were under way until they were applied, since the start.
+    #[must_use]
+    pub fn freshness(&self) -> Freshness {
+        self.tally.lock().freshness
+    }
+
+    /// Events that a key had beyond `hot_key_events_per_second`. They are applied like all others.
+    #[must_use]
+    pub fn hot_key_events(&self) -> u64 {
+        self.tally.lock().hot_key_events
+    }
+
+    /// How far the events of each business unit are.
+    #[must_use]
+    pub fn watermarks(&self) -> BTreeMap<String, Watermark> {
+        let mut of_bus: BTreeMap<String, Watermark> = BTreeMap::new();
+        for partition in self.partitions().iter() {
+            let TopicKind::Events { bu } = partition.kind() else { continue };
+            let of_bu = of_bus.entry(bu.clone()).or_default();
+            of_bu.newest_event_ms = of_bu.newest_event_ms.max(partition.newest_event_ms());
+            let behind = partition.newest_append_ms().filter(|_| partition.lag() > 0);
+            of_bu.behind_append_ms = of_bu.behind_append_ms.into_iter().chain(behind).min();
+        }
+        of_bus
     }
 
     /// Every partition that is read, in no order.
@@ -180,10 +137,12 @@ impl Progress {
         Arc::clone(&self.partitions.read())
     }
 
-    /// Whether topics were looked for at least once and every partition was read up to the end it had when it was first seen.
+    /// Whether topics were looked for at least once, every partition of an earlier run was found and verified, and each was read up to the
+    /// end it had when it was first seen. Never after a [failure](Self::failure).
     #[must_use]
     pub fn caught_up(&self) -> bool {
-        self.discovered.load(Relaxed) && self.partitions().iter().all(|partition| partition.caught_up.load(Relaxed))
+        let all_there = self.discovered.load(Relaxed) && self.resumable.lock().is_empty() && self.failure.lock().is_none();
+        all_there && self.partitions().iter().all(|partition| partition.is_caught_up())
     }
 
     /// Whether the brokers answered when they were last asked for the ends of the log.
@@ -206,28 +165,10 @@ impl Progress {
         if is_current { 0 } else { u64::try_from(age_ms).unwrap_or(0) }
     }
 
-    /// Time between the append of the newest record of the last batch and the end of its applying; `None` before the first batch.
+    /// Whether reading waits because dead letters can't be written.
     #[must_use]
-    pub fn last_apply_lag_ms(&self) -> Option<u64> {
-        u64::try_from(self.apply_lag_ms.load(Relaxed)).ok()
-    }
-
-    /// Batches read but not yet applied.
-    #[must_use]
-    pub fn queued_batches(&self) -> usize {
-        self.queued_batches.load(Relaxed)
-    }
-
-    /// Whether reading rests because applying is behind.
-    #[must_use]
-    pub fn is_paused(&self) -> bool {
-        self.paused.load(Relaxed)
-    }
-
-    /// How often reading was paused.
-    #[must_use]
-    pub fn pauses(&self) -> u64 {
-        self.pauses.load(Relaxed)
+    pub fn is_held(&self) -> bool {
+        self.held.load(Relaxed) > 0
     }
 
     /// Commits that the brokers took.
@@ -242,13 +183,13 @@ impl Progress {
         self.commit_failures.load(Relaxed)
     }
 
-    /// Attempts to write dead letters that had to be repeated. Applying waits meanwhile.
+    /// Attempts to write dead letters that had to be repeated. Reading waits meanwhile.
     #[must_use]
     pub fn dead_letter_retries(&self) -> u64 {
         self.dead_letter_retries.load(Relaxed)
     }
 
-    /// Why reading ended by itself, if it did: the process should be restarted.
+    /// Why reading ended by itself, if it did, and the way out.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         self.failure.lock().clone()
@@ -259,6 +200,10 @@ impl Progress {
     }
 
     pub(crate) fn set_partitions(&self, partitions: Vec<Arc<Partition>>) {
+        let mut resumable = self.resumable.lock();
+        for partition in &partitions {
+            resumable.take(&(partition.topic().to_owned(), partition.partition()));
+        }
         *self.partitions.write() = partitions.into();
     }
 
@@ -279,31 +224,44 @@ impl Progress {
     /// Positions or ends have changed: see whether all ends of the last round are reached.
     pub(crate) fn note_positions(&self) {
         let asked_at_ms = self.asked_at_ms.load(Relaxed);
-        let is_news = asked_at_ms > self.at_end_as_of.load(Relaxed);
+        let is_news = asked_at_ms > self.at_end_as_of.load(Relaxed) && self.resumable.lock().is_empty() && !self.has_failed();
         if is_news && self.partitions.read().iter().all(|partition| partition.is_at_end()) {
             self.at_end_as_of.fetch_max(asked_at_ms, Relaxed);
         }
     }
 
-    pub(crate) fn add_counts(&self, batch: &KindCounts) {
-        self.counts.lock().add(batch);
+    pub(crate) fn add(&self, batch: &Tally) {
+        let mut tally = self.tally.lock();
+        tally.counts.add(&batch.counts);
+        tally.freshness.add(&batch.freshness);
+        tally.hot_key_events += batch.hot_key_events;
     }
 
-    pub(crate) fn set_apply_lag_ms(&self, lag_ms: i64) {
-        self.apply_lag_ms.store(lag_ms.max(0), Relaxed);
+    pub(crate) fn set_held(&self, held: bool) {
+        if held {
+            self.held.fetch_add(1, Relaxed);
+        } else {
+            self.held.fetch_sub(1, Relaxed);
+        }
     }
 
-    pub(crate) fn note_queued(&self) {
-        self.queued_batches.fetch_add(1, Relaxed);
+    /// The position of every partition, whether it was found yet or not. They belong together only while no batch is under way.
+    pub(crate) fn positions(&self) -> Positions {
+        let mut positions = self.resumable.lock().clone();
+        for partition in self.partitions.read().iter() {
+            positions.set(partition.topic(), partition.partition(), partition.exact_position());
+        }
+        positions
     }
 
-    pub(crate) fn note_dequeued(&self) {
-        self.queued_batches.fetch_sub(1, Relaxed);
+    /// Takes the position to go on from in a partition that was found.
+    pub(crate) fn resume_of(&self, address: &(String, i32)) -> Option<Position> {
+        self.resumable.lock().get(&address.0, address.1)
     }
 
-    pub(crate) fn set_paused(&self, paused: bool) {
-        self.paused.store(paused, Relaxed);
-        self.pauses.fetch_add(u64::from(paused), Relaxed);
+    /// The first partition of an earlier run that is not found.
+    pub(crate) fn first_not_found(&self) -> Option<(String, i32)> {
+        self.resumable.lock().iter().next().map(|(topic, partition, _)| (topic.to_owned(), partition))
     }
 
     pub(crate) fn note_commit(&self, succeeded: bool) {
@@ -315,8 +273,15 @@ impl Progress {
         self.dead_letter_retries.fetch_add(1, Relaxed);
     }
 
+    /// Reading ends: of all readers, because what is served must not fall behind in one part.
     pub(crate) fn set_failure(&self, why: String) {
+        tracing::error!("{why}");
         self.failure.lock().get_or_insert(why);
+        self.failed.store(true, Relaxed);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Relaxed)
     }
 }
 
@@ -325,12 +290,12 @@ mod tests {
     use super::*;
 
     fn partition(start: i64, end: i64) -> Arc<Partition> {
-        Arc::new(Partition::new("faces.identity".to_owned(), 0, TopicKind::Identity, start, end, 0))
+        Arc::new(Partition::new("faces.identity".to_owned(), 0, TopicKind::Identity, Known { start, end, committed: 0, resume: None }))
     }
 
     #[test]
     fn caught_up_means_discovered_and_every_first_end_reached() {
-        let progress = Progress::new(100);
+        let progress = Progress::new(100, Positions::default());
         assert!(!progress.caught_up(), "nothing was looked for yet");
         progress.note_discovered();
         assert!(progress.caught_up(), "there is nothing to read");
@@ -338,21 +303,21 @@ mod tests {
         progress.set_partitions(vec![empty, Arc::clone(&full)]);
         assert!(!progress.caught_up());
         full.set_bounds(None, 10);
-        full.set_position(3);
+        full.set_position(Position { next: 3, last: None });
         assert!(progress.caught_up(), "the end it had at first counts, not what came later");
-        full.set_position(0);
+        full.set_position(Position { next: 0, last: None });
         assert!(progress.caught_up(), "a truncated log does not undo it");
     }
 
     #[test]
     fn the_view_ages_from_the_last_round_whose_ends_were_reached() {
-        let progress = Progress::new(100);
+        let progress = Progress::new(100, Positions::default());
         assert_eq!(progress.view_age_at(50), 50, "never at the end: since the start");
         let only = partition(0, 3);
         progress.set_partitions(vec![Arc::clone(&only)]);
         progress.note_ends(60);
         assert_eq!(progress.view_age_at(70), 70, "three records are missing");
-        only.set_position(3);
+        only.set_position(Position { next: 3, last: None });
         progress.note_positions();
         assert_eq!(progress.view_age_at(70), 0);
         assert_eq!(progress.view_age_at(260), 0, "within two rounds");
@@ -366,8 +331,16 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_past_the_end_belongs_to_another_topic() {
-        let made_anew = Partition::new("t".to_owned(), 0, TopicKind::Identity, 0, 3, 9);
-        assert_eq!(made_anew.committed_before(), 0);
+    fn what_an_earlier_run_read_must_be_found_again() {
+        let mut resume = Positions::default();
+        resume.set("faces.identity", 0, Position { next: 3, last: None });
+        let progress = Progress::new(100, resume.clone());
+        progress.note_discovered();
+        assert!(!progress.caught_up());
+        assert_eq!(progress.positions(), resume, "nothing is forgotten while brokers are away");
+        progress.set_partitions(vec![partition(0, 0)]);
+        assert!(progress.caught_up());
+        progress.set_failure("why".to_owned());
+        assert!(!progress.caught_up());
     }
 }

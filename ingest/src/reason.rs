@@ -24,7 +24,7 @@ pub enum Reason {
     TooLong,
     /// A number is NaN, infinite, negative or out of range.
     BadValue,
-    /// A time before the year 2000, or absurdly late.
+    /// A time before the year 1990, or after 2199.
     BadTime,
     /// A time too far ahead of the log's append time.
     FutureTime,

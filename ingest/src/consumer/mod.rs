@@ -1,24 +1,29 @@
-//! From topics to state: four threads, a bounded queue between reading and applying, and a clean end.
+//! From topics to state: readers that apply what they read at once, side by side, and a clean end.
 //!
 //! ```text
-//!  scout ──(partitions found)──► poll ──(bounded queue of batches)──► apply ──► sink, dead letters
-//!  looks for topics,             assigns, reads, decodes,             applies, delivers dead letters,
-//!  asks for ends                 pauses, resumes                      then moves positions ──► commit: sends them to the group
+//!  scout ──(partitions, shared out)──► readers ──► sink, dead letters, then positions ──► commit: sends them to the group
+//!  looks for topics,                   each with a connection and a writer of its own:
+//!  asks for ends                       read, decode, check, apply in place
 //! ```
 //!
-//! - **Explicit assignment.** Every replica reads every partition from its beginning (the state is in memory), so nothing here depends on
-//!   group membership. Committing positions to a group of one's own only serves the lag tools, and tells a later run which dead letters
-//!   were delivered already.
-//! - **Commit never runs ahead of apply**, nor ahead of the delivery of a batch's dead letters: positions move at the end of a batch.
+//! - **Nothing between reading and applying**: no queue, no copy, no pause. When applying is slow, the client library's bounded buffer
+//!   fills, and it stops fetching.
+//! - **Explicit assignment.** Every replica reads every partition, so nothing here depends on group membership. Committing positions to a
+//!   group of one's own only serves the lag tools, and tells a later run which dead letters were delivered already.
+//! - **Positions move at the end of a batch**, when it is applied and its dead letters are delivered. Between batches ([`Boundary`]) state
+//!   and positions belong together; a later run goes on from there, after it has seen that the log is still the same ([`verify`]).
 //! - **Poison never stops the line**: a bad record becomes a dead letter, the batch goes on. A dead-letter topic that can't be written does
-//!   stop the line, because going on would lose records: reading pauses until it can be written again.
-//! - **Several appliers** later: `poll` splits a batch by source key, and positions move when all parts are done.
+//!   stop the line, because going on would lose records: reading waits until it can be written again.
+//! - **A log that is not what it was stops everything**: an offset out of range is a failure that an operator decides on, not a jump.
 
-mod apply;
 mod batch;
 mod commit;
-mod poll;
+mod gate;
+mod hot_keys;
+mod reader;
 mod scout;
+mod slots;
+mod verify;
 
 use std::{
     sync::{
@@ -31,14 +36,22 @@ use std::{
 };
 
 use faces_core::record::Apply;
+use parking_lot::Mutex;
 use rdkafka::{ClientConfig, consumer::BaseConsumer, error::KafkaError};
 use thiserror::Error;
 
-use self::{apply::Applier, commit::Committer, poll::Poller, scout::Scout};
+pub use self::gate::Boundary;
+use self::{
+    commit::Committer,
+    gate::Gate,
+    reader::{Reader, Shared},
+    scout::Scout,
+};
 use crate::{
     client::{LogContext, apply_extra, client_config},
     config::{ConfigError, IngestConfig},
     dead_letter::DeadLetterWriter,
+    positions::Positions,
     progress::Progress,
 };
 
@@ -68,6 +81,7 @@ pub enum IngestError {
 #[derive(Debug)]
 pub struct Ingest {
     progress: Arc<Progress>,
+    gate: Arc<Gate>,
     stop: Arc<Stop>,
     threads: Vec<JoinHandle<()>>,
     ended: mpsc::Receiver<()>,
@@ -75,50 +89,69 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Starts to read. Returns at once; brokers that are away are waited for in the background.
+    /// Starts to read, from `resume` on; partitions that it does not name are read from their beginning. Returns at once; brokers that
+    /// are away are waited for in the background.
+    ///
+    /// Where the log is not the one that `resume` was taken from, reading ends with a [`Progress::failure`] that says what to do.
     ///
     /// # Errors
     /// When a setting is unsound or the operating system gives no thread.
-    pub fn start(config: IngestConfig, sink: Arc<dyn Apply>) -> Result<Self, IngestError> {
+    pub fn start(config: IngestConfig, sink: Arc<dyn Apply>, resume: Positions) -> Result<Self, IngestError> {
         config.check()?;
         let config = Arc::new(config);
         let topics = config.topics()?;
-        let progress = Arc::new(Progress::new(config.watermark_ms));
+        let progress = Arc::new(Progress::new(config.watermark_ms, resume));
         let stop = Arc::new(Stop::new(Duration::from_millis(config.stop_ms_max)));
-        let consumer: Arc<Consumer> = Arc::new(consumer_config(&config).create_with_context(LogContext)?);
-        let letters = DeadLetterWriter::new(&config, &topics)?;
-
-        let (batches_in, batches_out) = mpsc::sync_channel(config.batch_queue_max);
-        let (found_in, found_out) = mpsc::channel();
-        let (ended_in, ended) = mpsc::channel::<()>();
-        let (applied_in, applied_out) = mpsc::channel::<()>();
-        let applier = Applier::new(sink, letters, Arc::clone(&progress), Arc::clone(&stop), batches_out);
-        let poller = Poller::new(
-            Arc::clone(&config),
-            Arc::clone(&consumer),
-            Arc::clone(&progress),
-            Arc::clone(&stop),
-            found_out,
-            batches_in,
-        );
+        let control: Arc<Consumer> = Arc::new(consumer_config(&config).create_with_context(LogContext)?);
+        let shared = Shared {
+            sink,
+            letters: Arc::new(Mutex::new(DeadLetterWriter::new(&config, &topics)?)),
+            gate: Arc::default(),
+            progress: Arc::clone(&progress),
+            stop: Arc::clone(&stop),
+            config: Arc::clone(&config),
+        };
+        let (mut readers, mut found) = (Vec::new(), Vec::new());
+        for _ in 0..config.reader_count() {
+            let (found_in, found_out) = mpsc::channel();
+            readers.push(Reader::new(shared.clone(), consumer_config(&config).create_with_context(LogContext)?, found_out));
+            found.push(found_in);
+        }
+        let (applied_in, applied) = mpsc::channel::<()>();
         let committer = Committer::new(
-            Arc::clone(&consumer),
+            Arc::clone(&control),
             Arc::clone(&progress),
             Arc::clone(&stop),
             Duration::from_millis(config.commit_ms),
-            applied_out,
+            applied,
         );
-        let scout = Scout::new(Arc::clone(&config), topics, consumer, Arc::clone(&progress), Arc::clone(&stop), found_in);
+        let scout = Scout::new(Arc::clone(&config), topics, control, Arc::clone(&progress), Arc::clone(&stop), found);
 
-        let mut ingest = Self { progress, stop, threads: Vec::new(), ended, stop_ms_max: config.stop_ms_max };
-        ingest.spawn("faces-apply", ended_in.clone(), move || {
-            applier.run();
-            drop(applied_in);
-        })?;
-        ingest.spawn("faces-poll", ended_in.clone(), move || poller.run())?;
+        let (ended_in, ended) = mpsc::channel::<()>();
+        let mut ingest = Self { progress, gate: shared.gate, stop, threads: Vec::new(), ended, stop_ms_max: config.stop_ms_max };
+        for (n, reader) in readers.into_iter().enumerate() {
+            let (applied_in, guard) = (applied_in.clone(), Unfinished(Some(Arc::clone(&ingest.progress))));
+            ingest.spawn(&format!("faces-read-{n}"), ended_in.clone(), move || {
+                reader.run();
+                guard.finished();
+                drop(applied_in);
+            })?;
+        }
+        drop(applied_in);
         ingest.spawn("faces-commit", ended_in.clone(), move || committer.run())?;
         ingest.spawn("faces-scout", ended_in, move || scout.run())?;
         Ok(ingest)
+    }
+
+    /// Sees the state between batches; outlives the consumer.
+    #[must_use]
+    pub fn boundary(&self) -> Boundary {
+        Boundary::new(Arc::clone(&self.gate), Arc::clone(&self.progress))
+    }
+
+    /// [`Boundary::at`] of this consumer.
+    pub fn at_boundary<R>(&self, patience: Duration, f: impl FnOnce(&Positions) -> R) -> Option<R> {
+        self.boundary().at(patience, f)
     }
 
     /// How far it got. The progress outlives the consumer.
@@ -173,6 +206,23 @@ impl Drop for Ingest {
     }
 }
 
+/// A reader that has not come to its end. Dropped by a panic, it says so, and the others end too.
+struct Unfinished(Option<Arc<Progress>>);
+
+impl Unfinished {
+    fn finished(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(progress) = self.0.take() {
+            progress.set_failure("a reader panicked (its message is in the log): restart the process".to_owned());
+        }
+    }
+}
+
 /// The wish to stop, and how long it may take to come true.
 #[derive(Debug)]
 pub(crate) struct Stop {
@@ -213,6 +263,7 @@ impl Stop {
 
 fn consumer_config(config: &IngestConfig) -> ClientConfig {
     let mut client = client_config(&config.cluster(), "faces-ingest");
+    let prefetch_kib = (config.prefetch_kib_max as usize / config.reader_count()).max(1);
     client
         .set("group.id", &config.group_id)
         .set("enable.auto.commit", "false")
@@ -221,14 +272,15 @@ fn consumer_config(config: &IngestConfig) -> ClientConfig {
         // No membership rests on it; it bounds how long a commit waits for a coordinator that is away.
         .set("session.timeout.ms", "2000")
         .set("heartbeat.interval.ms", "500")
-        // An offset that is out of range (retention overtook us, or the topic was made anew) leads to the oldest record there is:
-        // reading a record twice changes nothing.
-        .set("auto.offset.reset", "earliest")
+        // A reader may wait for its dead letters to be written, for as long as it takes.
+        .set("max.poll.interval.ms", "86400000")
+        // An offset that is out of range (retention overtook us, or the topic was made anew) is not jumped over.
+        .set("auto.offset.reset", "error")
         // The client library's signal for the end of a partition comes without the topic's name; `progress` asks for ends instead.
         .set("enable.partition.eof", "false")
         .set("fetch.wait.max.ms", config.fetch_wait_ms_max.to_string())
         .set("fetch.error.backoff.ms", "50")
-        .set("queued.max.messages.kbytes", config.prefetch_kib_max.to_string())
+        .set("queued.max.messages.kbytes", prefetch_kib.to_string())
         .set("queued.min.messages", "100000")
         .set("fetch.message.max.bytes", "1048576")
         .set("topic.metadata.refresh.interval.ms", "30000");

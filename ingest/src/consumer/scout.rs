@@ -9,21 +9,33 @@ use std::{
 
 use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};
 
-use super::{Consumer, Stop};
+use super::{
+    Consumer, Stop,
+    reader::fail,
+    verify::{self, Mismatch, Plan},
+};
 use crate::{
     config::IngestConfig,
-    progress::{Partition, Progress},
+    positions::Position,
+    progress::{Known as Before, Partition, Progress},
     topics::{TopicKind, Topics},
 };
 
 /// A partition that no broker names for so many rounds of looking is gone.
 const ROUNDS_UNTIL_GONE: u32 = 3;
 
-/// News for the reader.
+/// A partition to read, and how to go on from where an earlier run was; `None` for the beginning.
+#[derive(Debug)]
+pub(super) struct Share {
+    pub(super) partition: Arc<Partition>,
+    pub(super) plan: Option<Plan>,
+}
+
+/// News for a reader.
 #[derive(Debug)]
 pub(super) enum Found {
     /// Partitions to read from now on.
-    New(Vec<Arc<Partition>>),
+    New(Vec<Share>),
     /// Partitions of topics that were deleted.
     Gone(Vec<Arc<Partition>>),
 }
@@ -34,6 +46,8 @@ type Offsets = BTreeMap<Address, i64>;
 #[derive(Debug)]
 struct Known {
     partition: Arc<Partition>,
+    reader: usize,
+    since: Instant,
     rounds_missing: u32,
 }
 
@@ -44,8 +58,9 @@ pub(super) struct Scout {
     consumer: Arc<Consumer>,
     progress: Arc<Progress>,
     stop: Arc<Stop>,
-    found: mpsc::Sender<Found>,
+    readers: Vec<mpsc::Sender<Found>>,
     known: BTreeMap<Address, Known>,
+    missing_since: Option<Instant>,
 }
 
 impl Scout {
@@ -55,9 +70,9 @@ impl Scout {
         consumer: Arc<Consumer>,
         progress: Arc<Progress>,
         stop: Arc<Stop>,
-        found: mpsc::Sender<Found>,
+        readers: Vec<mpsc::Sender<Found>>,
     ) -> Self {
-        Self { config, topics, consumer, progress, stop, found, known: BTreeMap::new() }
+        Self { config, topics, consumer, progress, stop, readers, known: BTreeMap::new(), missing_since: None }
     }
 
     pub(super) fn run(mut self) {
@@ -97,25 +112,66 @@ impl Scout {
             self.welcome(there)?;
         }
         self.progress.note_discovered();
+        self.look_for_missing();
         Ok(())
     }
 
-    /// Asks where new partitions begin and end, makes them known and hands them to the reader.
+    /// What an earlier run read from must be there, though a broker may take a while to say so.
+    fn look_for_missing(&mut self) {
+        let Some((topic, partition)) = self.progress.first_not_found() else {
+            self.missing_since = None;
+            return;
+        };
+        let since = *self.missing_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= self.patience() && !self.progress.has_failed() {
+            fail(&self.progress, &Mismatch::Missing, &topic, partition);
+        }
+    }
+
+    /// How long what an earlier run has read may be missing.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.config.resume_ms_max)
+    }
+
+    /// Asks where new partitions begin and end, makes them known and hands them to the readers with the fewest.
     fn welcome(&mut self, new: BTreeMap<Address, TopicKind>) -> KafkaResult<()> {
         let starts = self.offsets(new.keys(), Offset::Beginning)?;
         let ends = self.offsets(new.keys(), Offset::End)?;
         let committed = self.committed(new.keys());
-        let mut partitions = Vec::with_capacity(new.len());
+        let mut shares: Vec<Vec<Share>> = self.readers.iter().map(|_| Vec::new()).collect();
+        let mut loads = vec![0_usize; self.readers.len()];
+        for known in self.known.values() {
+            loads.get_mut(known.reader).into_iter().for_each(|load| *load += 1);
+        }
         for (address, kind) in new {
             let (Some(&start), Some(&end)) = (starts.get(&address), ends.get(&address)) else { continue };
             let committed = committed.get(&address).copied().unwrap_or(0);
-            let partition = Arc::new(Partition::new(address.0.clone(), address.1, kind, start, end, committed));
-            partitions.push(Arc::clone(&partition));
-            self.known.insert(address, Known { partition, rounds_missing: 0 });
+            let resume = self.progress.resume_of(&address);
+            let Some(plan) = self.plan(&address, resume, start, end) else { return Ok(()) };
+            let before = Before { start, end, committed, resume };
+            let partition = Arc::new(Partition::new(address.0.clone(), address.1, kind, before));
+            let fewest = loads.iter_mut().enumerate().min_by_key(|(_, load)| **load);
+            let Some((reader, load)) = fewest else { return Ok(()) };
+            *load += 1;
+            shares.get_mut(reader).into_iter().for_each(|of| of.push(Share { partition: Arc::clone(&partition), plan }));
+            self.known.insert(address, Known { partition, reader, since: Instant::now(), rounds_missing: 0 });
         }
         self.publish();
-        self.found.send(Found::New(partitions)).ok(); // the reader ends only when we are to end too
+        for (reader, shares) in self.readers.iter().zip(shares).filter(|(_, shares)| !shares.is_empty()) {
+            reader.send(Found::New(shares)).ok(); // a reader ends only when we are to end too
+        }
         Ok(())
+    }
+
+    /// How to read a partition; `None` when it is not the one that was read before.
+    fn plan(&self, address: &Address, resume: Option<Position>, start: i64, end: i64) -> Option<Option<Plan>> {
+        match resume.map(|position| verify::plan(position, start, end)).transpose() {
+            Ok(plan) => Some(plan),
+            Err(mismatch) => {
+                fail(&self.progress, &mismatch, &address.0, address.1);
+                None
+            }
+        }
     }
 
     /// Lets go of partitions that have been missing for long.
@@ -126,10 +182,16 @@ impl Scout {
         let (gone, kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.known).into_iter().partition(|(_, known)| known.rounds_missing >= ROUNDS_UNTIL_GONE);
         self.known = kept.into_iter().collect();
-        let gone: Vec<_> = gone.into_iter().map(|(_, known)| known.partition).collect();
-        if !gone.is_empty() {
-            self.publish();
-            self.found.send(Found::Gone(gone)).ok();
+        if gone.is_empty() {
+            return;
+        }
+        self.publish();
+        let mut of_readers: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+        for (_, known) in gone {
+            of_readers.entry(known.reader).or_default().push(known.partition);
+        }
+        for (reader, gone) in of_readers {
+            self.readers.get(reader).and_then(|reader| reader.send(Found::Gone(gone)).ok());
         }
     }
 
@@ -145,7 +207,12 @@ impl Scout {
         let mut is_complete = true;
         for (address, known) in &self.known {
             match ends.get(address) {
-                Some(end) => known.partition.set_bounds(starts.get(address).copied(), *end),
+                Some(end) => {
+                    known.partition.set_bounds(starts.get(address).copied(), *end);
+                    if !known.partition.is_verified() && known.since.elapsed() >= self.patience() {
+                        self.doubt(&known.partition, *end);
+                    }
+                }
                 None => is_complete = false,
             }
         }
@@ -153,6 +220,14 @@ impl Scout {
             self.progress.note_ends(asked_at_ms);
         }
         Ok(())
+    }
+
+    /// The record to compare has not come for long: perhaps because the log ends before it.
+    fn doubt(&self, partition: &Partition, end: i64) {
+        let position = partition.exact_position();
+        if let (Err(mismatch), false) = (verify::bounds(position, position.next, end), self.progress.has_failed()) {
+            fail(&self.progress, &mismatch, partition.topic(), partition.partition());
+        }
     }
 
     /// One question for many partitions. A logical offset in place of a time asks for that end of the log.

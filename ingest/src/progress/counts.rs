@@ -1,6 +1,6 @@
 //! What became of records, by kind.
 
-use faces_core::record::{Outcome, Record};
+use faces_core::record::Outcome;
 
 use crate::topics::TopicKind;
 
@@ -34,16 +34,6 @@ impl RecordKind {
             TopicKind::Identity => Self::Link,
             TopicKind::Catalog => Self::Item,
             TopicKind::Events { .. } | TopicKind::DeadLetters => Self::Event,
-        }
-    }
-}
-
-impl From<&Record> for RecordKind {
-    fn from(record: &Record) -> Self {
-        match record {
-            Record::Event(_) => Self::Event,
-            Record::Link(_) => Self::Link,
-            Record::Item(_) => Self::Item,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Events.
 
-use faces_core::{event::EventKind, ids::EventId, key::check_local_id, record::Event};
+use faces_core::{event::EventKind, ids::EventId, key::check_local_id, record::EventView};
 use faces_proto::v1;
 
-use super::{Violation, amount, bu, currency, source_key, text_within, time};
+use super::{Violation, amount, bu, currency, source_hash, text_within, time};
 use crate::Reason;
 
 const EVENT_ID_BYTES_MAX: usize = 64;
@@ -13,16 +13,16 @@ const QUERY_BYTES_MAX: usize = 256;
 
 /// Checks an event and gives it its identity: from `event_id`, or from the content where there is none.
 ///
-/// The key's business unit may differ from the event's: an account of the one may act in the other.
+/// Nothing is copied: the texts stay where they are. The key's business unit may differ from the event's: an account of the one may act in the other.
 ///
 /// # Errors
 /// The first field at fault.
-pub fn event(event: &v1::Event) -> Result<Event, Violation> {
+pub fn event(event: &v1::Event) -> Result<EventView<'_>, Violation> {
     text_within("event_id", &event.event_id, EVENT_ID_BYTES_MAX)?;
     let time = time("event_time_ms", event.event_time_ms)?;
     let bu = bu(&event.bu)?;
     let source = event.source.as_ref().ok_or_else(|| Violation::missing("source"))?;
-    let source = source_key(source).map_err(|violation| violation.under("source"))?;
+    let (source, source_kind) = source_hash(source).map_err(|violation| violation.under("source"))?;
     let kind = event_kind(event.r#type)?;
     let is_search_in_words = event.item_id.is_empty() && kind == EventKind::Search;
     if !is_search_in_words {
@@ -38,8 +38,8 @@ pub fn event(event: &v1::Event) -> Result<Event, Violation> {
     } else {
         EventId::from_text(&event.event_id, bu, &event.item_id)
     };
-    let item_id = (!is_search_in_words).then(|| event.item_id.clone());
-    Ok(Event { source, bu: bu.to_owned(), item_id, kind, time, id, value })
+    let item_id = (!is_search_in_words).then_some(event.item_id.as_str());
+    Ok(EventView { source, source_kind, bu, item_id, kind, time, id, value })
 }
 
 /// The kind of event that a number on the wire names.

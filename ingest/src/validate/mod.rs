@@ -9,7 +9,7 @@ mod link;
 
 use faces_core::{
     ids::EventTime,
-    key::{KeyKind, NameError, SourceKey, check_bu_name, check_local_id},
+    key::{KeyHash, KeyKind, NameError, SourceKey, check_bu_name, check_local_id},
 };
 use faces_proto::v1;
 use thiserror::Error;
@@ -66,16 +66,30 @@ impl Violation {
 /// # Errors
 /// The field at fault, from the key's root.
 pub fn source_key(key: &v1::SourceKey) -> Result<SourceKey, Violation> {
-    let kind = match v1::KeyKind::try_from(key.kind) {
+    SourceKey::new(&key.bu, key_kind(key.kind)?, &key.id).map_err(|(field, error)| Violation::name(field, &error))
+}
+
+/// The same where its hash and sort are enough: nothing is copied.
+///
+/// # Errors
+/// The field at fault, from the key's root.
+pub fn source_hash(key: &v1::SourceKey) -> Result<(KeyHash, KeyKind), Violation> {
+    let kind = key_kind(key.kind)?;
+    bu(&key.bu)?;
+    check_local_id(&key.id).map_err(|error| Violation::name("id", &error))?;
+    Ok((KeyHash::of(&key.bu, kind, &key.id), kind))
+}
+
+fn key_kind(number: i32) -> Result<KeyKind, Violation> {
+    Ok(match v1::KeyKind::try_from(number) {
         Ok(v1::KeyKind::Account) => KeyKind::Account,
         Ok(v1::KeyKind::Device) => KeyKind::Device,
         Ok(v1::KeyKind::Session) => KeyKind::Session,
         Ok(v1::KeyKind::HashedPhone) => KeyKind::HashedPhone,
         Ok(v1::KeyKind::HashedEmail) => KeyKind::HashedEmail,
         Ok(v1::KeyKind::Unspecified) => return Err(Violation::missing("kind")),
-        Err(_) => return Err(Violation::new("kind", Reason::InvalidField, format!("{} is no KeyKind", key.kind))),
-    };
-    SourceKey::new(&key.bu, kind, &key.id).map_err(|(field, error)| Violation::name(field, &error))
+        Err(_) => return Err(Violation::new("kind", Reason::InvalidField, format!("{number} is no KeyKind"))),
+    })
 }
 
 /// Checks the name of an item; gives business unit and id.
@@ -172,6 +186,8 @@ pub(crate) mod tests {
             (v1::SourceKey { kind: 99, ..key("shop", "u1") }, "kind invalid_field"),
         ] {
             assert_eq!(verdict(source_key(&found)), expected, "{found:?}");
+            let short = source_hash(&found);
+            assert_eq!(short, source_key(&found).map(|key| (key.hash(), key.kind())), "{found:?}");
         }
     }
 

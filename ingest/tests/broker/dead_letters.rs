@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use faces_core::state::State;
-use faces_ingest::{Ingest, IngestConfig, LogRecord, LogWriter, Topics, WriterConfig, decode::Format};
+use faces_ingest::{Ingest, IngestConfig, Positions, LogRecord, LogWriter, Topics, WriterConfig, decode::Format};
 use faces_proto::v1;
 use faces_testbroker::wait_until;
 use rdkafka::{
@@ -17,10 +17,10 @@ use rdkafka::{
 use crate::support::{PATIENCE, Setup, view, wait_for_consumed};
 
 /// Reads dead letters until there are so many.
-struct Reader(BaseConsumer);
+pub(crate) struct Reader(BaseConsumer);
 
 impl Reader {
-    fn new(setup: &Setup) -> Self {
+    pub(crate) fn new(setup: &Setup) -> Self {
         Self::at(setup.broker.address(), &setup.topics.dead_letters(), &setup.prefix)
     }
 
@@ -40,7 +40,7 @@ impl Reader {
         Self(consumer)
     }
 
-    fn read(&self, letters: usize) -> Vec<OwnedMessage> {
+    pub(crate) fn read(&self, letters: usize) -> Vec<OwnedMessage> {
         let mut found = Vec::new();
         let is_there = || {
             while let Some(message) = self.0.poll(std::time::Duration::from_millis(20)) {
@@ -59,7 +59,7 @@ fn headers(letter: &OwnedMessage) -> BTreeMap<String, String> {
     headers.iter().map(|header| (header.key.to_owned(), String::from_utf8(header.value.unwrap().to_vec()).unwrap())).collect()
 }
 
-fn header(letter: &OwnedMessage, name: &str) -> String {
+pub(crate) fn header(letter: &OwnedMessage, name: &str) -> String {
     headers(letter).remove(name).unwrap_or_default()
 }
 
@@ -160,7 +160,7 @@ fn while_letters_can_not_be_written_reading_waits_and_nothing_is_lost() {
         dead_letter_backoff_ms_max: 100,
         ..IngestConfig::default()
     };
-    let ingest = Ingest::start(config, Arc::new(State::default())).unwrap();
+    let ingest = Ingest::start(config, Arc::new(State::default()), Positions::default()).unwrap();
     let progress = ingest.progress();
     assert!(wait_until(PATIENCE, || progress.dead_letter_retries() > 1), "{progress:?}");
     let position = || progress.partitions().iter().find(|partition| partition.topic() == events).map(|found| found.position());
@@ -186,7 +186,7 @@ fn stopping_does_not_wait_for_letters_that_can_not_be_written() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     assert!(runtime.block_on(writer.write(vec![record])).iter().all(Result::is_ok));
     let config = IngestConfig { brokers, discovery_ms: 100, watermark_ms: 50, ..IngestConfig::default() };
-    let ingest = Ingest::start(config, Arc::new(State::default())).unwrap();
+    let ingest = Ingest::start(config, Arc::new(State::default()), Positions::default()).unwrap();
     let progress = ingest.progress();
     assert!(wait_until(PATIENCE, || progress.dead_letter_retries() > 0), "{progress:?}");
     ingest.stop().unwrap();

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use faces_core::state::State;
-use faces_ingest::{Ingest, IngestConfig, LogWriter, Topics, WriterConfig, decode::Format, encode};
+use faces_ingest::{Ingest, IngestConfig, Positions, LogWriter, Topics, WriterConfig, decode::Format, encode};
 use faces_testbroker::wait_until;
 use rdkafka::{
     ClientConfig,
@@ -44,7 +44,7 @@ fn after_an_outage_reading_goes_on_where_it_was() {
         assert!(runtime.block_on(writer.write(records)).iter().all(Result::is_ok));
     };
     let config = IngestConfig { brokers, discovery_ms: 100, watermark_ms: 50, request_ms_max: 500, ..IngestConfig::default() };
-    let ingest = Ingest::start(config, Arc::new(State::default())).unwrap();
+    let ingest = Ingest::start(config, Arc::new(State::default()), Positions::default()).unwrap();
     let progress = ingest.progress();
     write(0..50);
     wait_for_consumed(&progress, 50);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faces_core::{record::Apply, state::State};
-use faces_ingest::{Ingest, IngestConfig, decode::Format};
+use faces_ingest::{Ingest, IngestConfig, Positions, decode::Format};
 use faces_testbroker::wait_until;
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
@@ -65,7 +65,7 @@ fn librdkafkas_own_mock_takes_commits_too() {
         commit_ms: 50,
         ..IngestConfig::default()
     };
-    let ingest = Ingest::start(config, Arc::new(State::default()) as Arc<dyn Apply>).unwrap();
+    let ingest = Ingest::start(config, Arc::new(State::default()) as Arc<dyn Apply>, Positions::default()).unwrap();
     let progress = ingest.progress();
     let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", &address).create().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used)] // clippy's leave for tests does not reach their helpers
 
 mod dead_letters;
+mod fates;
 mod faults;
 mod group;
 mod pressure;
 mod reading;
+mod resuming;
 mod support;
 mod writing;

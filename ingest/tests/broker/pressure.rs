@@ -1,8 +1,9 @@
-//! When applying is behind, reading pauses, resumes, and loses nothing.
+//! A slow sink holds reading up and loses nothing; images of the state are cut between batches.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Condvar, Mutex},
+    time::Duration,
 };
 
 use faces_core::{
@@ -11,7 +12,7 @@ use faces_core::{
     ids::EventId,
     record::{Apply, EventView, Outcome, Writer},
 };
-use faces_ingest::{Ingest, IngestConfig, decode::Format};
+use faces_ingest::{Ingest, IngestConfig, Positions, decode::Format};
 use faces_testbroker::wait_until;
 
 use crate::support::{PATIENCE, Setup, view, wait_for_consumed};
@@ -21,6 +22,7 @@ use crate::support::{PATIENCE, Setup, view, wait_for_consumed};
 struct Gated {
     is_open: Mutex<bool>,
     opened: Condvar,
+    waiting: Mutex<u32>,
     seen: Mutex<BTreeMap<EventId, u32>>,
 }
 
@@ -41,7 +43,9 @@ struct GatedWriter<'a>(&'a Gated);
 
 impl GatedWriter<'_> {
     fn wait(&self) -> Outcome {
+        *self.0.waiting.lock().unwrap() += 1;
         drop(self.0.opened.wait_while(self.0.is_open.lock().unwrap(), |open| !*open).unwrap());
+        *self.0.waiting.lock().unwrap() -= 1;
         Outcome::Applied
     }
 }
@@ -65,23 +69,23 @@ impl Writer for GatedWriter<'_> {
 }
 
 #[test]
-fn a_slow_sink_pauses_reading_and_loses_nothing() {
+fn a_slow_sink_holds_reading_up_and_loses_nothing() {
     const EVENTS: u32 = 6_000;
     let Some(setup) = Setup::new(&["video"]) else { return };
     let sink = Arc::new(Gated::default());
-    let config = IngestConfig { batch_records_max: 50, batch_queue_max: 4, ..setup.config() };
-    let ingest = Ingest::start(config, Arc::clone(&sink) as Arc<dyn Apply>).unwrap();
+    // So small a buffer that most records stay with the broker.
+    let config = IngestConfig { batch_records_max: 50, prefetch_kib_max: 16, ..setup.config() };
+    let ingest = Ingest::start(config, Arc::clone(&sink) as Arc<dyn Apply>, Positions::default()).unwrap();
     let progress = ingest.progress();
     let events: Vec<_> = (0..EVENTS).map(|n| view("video", n)).collect();
-    for (round, part) in (1..).zip(events.chunks(2_000)) {
+    for (round, part) in (1_u64..).zip(events.chunks(2_000)) {
         sink.set_open(false);
         setup.write(setup.events(part, Format::Protobuf));
-        assert!(wait_until(PATIENCE, || progress.is_paused()), "{} batches wait", progress.queued_batches());
-        assert!(progress.pauses() >= round);
-        assert!(progress.queued_batches() <= 4, "the queue is bounded");
+        assert!(wait_until(PATIENCE, || *sink.waiting.lock().unwrap() > 0), "a record waits at the gate");
+        assert!(progress.counts().consumed() < round * 2_000, "nothing counts before it is applied");
+        assert_eq!(ingest.at_boundary(Duration::from_millis(50), |_| ()), None, "a batch is under way");
         sink.set_open(true);
         wait_for_consumed(&progress, round * 2_000);
-        assert!(wait_until(PATIENCE, || !progress.is_paused()));
     }
     let seen = sink.seen.lock().unwrap();
     assert_eq!(seen.len(), EVENTS as usize, "every event came");
@@ -89,20 +93,49 @@ fn a_slow_sink_pauses_reading_and_loses_nothing() {
 }
 
 #[test]
-fn stopping_applies_what_was_read() {
+fn stopping_finishes_the_batch_under_way() {
     let Some(setup) = Setup::new(&["video"]) else { return };
     let sink = Arc::new(Gated::default());
-    let config = IngestConfig { batch_records_max: 10, batch_queue_max: 4, ..setup.config() };
-    let ingest = Ingest::start(config, Arc::clone(&sink) as Arc<dyn Apply>).unwrap();
-    let progress = ingest.progress();
+    let config = IngestConfig { batch_records_max: 10, ..setup.config() };
+    let ingest = Ingest::start(config, Arc::clone(&sink) as Arc<dyn Apply>, Positions::default()).unwrap();
+    let (progress, boundary) = (ingest.progress(), ingest.boundary());
     let events: Vec<_> = (0..200).map(|n| view("video", n)).collect();
     setup.write(setup.events(&events, Format::Protobuf));
-    assert!(wait_until(PATIENCE, || progress.is_paused()));
+    assert!(wait_until(PATIENCE, || *sink.waiting.lock().unwrap() > 0));
     let stopping = std::thread::spawn(move || ingest.stop());
     sink.set_open(true);
     stopping.join().unwrap().unwrap();
     let consumed = progress.counts().consumed();
-    assert!(consumed >= 40, "at least the four batches of the queue: {consumed}");
-    let positions: i64 = progress.partitions().iter().map(|partition| partition.position()).sum();
-    assert_eq!(positions as u64, consumed, "positions say exactly what was applied");
+    assert!(consumed >= 1, "at least the record that was under way");
+    let read = boundary.at(PATIENCE, sum).unwrap();
+    assert_eq!(read, consumed, "positions say exactly what was applied, and can be asked for after the end");
+}
+
+#[test]
+fn between_batches_positions_say_exactly_what_is_applied() {
+    const EVENTS: u32 = 20_000;
+    let Some(setup) = Setup::new(&["video"]) else { return };
+    let sink = Arc::new(Gated::default());
+    sink.set_open(true);
+    let config = IngestConfig { batch_records_max: 7, ..setup.config() };
+    let ingest = Ingest::start(config, Arc::clone(&sink) as Arc<dyn Apply>, Positions::default()).unwrap();
+    let progress = ingest.progress();
+    let events: Vec<_> = (0..EVENTS).map(|n| view("video", n)).collect();
+    setup.write(setup.events(&events, Format::Protobuf));
+    let mut looks = 0;
+    let is_done = || {
+        let seen = || sink.seen.lock().unwrap().len() as u64;
+        let look = ingest.at_boundary(PATIENCE, |positions| (sum(positions), progress.counts().applied, seen()));
+        let (read, counted, seen) = look.unwrap();
+        assert_eq!((counted, seen), (read, read), "look {looks}");
+        looks += 1;
+        read == u64::from(EVENTS)
+    };
+    assert!(wait_until(PATIENCE, is_done));
+    assert_eq!(progress.counts().consumed(), u64::from(EVENTS));
+}
+
+/// Records before all positions, in topics that were written to from offset 0.
+fn sum(positions: &Positions) -> u64 {
+    positions.iter().map(|(_, _, position)| u64::try_from(position.next).unwrap()).sum()
 }

@@ -9,7 +9,7 @@ use faces_core::{
     state::State,
 };
 use faces_ingest::{
-    Cluster, Ingest, IngestConfig, LogRecord, LogWriter, Progress, Topics, WriterConfig,
+    Cluster, Ingest, IngestConfig, LogRecord, LogWriter, Positions, Progress, Topics, WriterConfig,
     decode::Format,
     encode,
     topics::{Layout, ensure},
@@ -61,12 +61,19 @@ impl Setup {
             watermark_ms: 50,
             commit_ms: 50,
             dead_letter_backoff_ms_max: 200,
+            resume_ms_max: 500,
+            readers: 3,
             ..IngestConfig::default()
         }
     }
 
     pub(crate) fn start(&self, sink: &Arc<State>) -> Ingest {
-        Ingest::start(self.config(), Arc::clone(sink) as Arc<dyn Apply>).unwrap()
+        self.resume(sink, Positions::default())
+    }
+
+    /// Goes on from where an earlier run was.
+    pub(crate) fn resume(&self, sink: &Arc<State>, from: Positions) -> Ingest {
+        Ingest::start(self.config(), Arc::clone(sink) as Arc<dyn Apply>, from).unwrap()
     }
 
     /// Writes records and fails unless the log has all of them.
