@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use faces_core::{record::Apply as _, state::State};
-use faces_ingest::{Cluster, Ingest, LogWriter, Progress, WriterConfig};
+use faces_ingest::{Cluster, Ingest, LogWriter, Positions, Progress, WriterConfig};
 use faces_rebuild::Store;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
@@ -83,12 +83,13 @@ impl App {
         let follower = follow::start(Arc::clone(&engine)).context("can't start the thread that follows the catalogue")?;
         let settler = settle(Arc::clone(&state)).context("can't start the thread that settles what is derived")?;
 
-        let ingest = Ingest::start(config.kafka.clone(), state).context("can't start the consumer")?;
+        let ingest = Ingest::start(config.kafka.clone(), state, Positions::default()).context("can't start the consumer")?;
         let progress = ingest.progress();
         let writer = LogWriter::new(&writer_config(&config)).context("can't start the producer")?;
         let services = Arc::new(Services {
             engine: Arc::clone(&engine),
             progress: Arc::clone(&progress),
+            boundary: ingest.boundary(),
             writer: Arc::new(writer),
             topics: config.kafka.topics()?,
             swap: Arc::clone(&swap),

@@ -67,7 +67,7 @@ impl AdminService for Services {
                 let cut = boundary.at(BOUNDARY_PATIENCE, |positions| state.cut().map(|cut| (cut, positions.clone())));
                 let (cut, positions) =
                     cut.ok_or(Refusal::Busy("ingest is held up"))?.ok_or(Refusal::Busy("an image is written"))?;
-                Ok((Digest::of(&cut), positions))
+                Ok::<_, Refusal>((Digest::of(&cut), positions))
             });
             let (digest, positions) = digested.await.map_err(|_| Refusal::Busy("the server is stopping"))??;
             let part = |part: u128| format!("{part:032x}");
