@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use faces_core::state::State;
-use faces_ingest::{Cluster, Ingest, LogWriter, Progress, WriterConfig};
+use faces_ingest::{Cluster, Ingest, LogWriter, Positions, Progress, WriterConfig};
 use faces_rebuild::Store;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
@@ -81,7 +81,7 @@ impl App {
         swap.start().await?;
         let follower = Follower::start(Arc::clone(&engine)).context("can't start the thread that follows the catalogue")?;
 
-        let ingest = Ingest::start(config.kafka.clone(), state).context("can't start the consumer")?;
+        let ingest = Ingest::start(config.kafka.clone(), state, Positions::default()).context("can't start the consumer")?;
         let progress = ingest.progress();
         let writer = LogWriter::new(&writer_config(&config)).context("can't start the producer")?;
         let services = Arc::new(Services {
