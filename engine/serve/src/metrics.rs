@@ -99,7 +99,10 @@ fn describe() {
     }
     describe_gauge!(NEWEST_EVENT, Unit::Seconds, "time of the newest event applied of a business unit, unix seconds");
     describe_gauge!(WATERMARK, Unit::Seconds, "what the log took of a business unit before this time is applied, unix seconds");
-    describe_counter!(HOT_KEY_EVENTS_TOTAL, "events that keys had beyond kafka.hot_key_events_per_second; applied like all others");
+    describe_counter!(
+        HOT_KEY_EVENTS_TOTAL,
+        "events that keys had beyond kafka.hot_key_events_per_second; applied like all others"
+    );
     describe_gauge!(HELD, "1 while reading waits because dead letters can't be written");
     describe_counter!(DEAD_LETTER_RETRIES_TOTAL, "attempts to write dead letters that had to be repeated");
     describe_gauge!(FAILED, "1 once reading ended by itself");
