@@ -85,7 +85,9 @@ fn main() {
         let bytes = preload(&broker, &topics, events, is_hot);
         println!("{prefix}: {events} events of {bytes} bytes written in {:.1} s", began.elapsed().as_secs_f64());
     }
-    println!("| scenario | events/s | CPU µs/event | our threads | librdkafka: brokers | librdkafka: main |\n|---|---|---|---|---|---|");
+    println!(
+        "| scenario | events/s | CPU µs/event | our threads | librdkafka: brokers | librdkafka: main |\n|---|---|---|---|---|---|"
+    );
     for scenario in scenarios {
         run(&broker, &scenario, events);
     }
@@ -124,7 +126,7 @@ fn preload(broker: &Broker, topics: &Topics, events: u64, is_hot: bool) -> usize
             let message = if is_hot { message.partition(partition) } else { message };
             match producer.send(message) {
                 Ok(()) => break,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => _ = producer.poll(Duration::from_millis(10)),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => producer.poll(Duration::from_millis(10)),
                 Err((error, _)) => panic!("{error}"),
             }
         }

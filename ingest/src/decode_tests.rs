@@ -257,6 +257,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_a_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Format::from_content_type(&bytes);
         for name in ["shop", "identity", "catalog"] {
             verdict(name, Format::Protobuf, &bytes);
             verdict(name, Format::Json, &bytes);

@@ -136,7 +136,8 @@ mod tests {
             (1, some("key"), some("")),
             (1, some("payload"), some("key")),
         ];
-        let prints: std::collections::HashSet<_> = records.iter().map(|(time, key, payload)| fingerprint(*time, *key, *payload)).collect();
+        let prints: std::collections::HashSet<_> =
+            records.iter().map(|(time, key, payload)| fingerprint(*time, *key, *payload)).collect();
         assert_eq!(prints.len(), records.len());
     }
 }

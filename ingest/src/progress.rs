@@ -64,7 +64,7 @@ pub struct Progress {
     brokers_answer: AtomicBool,
     asked_at_ms: AtomicI64,  // last round of asking for ends that succeeded, ms since `origin`; -1 for none
     at_end_as_of: AtomicI64, // last such round whose ends were all reached; -1 for none
-    held: AtomicUsize, // readers that wait for dead letters to be written
+    held: AtomicUsize,       // readers that wait for dead letters to be written
     commits: AtomicU64,
     commit_failures: AtomicU64,
     dead_letter_retries: AtomicU64,
@@ -273,11 +273,12 @@ impl Progress {
         self.dead_letter_retries.fetch_add(1, Relaxed);
     }
 
-    /// Reading ends: of all readers, because what is served must not fall behind in one part.
+    /// Reading ends (the first reason counts): of all readers, because what is served must not fall behind in one part.
     pub(crate) fn set_failure(&self, why: String) {
-        tracing::error!("{why}");
-        self.failure.lock().get_or_insert(why);
-        self.failed.store(true, Relaxed);
+        if !self.failed.swap(true, Relaxed) {
+            tracing::error!("{why}");
+            *self.failure.lock() = Some(why);
+        }
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -290,7 +291,12 @@ mod tests {
     use super::*;
 
     fn partition(start: i64, end: i64) -> Arc<Partition> {
-        Arc::new(Partition::new("faces.identity".to_owned(), 0, TopicKind::Identity, Known { start, end, committed: 0, resume: None }))
+        Arc::new(Partition::new(
+            "faces.identity".to_owned(),
+            0,
+            TopicKind::Identity,
+            Known { start, end, committed: 0, resume: None },
+        ))
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use std::{sync::OnceLock, time::Instant};
 
 use anyhow::Context as _;
-use faces_ingest::Progress;
+use faces_ingest::{Progress, progress::Lags};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tonic::Code;
 
-use crate::engine::{Answer, Engine};
+use crate::{
+    clock,
+    engine::{Answer, Engine},
+};
 
 /// Calls by `method` and `code`.
 const RPC_TOTAL: &str = "faces_rpc_total";
@@ -26,6 +29,22 @@ const GENERATIONS_TOTAL: &str = "faces_generation_swaps_total";
 const RECORDS_TOTAL: &str = "faces_ingest_records_total";
 /// Records between position and end by `topic` and `partition`.
 const LAG_RECORDS: &str = "faces_ingest_lag_records";
+/// Histogram of the time from the log's taking a record to its being applied. Kept by ingest; shown here as its buckets.
+const APPEND_LAG_SECONDS: &str = "faces_ingest_append_lag_seconds";
+/// Histogram of the time from an event's happening to its being applied.
+const EVENT_LAG_SECONDS: &str = "faces_ingest_event_lag_seconds";
+/// Time of the newest event applied of business unit `bu`, Unix seconds.
+const NEWEST_EVENT: &str = "faces_ingest_newest_event_timestamp_seconds";
+/// What the log took of business unit `bu` before this time is applied, Unix seconds.
+const WATERMARK: &str = "faces_ingest_watermark_timestamp_seconds";
+/// Events that keys had beyond `kafka.hot_key_events_per_second`.
+const HOT_KEY_EVENTS_TOTAL: &str = "faces_ingest_hot_key_events_total";
+/// 1 while reading waits because dead letters can't be written.
+const HELD: &str = "faces_ingest_held";
+/// Attempts to write dead letters that had to be repeated.
+const DEAD_LETTER_RETRIES_TOTAL: &str = "faces_ingest_dead_letter_retries_total";
+/// 1 once reading ended by itself; the log says why, and the way out.
+const FAILED: &str = "faces_ingest_failed";
 /// How long ago every partition was last seen at its end.
 const VIEW_AGE_SECONDS: &str = "faces_view_age_seconds";
 /// Fragments held.
@@ -74,6 +93,19 @@ fn describe() {
     describe_counter!(GENERATIONS_TOTAL, "generation swaps by outcome: activated, refused");
     describe_counter!(RECORDS_TOTAL, "records by outcome; consumed = applied + duplicates + expired + ignored + dead");
     describe_gauge!(LAG_RECORDS, "records between position and end of a partition");
+    for part in ["bucket", "count"] {
+        describe_counter!(format!("{APPEND_LAG_SECONDS}_{part}"), "time from the log's taking a record to its being applied");
+        describe_counter!(format!("{EVENT_LAG_SECONDS}_{part}"), "time from an event's happening to its being applied");
+    }
+    describe_gauge!(NEWEST_EVENT, Unit::Seconds, "time of the newest event applied of a business unit, unix seconds");
+    describe_gauge!(WATERMARK, Unit::Seconds, "what the log took of a business unit before this time is applied, unix seconds");
+    describe_counter!(
+        HOT_KEY_EVENTS_TOTAL,
+        "events that keys had beyond kafka.hot_key_events_per_second; applied like all others"
+    );
+    describe_gauge!(HELD, "1 while reading waits because dead letters can't be written");
+    describe_counter!(DEAD_LETTER_RETRIES_TOTAL, "attempts to write dead letters that had to be repeated");
+    describe_gauge!(FAILED, "1 once reading ended by itself");
     describe_gauge!(VIEW_AGE_SECONDS, Unit::Seconds, "how long ago every partition was last seen at its end");
     describe_gauge!(FRAGMENTS, "source keys with behaviour");
     describe_gauge!(BEHAVIOURS, "behaviours remembered");
@@ -113,6 +145,20 @@ pub fn generation(outcome: &'static str) {
 
 /// Brings gauges and ingest counters up to date; called when somebody looks.
 pub fn refresh(engine: &Engine, progress: &Progress) {
+    refresh_ingest(progress);
+    gauge!(FRAGMENTS).set(engine.state().fragment_count() as f64);
+    gauge!(BEHAVIOURS).set(engine.state().behaviour_count() as f64);
+    gauge!(ITEMS).set(engine.state().catalogue().listed_count() as f64);
+    let generation = engine.generation();
+    for (bu, status) in generation.iter().flat_map(|generation| generation.index_status()) {
+        let bu = engine.state().catalogue().bu_name(bu).to_owned();
+        gauge!(INDEX_ROWS, "bu" => bu.clone()).set(status.base_rows as f64);
+        gauge!(INDEX_CHANGED_ROWS, "bu" => bu.clone()).set((status.tail_rows + status.masked_rows) as f64);
+        gauge!(INDEX_REBUILD_DUE, "bu" => bu).set(f64::from(u8::from(status.is_rebuild_due)));
+    }
+}
+
+fn refresh_ingest(progress: &Progress) {
     let counts = progress.counts();
     let outcomes = [
         ("consumed", counts.consumed()),
@@ -129,17 +175,33 @@ pub fn refresh(engine: &Engine, progress: &Progress) {
         let (topic, number) = (partition.topic().to_owned(), partition.partition().to_string());
         gauge!(LAG_RECORDS, "topic" => topic, "partition" => number).set(partition.lag() as f64);
     }
-    gauge!(VIEW_AGE_SECONDS).set(progress.view_age_ms() as f64 / 1_000.0);
-    gauge!(FRAGMENTS).set(engine.state().fragment_count() as f64);
-    gauge!(BEHAVIOURS).set(engine.state().behaviour_count() as f64);
-    gauge!(ITEMS).set(engine.state().catalogue().listed_count() as f64);
-    let generation = engine.generation();
-    for (bu, status) in generation.iter().flat_map(|generation| generation.index_status()) {
-        let bu = engine.state().catalogue().bu_name(bu).to_owned();
-        gauge!(INDEX_ROWS, "bu" => bu.clone()).set(status.base_rows as f64);
-        gauge!(INDEX_CHANGED_ROWS, "bu" => bu.clone()).set((status.tail_rows + status.masked_rows) as f64);
-        gauge!(INDEX_REBUILD_DUE, "bu" => bu).set(f64::from(u8::from(status.is_rebuild_due)));
+    let view_age_ms = progress.view_age_ms();
+    gauge!(VIEW_AGE_SECONDS).set(view_age_ms as f64 / 1_000.0);
+    let freshness = progress.freshness();
+    lags(APPEND_LAG_SECONDS, &freshness.since_append);
+    lags(EVENT_LAG_SECONDS, &freshness.since_event);
+    for (bu, watermark) in progress.watermarks() {
+        let seen_all_ms = clock::now().millis() as f64 - view_age_ms as f64;
+        let applied_ms = watermark.behind_append_ms.map_or(seen_all_ms, |ms| ms as f64);
+        gauge!(WATERMARK, "bu" => bu.clone()).set(applied_ms / 1_000.0);
+        if let Some(newest_ms) = watermark.newest_event_ms {
+            gauge!(NEWEST_EVENT, "bu" => bu).set(newest_ms as f64 / 1_000.0);
+        }
     }
+    counter!(HOT_KEY_EVENTS_TOTAL).absolute(progress.hot_key_events());
+    counter!(DEAD_LETTER_RETRIES_TOTAL).absolute(progress.dead_letter_retries());
+    gauge!(HELD).set(f64::from(u8::from(progress.is_held())));
+    gauge!(FAILED).set(f64::from(u8::from(progress.failure().is_some())));
+}
+
+/// Shows a histogram that is kept elsewhere, in the form that Prometheus gives histograms: the recorder's own would take a call a record.
+fn lags(name: &'static str, lags: &Lags) {
+    for (bound_ms, count) in lags.cumulative() {
+        let bound = bound_ms.map_or_else(|| "+Inf".to_owned(), |ms| (ms as f64 / 1_000.0).to_string());
+        counter!(format!("{name}_bucket"), "le" => bound).absolute(count);
+    }
+    counter!(format!("{name}_count")).absolute(lags.count());
+    gauge!(format!("{name}_sum")).set(lags.sum_ms() as f64 / 1_000.0);
 }
 
 const fn code_name(code: Code) -> &'static str {

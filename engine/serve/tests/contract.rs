@@ -219,9 +219,14 @@ async fn health_says_what_the_admin_pages_say() {
     assert_eq!((page("/livez").0, page("/readyz").0, page("/nowhere").0), (200, 200, 404));
     let (status, metrics) = page("/metrics");
     assert_eq!(status, 200);
-    for name in
-        ["faces_rpc_total", "faces_rpc_seconds_bucket", "faces_ingest_records_total", "faces_items", "faces_view_age_seconds"]
-    {
+    for name in [
+        "faces_rpc_total",
+        "faces_rpc_seconds_bucket",
+        "faces_ingest_records_total",
+        "faces_ingest_append_lag_seconds_bucket{le=\"0.001\"}",
+        "faces_items",
+        "faces_view_age_seconds",
+    ] {
         assert!(metrics.contains(name), "{name} is missing in {metrics}");
     }
     assert!(!metrics.contains("m1\""), "no item is a label");

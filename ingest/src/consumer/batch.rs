@@ -31,7 +31,7 @@ const TIME_MAX: Duration = Duration::from_millis(5);
 /// Most bytes of dead letters in a batch.
 const DEAD_BYTES_MAX: usize = 8 << 20;
 /// The clock is read once for so many records.
-const RECORDS_PER_LOOK: usize = 64;
+const RECORDS_PER_LOOK: usize = 16;
 
 /// A batch, and what is used again for the next.
 pub(super) struct Batch {

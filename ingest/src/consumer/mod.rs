@@ -55,6 +55,10 @@ use crate::{
     progress::Progress,
 };
 
+/// Largest answer asked for, bytes: the least and most that is worth it.
+const FETCH_BYTES_MIN: usize = 1 << 20;
+const FETCH_BYTES_MAX: usize = 50 << 20;
+
 type Consumer = BaseConsumer<LogContext>;
 
 /// Why ingest could not start or did not stop in time.
@@ -261,9 +265,24 @@ impl Stop {
     }
 }
 
+/// Properties of a reader's client. What is set for speed was measured with `examples/throughput.rs`: 2 M events of 113 bytes in 64
+/// partitions, 2 cores shared with the broker; CPU of our process per event, without applying.
+///
+/// | setting | events/s | CPU µs/event |
+/// |---|---|---|
+/// | as below, 1 reader | 389,000 | 0.80 |
+/// | as below, 2 readers | 625,000-713,000 | 0.75-0.81 |
+/// | `queued.min.messages` 10,000 instead of 100,000 | 65,000 | 0.97 |
+/// | `queued.min.messages` 1,000,000 | 529,000 | 0.82 |
+/// | `fetch.message.max.bytes` 128 KiB instead of 1 MiB | 302,000 | 0.81 |
+/// | `fetch.message.max.bytes` 4 MiB | 586,000 | 0.82 |
+/// | `prefetch_kib_max` 8 MiB instead of 64 MiB | 197,000 | 0.85 |
+/// | without `check.crcs` | no difference | 0.81 |
+///
+/// Taking messages from the client in bulk (`rd_kafka_consume_batch_queue`) would save 0.19 µs, at the price of `unsafe`.
 fn consumer_config(config: &IngestConfig) -> ClientConfig {
+    let prefetch_kib = prefetch_kib_of_reader(config);
     let mut client = client_config(&config.cluster(), "faces-ingest");
-    let prefetch_kib = (config.prefetch_kib_max as usize / config.reader_count()).max(1);
     client
         .set("group.id", &config.group_id)
         .set("enable.auto.commit", "false")
@@ -280,10 +299,31 @@ fn consumer_config(config: &IngestConfig) -> ClientConfig {
         .set("enable.partition.eof", "false")
         .set("fetch.wait.max.ms", config.fetch_wait_ms_max.to_string())
         .set("fetch.error.backoff.ms", "50")
+        .set("check.crcs", "true")
+        // The client stops asking when so much is held, and an answer on the way may hold as much again.
         .set("queued.max.messages.kbytes", prefetch_kib.to_string())
+        .set("fetch.max.bytes", (prefetch_kib * 1_024).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX).to_string())
         .set("queued.min.messages", "100000")
         .set("fetch.message.max.bytes", "1048576")
         .set("topic.metadata.refresh.interval.ms", "30000");
     apply_extra(&mut client, &config.cluster());
     client
+}
+
+/// All readers together hold what is allowed.
+fn prefetch_kib_of_reader(config: &IngestConfig) -> usize {
+    (config.prefetch_kib_max as usize / config.reader_count().max(1)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_share_the_room_for_what_is_read_ahead() {
+        let config = IngestConfig { readers: 4, prefetch_kib_max: 100, ..IngestConfig::default() };
+        assert_eq!(consumer_config(&config).get("queued.max.messages.kbytes"), Some("25"));
+        let config = IngestConfig { readers: 9, prefetch_kib_max: 2, ..config };
+        assert_eq!(prefetch_kib_of_reader(&config), 1);
+    }
 }

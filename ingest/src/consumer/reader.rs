@@ -85,7 +85,7 @@ impl Reader {
         let open = gate.enter();
         self.batch.begin();
         self.take(first, writer);
-        while !self.batch.is_full() {
+        while !self.batch.is_full() && !self.shared.progress.has_failed() {
             match consumer.poll(Duration::ZERO) {
                 Some(Ok(message)) => self.take(&message, writer),
                 Some(Err(error)) => {
@@ -150,7 +150,12 @@ impl Reader {
             let compare = match plan {
                 Some(Plan::Compare(last)) => Some(last),
                 Some(Plan::Unverifiable) => {
-                    tracing::warn!(topic, partition = number, from, "the record before is deleted, so it can't be compared; reading on");
+                    tracing::warn!(
+                        topic,
+                        partition = number,
+                        from,
+                        "the record before is deleted, so it can't be compared; reading on"
+                    );
                     None
                 }
                 Some(Plan::GoOn) | None => None,
@@ -215,7 +220,8 @@ impl Reader {
     /// The error does not say which partition is meant; the bounds of ours do.
     fn note_out_of_range(&self) {
         let patience = self.shared.config.request_timeout();
-        let named = self.slots.partitions().find_map(|partition| {
+        let mut asked = self.slots.partitions().take_while(|_| !self.shared.stop.is_requested());
+        let named = asked.find_map(|partition| {
             let (start, end) = self.consumer.fetch_watermarks(partition.topic(), partition.partition(), patience).ok()?;
             verify::bounds(partition.exact_position(), start, end).err().map(|mismatch| (mismatch, partition))
         });

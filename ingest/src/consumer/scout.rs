@@ -123,7 +123,7 @@ impl Scout {
             return;
         };
         let since = *self.missing_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= self.patience() && !self.progress.has_failed() {
+        if since.elapsed() >= self.patience() {
             fail(&self.progress, &Mismatch::Missing, &topic, partition);
         }
     }
@@ -225,7 +225,7 @@ impl Scout {
     /// The record to compare has not come for long: perhaps because the log ends before it.
     fn doubt(&self, partition: &Partition, end: i64) {
         let position = partition.exact_position();
-        if let (Err(mismatch), false) = (verify::bounds(position, position.next, end), self.progress.has_failed()) {
+        if let Err(mismatch) = verify::bounds(position, position.next, end) {
             fail(&self.progress, &mismatch, partition.topic(), partition.partition());
         }
     }

@@ -16,7 +16,9 @@ pub(super) enum Mismatch {
     Gap { start: i64, next: i64 },
     #[error("the record at offset {offset} is another than the one that was read there: the topic was made anew")]
     OtherRecord { offset: i64 },
-    #[error("the record read last, at offset {wanted}, is not there (the next is at {found}): the topic was made anew, or is compacted")]
+    #[error(
+        "the record read last, at offset {wanted}, is not there (the next is at {found}): the topic was made anew, or is compacted"
+    )]
     OtherOffset { wanted: i64, found: i64 },
     #[error("a record is at offset {offset}, where there was none when the log was read up to {next}: the log lost records")]
     NewRecord { offset: i64, next: i64 },

@@ -83,9 +83,16 @@ mod tests {
 
     #[test]
     fn lags_fall_into_powers_of_two() {
-        for (lag_ms, bound_ms) in
-            [(-5, Some(1)), (0, Some(1)), (1, Some(1)), (2, Some(2)), (3, Some(4)), (4, Some(4)), (1 << 39, Some(1 << 39)), (i64::MAX, None)]
-        {
+        for (lag_ms, bound_ms) in [
+            (-5, Some(1)),
+            (0, Some(1)),
+            (1, Some(1)),
+            (2, Some(2)),
+            (3, Some(4)),
+            (4, Some(4)),
+            (1 << 39, Some(1 << 39)),
+            (i64::MAX, None),
+        ] {
             let mut lags = Lags::default();
             lags.note(lag_ms);
             let first = lags.cumulative().find(|(_, total)| *total == 1).unwrap();

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use faces_core::state::State;
-use faces_ingest::{Ingest, IngestConfig, Positions, LogRecord, LogWriter, Topics, WriterConfig, decode::Format};
+use faces_ingest::{Ingest, IngestConfig, LogRecord, LogWriter, Positions, Topics, WriterConfig, decode::Format};
 use faces_proto::v1;
 use faces_testbroker::wait_until;
 use rdkafka::{

@@ -1,6 +1,10 @@
 //! What becomes of every sort of input, from the wire: one table, one broker. The documentation shows the same table.
 
-use std::{collections::BTreeMap, sync::Arc, time::{SystemTime, UNIX_EPOCH}};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use faces_core::state::State;
 use faces_ingest::{decode::Format, encode};
@@ -52,7 +56,9 @@ fn now_ms() -> i64 {
 fn inputs(setup: &Setup) -> Vec<Input> {
     let (events, identity, catalog) = (setup.topics.events("video"), setup.topics.identity(), setup.topics.catalog());
     let good = event(|_| {}).encode_to_vec();
-    let framed = |frame: &[u8]| [&[0, 0, 0, 0, 9], frame, &event(|e| e.event_id = format!("framed{}", frame.len())).encode_to_vec()].concat();
+    let framed = |frame: &[u8]| {
+        [&[0, 0, 0, 0, 9], frame, &event(|e| e.event_id = format!("framed{}", frame.len())).encode_to_vec()].concat()
+    };
     let mut wrong_text = good.clone();
     let at = wrong_text.windows(5).position(|bytes| bytes == b"e1000").unwrap();
     wrong_text[at] = 0xFF;
@@ -80,24 +86,48 @@ fn inputs(setup: &Setup) -> Vec<Input> {
     add("a time in seconds", &events, Some(event(|e| e.event_time_ms = 1_700_000_000).encode_to_vec()), None, "bad_time");
     add("a time in 2100", &events, Some(event(|e| e.event_time_ms = 4_102_444_800_000).encode_to_vec()), None, "future_time");
     add("no time", &events, Some(event(|e| e.event_time_ms = 0).encode_to_vec()), None, "bad_time");
-    add("10 minutes ahead of the log", &events, Some(event(|e| e.event_time_ms = now_ms() + 600_000).encode_to_vec()), None, "future_time");
+    add(
+        "10 minutes ahead of the log",
+        &events,
+        Some(event(|e| e.event_time_ms = now_ms() + 600_000).encode_to_vec()),
+        None,
+        "future_time",
+    );
     let ahead = event(|e| (e.event_id, e.event_time_ms) = ("ahead".into(), now_ms() + 60_000));
     add("1 minute ahead of the log", &events, Some(ahead.encode_to_vec()), None, "applied");
     add("a negative value", &events, Some(event(|e| e.value = Some(-1.0)).encode_to_vec()), None, "bad_value");
     add("a value that is not a number", &events, Some(event(|e| e.value = Some(f64::NAN)).encode_to_vec()), None, "bad_value");
     add("an infinite value", &events, Some(event(|e| e.value = Some(f64::INFINITY)).encode_to_vec()), None, "bad_value");
-    add("a unit whose name can't be one", &events, Some(event(|e| e.bu = "No Such".into()).encode_to_vec()), None, "invalid_field");
+    add(
+        "a unit whose name can't be one",
+        &events,
+        Some(event(|e| e.bu = "No Such".into()).encode_to_vec()),
+        None,
+        "invalid_field",
+    );
     add("another unit's event", &events, Some(event(|e| e.bu = "travel".into()).encode_to_vec()), None, "bu_mismatch");
     let visitor = event(|e| (e.event_id, e.source) = ("visitor".into(), Some(key("travel", "u1"))));
     add("an event of another unit's customer", &events, Some(visitor.encode_to_vec()), None, "applied");
-    add("a person's id of 10 KB", &events, Some(event(|e| e.source = Some(key("video", &"x".repeat(10_240)))).encode_to_vec()), None, "too_long");
+    add(
+        "a person's id of 10 KB",
+        &events,
+        Some(event(|e| e.source = Some(key("video", &"x".repeat(10_240)))).encode_to_vec()),
+        None,
+        "too_long",
+    );
     add("an item's id of 10 KB", &events, Some(event(|e| e.item_id = "x".repeat(10_240)).encode_to_vec()), None, "too_long");
     add("no source", &events, Some(event(|e| e.source = None).encode_to_vec()), None, "missing_field");
     add("no item", &events, Some(event(|e| e.item_id.clear()).encode_to_vec()), None, "missing_field");
     let words = event(|e| (e.r#type, e.item_id, e.query) = (v1::EventType::Search.into(), String::new(), "shoes".into()));
     add("a search in words", &events, Some(words.encode_to_vec()), None, "ignored");
     add("a type of event from the future", &events, Some(event(|e| e.r#type = 77).encode_to_vec()), None, "invalid_field");
-    add("an unknown field", &events, Some([event(|e| e.event_id = "newer".into()).encode_to_vec(), vec![0xBA, 0x3E, 1, b'x']].concat()), None, "applied");
+    add(
+        "an unknown field",
+        &events,
+        Some([event(|e| e.event_id = "newer".into()).encode_to_vec(), vec![0xBA, 0x3E, 1, b'x']].concat()),
+        None,
+        "applied",
+    );
     let unseen = event(|e| (e.event_id, e.item_id) = ("unseen".into(), "never-seen".into()));
     add("an item that no catalogue has", &events, Some(unseen.encode_to_vec()), None, "applied");
     add("a payload of 5 MB", &events, Some(vec![b'x'; 5_000_000]), None, "too_large");
@@ -109,7 +139,13 @@ fn inputs(setup: &Setup) -> Vec<Input> {
     add("a tombstone among links", &identity, None, None, "empty_payload");
     add("an item", &catalog, Some(item(v1::catalog_record::Change::Upsert(upsert(None)))), None, "applied");
     add("a negative price", &catalog, Some(item(v1::catalog_record::Change::Upsert(upsert(Some(-1.0))))), None, "bad_value");
-    add("the deletion of an item that never was", &catalog, Some(item(v1::catalog_record::Change::Delete(v1::ItemRef { bu: "video".into(), item_id: "ghost".into() }))), None, "applied");
+    add(
+        "the deletion of an item that never was",
+        &catalog,
+        Some(item(v1::catalog_record::Change::Delete(v1::ItemRef { bu: "video".into(), item_id: "ghost".into() }))),
+        None,
+        "applied",
+    );
     add("an event among items", &catalog, Some(good), None, "undecodable");
     table
 }
@@ -155,7 +191,8 @@ fn every_input_has_its_fate() {
     let progress = ingest.progress();
     wait_for_consumed(&progress, expected.values().sum());
     let counts = progress.counts();
-    let found = [("applied", counts.applied), ("dead", counts.dead), ("duplicate", counts.duplicates), ("ignored", counts.ignored)];
+    let found =
+        [("applied", counts.applied), ("dead", counts.dead), ("duplicate", counts.duplicates), ("ignored", counts.ignored)];
     assert_eq!(BTreeMap::from(found), expected, "{counts:?}");
     let letters = Reader::new(&setup).read(dead.len());
     assert_eq!(letters.len(), dead.len());
@@ -163,7 +200,12 @@ fn every_input_has_its_fate() {
         let address = (header(&letter, "faces-topic"), header(&letter, "faces-offset").parse().unwrap());
         let input = dead.remove(&address).unwrap();
         let reason = header(&letter, "faces-reason");
-        assert!(input.fate.split(" or ").any(|fate| fate == reason), "{}: {reason} ({})", input.what, header(&letter, "faces-detail"));
+        assert!(
+            input.fate.split(" or ").any(|fate| fate == reason),
+            "{}: {reason} ({})",
+            input.what,
+            header(&letter, "faces-detail")
+        );
     }
     for input in &inputs {
         println!("| {} | {} |", input.what, input.fate);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use faces_core::state::State;
-use faces_ingest::{Ingest, IngestConfig, Positions, LogWriter, Topics, WriterConfig, decode::Format, encode};
+use faces_ingest::{Ingest, IngestConfig, LogWriter, Positions, Topics, WriterConfig, decode::Format, encode};
 use faces_testbroker::wait_until;
 use rdkafka::{
     ClientConfig,

@@ -132,3 +132,35 @@ fn a_restart_replays_to_the_same_state() {
     assert!(!first.is_empty());
     assert_eq!(first, run());
 }
+
+#[test]
+fn every_codec_is_read() {
+    let Some(setup) = Setup::new(&["video"]) else { return };
+    let topic = setup.topics.events("video");
+    let mut written = 0;
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let producer: rdkafka::producer::FutureProducer = ClientConfig::new()
+            .set("bootstrap.servers", setup.broker.address())
+            .set("compression.type", codec)
+            .set("linger.ms", "50") // batches large enough that compressing them pays
+            .create()
+            .unwrap();
+        let events: Vec<_> = (written..written + 200).map(|n| view("video", n)).collect();
+        let records = setup.events(&events, Format::Protobuf);
+        let sent: Vec<_> = records
+            .iter()
+            .map(|record| {
+                let message = rdkafka::producer::FutureRecord::to(&topic).key(&record.key).payload(&record.payload);
+                producer.send_result(message).map_err(|(error, _)| error).unwrap()
+            })
+            .collect();
+        for delivery in sent {
+            setup.runtime.block_on(delivery).unwrap().map_err(|(error, _)| error).unwrap();
+        }
+        written += 200;
+    }
+    let ingest = setup.start(&Arc::new(State::default()));
+    let progress = ingest.progress();
+    wait_for_consumed(&progress, u64::from(written));
+    assert_eq!(progress.counts().dead, 0);
+}

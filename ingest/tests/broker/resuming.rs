@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use faces_core::state::State;
-use faces_ingest::{Ingest, IngestConfig, LastRecord, LogWriter, Position, Positions, Topics, WriterConfig, decode::Format, encode};
+use faces_ingest::{
+    Ingest, IngestConfig, LastRecord, LogWriter, Position, Positions, Topics, WriterConfig, decode::Format, encode,
+};
 use faces_testbroker::wait_until;
 use rdkafka::{
     mocking::MockCluster,
@@ -61,7 +63,11 @@ fn a_log_that_is_not_the_one_that_was_read_stops_everything() {
     let cases = [
         ("is another than", &topic, Position { last: Some(LastRecord { fingerprint: !last.fingerprint, ..last }), ..position }),
         ("is another than", &topic, Position { last: Some(LastRecord { offset: last.offset - 1, ..last }), ..position }),
-        ("the log ends at", &topic, Position { next: last.offset + 2, last: Some(LastRecord { offset: last.offset + 1, ..last }) }),
+        (
+            "the log ends at",
+            &topic,
+            Position { next: last.offset + 2, last: Some(LastRecord { offset: last.offset + 1, ..last }) },
+        ),
         ("no broker names it", &gone, position),
     ];
     for (expected, topic, wrong) in cases {

@@ -1,0 +1,8 @@
+//! Records of the log: items.
+#![no_main]
+
+mod records;
+
+use faces_ingest::TopicKind;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| records::decode(&TopicKind::Catalog, input));
