@@ -46,6 +46,12 @@ impl Node {
         SourceKey::new(std::str::from_utf8(bu).ok()?, kind, std::str::from_utf8(id).ok()?).ok()
     }
 
+    /// The key's stored text: kind, length of the business unit's name, that name, the id. Empty if the key is not known.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// Everything stated, sorted by other key and evidence.
     #[must_use]
     pub fn edges(&self) -> &[Edge] {
