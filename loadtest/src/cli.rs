@@ -1,10 +1,13 @@
 //! The command line of `faces-loadtest`.
 
+mod ingest;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use faces_proto::v1::EventType;
 
+pub use self::ingest::{Compression, IngestArgs};
 use crate::{
     people::is_bu,
     schedule::{Rate, RunLength},
@@ -28,6 +31,9 @@ pub enum Command {
     /// How long until a written event is in the profile, and until it changes the slate. Writes one real event a trial.
     #[command(after_help = FRESHNESS_EXAMPLES)]
     Freshness(FreshnessArgs),
+    /// How many events a second a server applies from a full log, and what that costs. Writes events into topics of its own.
+    #[command(after_help = ingest::EXAMPLES)]
+    Ingest(IngestArgs),
 }
 
 const RECOMMEND_EXAMPLES: &str = "\
