@@ -24,7 +24,7 @@ use crate::{cli::IngestArgs, freshness::now_ms, progress, target::Target};
 
 use self::{
     error::IngestError,
-    events::{Crowd, Events},
+    events::{Crowd, Events, Items},
     preload::{Names, Preloaded},
     report::IngestReport,
     server::{Server, Stopped},
@@ -83,7 +83,7 @@ fn admin_address(url: &str, allow_remote: bool) -> Result<std::net::SocketAddr, 
 
 fn write(arguments: &IngestArgs, names: &Names, stop: &AtomicBool) -> Result<Preloaded, IngestError> {
     preload::make_topics(&arguments.brokers, names, arguments.partitions)?;
-    let crowd = Crowd { bu: arguments.bu.clone(), people: arguments.people, items: arguments.items };
+    let crowd = Crowd { bu: arguments.bu.clone(), people: arguments.people, items: Items::Numbered(arguments.items) };
     let events = Events::new(crowd, arguments.events, now_ms() - SPAN_MS, SPAN_MS - 60_000, arguments.seed);
     let bar = progress::bar(arguments.events, "events written", arguments.json);
     let began = Instant::now();

@@ -19,8 +19,8 @@ use crate::{
     cli::{Cli, Command, FreshnessArgs, IngestArgs, RecommendArgs, TargetArgs},
     connections::{self, Connections},
     error::LoadError,
-    freshness::{self, FreshnessPlan, FreshnessReport},
-    ingest::{self, report::IngestReport},
+    freshness::{self, FreshnessPlan, FreshnessReport, background::Background},
+    ingest::{self, error::IngestError, report::IngestReport},
     open_loop::{self, LoadPlan},
     pace,
     people::People,
@@ -113,7 +113,7 @@ pub async fn recommend(arguments: &RecommendArgs, stop: impl Future<Output = ()>
 ///
 /// # Errors
 /// When the run can't start.
-pub async fn freshness(arguments: &FreshnessArgs, stop: impl Future<Output = ()>) -> Result<FreshnessReport, LoadError> {
+pub async fn freshness(arguments: &FreshnessArgs, stop: impl Future<Output = ()>) -> Result<FreshnessReport, IngestError> {
     let common = &arguments.target;
     let target = checked_target(common)?;
     let plan = FreshnessPlan {
@@ -129,9 +129,11 @@ pub async fn freshness(arguments: &FreshnessArgs, stop: impl Future<Output = ()>
         run_id: format!("{:x}-{:x}", freshness::now_ms(), process::id()),
     };
     let channel = connections::connect(&target).await?;
+    let background = Background::start(arguments, &target).await?;
     let bar = progress::bar(u64::from(arguments.trials), "trials", common.json);
-    let report = freshness::measure(&plan, &target, channel, stop, |trials| bar.set_position(u64::from(trials))).await?;
+    let mut report = freshness::measure(&plan, &target, channel, stop, |trials| bar.set_position(u64::from(trials))).await?;
     bar.finish_and_clear();
+    report.background = background.map(Background::finish).transpose()?;
     Ok(report)
 }
 

@@ -56,7 +56,7 @@ pub struct IngestArgs {
     #[arg(long, value_name = "FACES", required_unless_present_any = ["admin", "preload_only"], conflicts_with = "admin")]
     pub serve: Option<PathBuf>,
     /// A setting for the server; may be repeated.
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", requires = "serve")]
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", conflicts_with_all = ["preload_only", "admin"])]
     pub settings: Vec<String>,
     /// Admin address of a server that runs already and reads --prefix; it should be fresh, because counts are since its start.
     #[arg(long, value_name = "URL", requires = "prefix")]

@@ -99,6 +99,21 @@ pub enum IngestError {
     /// The page lacks what is needed.
     #[error("/metrics has no faces_ingest_records_total: is that the admin address of a faces server?")]
     NoMetric,
+    /// The topic of events is not there.
+    #[error("there is no topic {topic}: check --prefix and --bu")]
+    NoTopic {
+        /// Its name.
+        topic: String,
+    },
+    /// The server refuses a question.
+    #[error("the server names no items to write events about: {0}")]
+    Answer(String),
+    /// The server has nothing to recommend.
+    #[error("the server recommends nothing in {bu}, so there are no items to write events about: fill its catalogue first")]
+    NoItems {
+        /// Business unit.
+        bu: String,
+    },
     /// Stopped by a signal.
     #[error("stopped before there was anything to report")]
     Stopped,

@@ -12,10 +12,19 @@ use rand_chacha::ChaCha8Rng;
 pub struct Crowd {
     /// Business unit of people and items.
     pub bu: String,
-    /// How many people; each has an account and a device.
+    /// How many people; each has an account, named as [`crate::people::People::numbered`] does, and a device.
     pub people: u32,
-    /// How many items.
-    pub items: u32,
+    /// On what.
+    pub items: Items,
+}
+
+/// What is acted on, evenly.
+#[derive(Clone, Debug)]
+pub enum Items {
+    /// So many items of made-up names.
+    Numbered(u32),
+    /// Items by their names; at least one.
+    Named(Vec<String>),
 }
 
 /// Encoded events, one after the other, about 120 bytes each. The same seed gives the same events.
@@ -61,21 +70,28 @@ impl Events {
     fn draw(&mut self) -> (&str, &[u8]) {
         self.number += 1;
         let person: u32 = self.random.random_range(0..self.crowd.people.max(1));
-        let (kind, letter) = if self.random.random() { (KeyKind::Account, 'a') } else { (KeyKind::Device, 'd') };
-        let kind_name = if letter == 'a' { "account" } else { "device" };
+        let (kind, kind_name, letter) =
+            if self.random.random() { (KeyKind::Account, "account", 'u') } else { (KeyKind::Device, "device", 'd') };
         let source = self.event.source.get_or_insert_default();
         source.kind = kind.into();
         source.id.clear();
         self.key.clear();
         self.event.item_id.clear();
         self.event.event_id.clear();
-        let item: u32 = self.random.random_range(0..self.crowd.items.max(1));
+        self.event.answer_token.clear();
+        match &self.crowd.items {
+            Items::Numbered(count) => write!(self.event.item_id, "item-{:08}", self.random.random_range(0..(*count).max(1))).ok(),
+            Items::Named(names) => {
+                let place = self.random.random_range(0..names.len().max(1));
+                names.get(place).map(|name| self.event.item_id.push_str(name))
+            }
+        };
         let (high, low): (u64, u64) = (self.random.random(), self.random.random());
         // Strings take everything.
-        write!(source.id, "{letter}{person:09}").ok();
+        write!(source.id, "{letter}{}", person.saturating_add(1)).ok();
         write!(self.key, "{}/{kind_name}/{}", self.crowd.bu, source.id).ok();
-        write!(self.event.item_id, "item-{item:08}").ok();
         write!(self.event.event_id, "{high:016x}{low:016x}{:x}", self.number).ok();
+        write!(self.event.answer_token, "{:016x}", high ^ low.rotate_left(17)).ok();
         self.event.set_type(match self.number % 16 {
             0 => EventType::Purchase,
             1 | 2 => EventType::Cart,
@@ -96,7 +112,7 @@ mod tests {
 
     #[test]
     fn events_are_as_promised() {
-        let crowd = Crowd { bu: "shop".to_owned(), people: 50, items: 10 };
+        let crowd = Crowd { bu: "shop".to_owned(), people: 50, items: Items::Numbered(10) };
         let mut events = Events::new(crowd.clone(), 5_000, 1_700_000_000_000, 1_000_000, 7);
         let (mut bytes, mut keys, mut items, mut ids, mut last) = (0, BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), 0);
         while let Some((key, payload)) = events.advance() {
@@ -110,7 +126,10 @@ mod tests {
             ids.insert(event.event_id);
         }
         assert_eq!((keys.len(), items.len(), ids.len()), (100, 10, 5_000), "two keys each, and no id twice");
-        assert!((110..=130).contains(&(bytes / 5_000)), "{} bytes an event", bytes / 5_000);
+        assert!((108..=130).contains(&(bytes / 5_000)), "{} bytes an event", bytes / 5_000);
+        let named = Crowd { items: Items::Named(vec!["i1".to_owned()]), ..crowd.clone() };
+        let mut events = Events::new(named, 1, 0, 1, 1);
+        assert_eq!(events.advance().map(|(_, payload)| Event::decode(payload).unwrap().item_id).as_deref(), Some("i1"));
         let first = |seed| Events::new(crowd.clone(), 1, 0, 1, seed).advance().map(|(_, payload)| payload.to_vec());
         assert!(first(1) == first(1) && first(1) != first(2));
     }

@@ -110,14 +110,25 @@ pub fn make_topics(brokers: &str, names: &Names, partitions: i32) -> Result<(), 
 /// # Errors
 /// When it is not, or nobody answers.
 pub fn check_topic(brokers: &str, names: &Names, partitions: i32) -> Result<(), IngestError> {
+    let found = partitions_of(brokers, &names.events())?;
+    let is_it = i32::try_from(found) == Ok(partitions);
+    if is_it { Ok(()) } else { Err(IngestError::NotPreloaded { topic: names.events(), partitions }) }
+}
+
+/// Checks that the topic of events is there.
+///
+/// # Errors
+/// When it is not, or nobody answers.
+pub fn check_there(brokers: &str, names: &Names) -> Result<(), IngestError> {
+    if partitions_of(brokers, &names.events())? == 0 { Err(IngestError::NoTopic { topic: names.events() }) } else { Ok(()) }
+}
+
+/// Partitions of a topic, 0 when there is none.
+fn partitions_of(brokers: &str, topic: &str) -> Result<usize, IngestError> {
     let unreachable = |source| IngestError::Unreachable { brokers: brokers.to_owned(), source };
+    // All topics: asking for one that is missing may make it.
     let metadata = admin(brokers)?.inner().fetch_metadata(None, REQUEST_TIMEOUT).map_err(unreachable)?;
-    let topic = names.events();
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    match found {
-        Some(found) if i32::try_from(found.partitions().len()) == Ok(partitions) => Ok(()),
-        _ => Err(IngestError::NotPreloaded { topic, partitions }),
-    }
+    Ok(metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len()))
 }
 
 /// Writes all events. `progress` hears how many the broker has.
