@@ -39,6 +39,9 @@ use crate::{
     target::Target,
 };
 
+/// The trials begin once the background runs, or after so long in any case.
+const WARM_PATIENCE: Duration = Duration::from_secs(30);
+const WARM_PAUSE: Duration = Duration::from_millis(5);
 const PACE: Duration = Duration::from_millis(1);
 const LINGER_MS: u32 = 2;
 const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
@@ -106,14 +109,8 @@ impl Background {
         }
         let bu = arguments.target.bu.clone();
         let stop = Arc::new(AtomicBool::new(false));
-        let mut background = Self {
-            began: Instant::now(),
-            machine: procfs::machine_busy(),
-            cpu_s: Usage::cpu_seconds_of(std::process::id()),
-            stop: Arc::clone(&stop),
-            events: None,
-            recommends: None,
-        };
+        let mut background =
+            Self { began: Instant::now(), machine: None, cpu_s: None, stop: Arc::clone(&stop), events: None, recommends: None };
         if let (Some(per_s), Some(brokers)) = (asked.events, &asked.brokers) {
             preload::check_brokers(brokers, arguments.target.allow_remote)?;
             let names = Names { prefix: asked.prefix.clone(), bu: bu.clone() };
@@ -121,15 +118,24 @@ impl Background {
             let crowd = Crowd { bu: bu.clone(), people: asked.people, items: Items::Named(items(target, &bu).await?) };
             let writer = Writer::new(brokers, names.events(), Compression::Lz4, LINGER_MS)?;
             let events = Events::new(crowd, u64::MAX, 0, 0, arguments.target.seed);
+            let deliveries = writer.deliveries();
             background.events = Some(spawn("events", move || write(per_s, events, writer, &stop))?);
+            let deadline = Instant::now() + WARM_PATIENCE;
+            while deliveries.delivered() + deliveries.failed() == 0 && Instant::now() < deadline {
+                tokio::time::sleep(WARM_PAUSE).await;
+            }
         }
         if let Some(rate) = asked.recommends {
             let people = People::numbered(&bu, asked.people as usize, 0.0)?;
             let (target, seed) = (target.clone(), arguments.target.seed);
             let (end, ended) = oneshot::channel();
-            let run = move || recommend(&target, bu, rate, seed, &people, ended);
+            let (begin, begun) = oneshot::channel();
+            let run = move || recommend(&target, bu, rate, seed, &people, begin, ended);
             background.recommends = Some((end, spawn("recommends", run)?));
+            begun.await.ok(); // a failure to begin is told at the end
         }
+        (background.began, background.machine) = (Instant::now(), procfs::machine_busy());
+        background.cpu_s = Usage::cpu_seconds_of(std::process::id());
         Ok(Some(background))
     }
 
@@ -203,6 +209,7 @@ fn recommend(
     rate: Rate,
     seed: u64,
     people: &People,
+    begin: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
 ) -> Result<LoadReport, LoadError> {
     let plan =
@@ -212,6 +219,7 @@ fn recommend(
         let connections = Connections::open(target, CONNECTIONS).await?;
         let schedule = Schedule::new(rate, RunLength::from_seconds(LENGTH_SECONDS_MAX)?, seed);
         let arrivals = pace::start(schedule).map_err(LoadError::Pace)?;
+        begin.send(()).ok();
         let stop = async { _ = ended.await };
         let driven = open_loop::drive(&plan, people, &connections, arrivals, stop, |_, _| {}).await?;
         Ok(LoadReport::new(target, &plan, rate, &driven))
