@@ -5,6 +5,7 @@
 //!
 //! The way through: [`topics`] names where records lie, [`consumer`] reads them, [`decode`] and [`validate`] turn bytes into domain
 //! records or into a [`Reason`] for the dead letters, [`progress`] says how far it got. The way back: [`encode`] and [`producer`].
+//! What was refused can be read and sent round again: [`letters`].
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
@@ -13,6 +14,7 @@ pub mod consumer;
 pub mod decode;
 pub mod embedded;
 pub mod encode;
+pub mod letters;
 pub mod positions;
 pub mod producer;
 pub mod progress;

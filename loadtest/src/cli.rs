@@ -1,10 +1,13 @@
 //! The command line of `faces-loadtest`.
 
+mod ingest;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use faces_proto::v1::EventType;
 
+pub use self::ingest::{Compression, IngestArgs};
 use crate::{
     people::is_bu,
     schedule::{Rate, RunLength},
@@ -28,6 +31,9 @@ pub enum Command {
     /// How long until a written event is in the profile, and until it changes the slate. Writes one real event a trial.
     #[command(after_help = FRESHNESS_EXAMPLES)]
     Freshness(FreshnessArgs),
+    /// How many events a second a server applies from a full log, and what that costs. Writes events into topics of its own.
+    #[command(after_help = ingest::EXAMPLES)]
+    Ingest(IngestArgs),
 }
 
 const RECOMMEND_EXAMPLES: &str = "\
@@ -44,9 +50,11 @@ const FRESHNESS_EXAMPLES: &str = "\
 Examples:
   faces-loadtest freshness --target http://127.0.0.1:50051 --bu marketplace --trials 200
   faces-loadtest freshness --target http://127.0.0.1:50051 --bu video --event purchase --json
+  faces-loadtest freshness --target http://127.0.0.1:50051 --bu video --brokers 127.0.0.1:9092 \\
+    --background-events 50000 --background-recommends 2000
 
 Each trial invents a session, reads its slate twice (a slate that differs by itself is not timed), writes an event about one
-of its items, and asks for profile and slate until both show it. Exit code 1 when no event was ever seen in a profile.";
+of its items, and asks for profile and slate until both show it. Background events are about items that the server recommends; they move\ntrends, so that few slates hold still long enough to be timed. Server, broker and generator on one machine share its processors: see\nmachine_busy_share. Exit code 1 when no event was ever seen in a profile.";
 
 /// Where the load goes.
 #[derive(Args, Clone, Debug)]
@@ -133,6 +141,29 @@ pub struct FreshnessArgs {
     /// Longest random pause before a trial, so that trials don't fall in step with the server's own beat.
     #[arg(long, default_value_t = 20, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub pause_ms_max: u64,
+    /// Load beside the trials.
+    #[command(flatten)]
+    pub background: BackgroundArgs,
+}
+
+/// Load beside the trials of `freshness`.
+#[derive(Args, Clone, Debug)]
+pub struct BackgroundArgs {
+    /// Events a second, written to Kafka by a paced producer while the trials run.
+    #[arg(long = "background-events", value_name = "N", requires = "brokers", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub events: Option<u32>,
+    /// Calls of Recommend a second while the trials run, of the people of the background events.
+    #[arg(long = "background-recommends", value_name = "N")]
+    pub recommends: Option<Rate>,
+    /// Kafka brokers that the server reads from; loopback, as the target.
+    #[arg(long, value_name = "HOST:PORT,..")]
+    pub brokers: Option<String>,
+    /// First part of the topics' names, as kafka.topic_prefix of the server.
+    #[arg(long, default_value = "faces")]
+    pub prefix: String,
+    /// People of the background.
+    #[arg(long = "background-people", default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub people: u32,
 }
 
 /// Events to try freshness with.

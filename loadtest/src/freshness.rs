@@ -17,6 +17,7 @@ use tonic::transport::Channel;
 
 use crate::{error::LoadError, target::Target};
 
+pub mod background;
 mod books;
 mod report;
 mod trial;

@@ -1,16 +1,26 @@
 //! From a parsed command line to a printed report and an exit code.
 
-use std::{future::Future, process, process::ExitCode, time::Duration};
+use std::{
+    future::Future,
+    process,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    cli::{Cli, Command, FreshnessArgs, RecommendArgs, TargetArgs},
+    cli::{Cli, Command, FreshnessArgs, IngestArgs, RecommendArgs, TargetArgs},
     connections::{self, Connections},
     error::LoadError,
-    freshness::{self, FreshnessPlan, FreshnessReport},
+    freshness::{self, FreshnessPlan, FreshnessReport, background::Background},
+    ingest::{self, error::IngestError, report::IngestReport},
     open_loop::{self, LoadPlan},
     pace,
     people::People,
@@ -40,7 +50,30 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             print(&report, arguments.target.json)?;
             Ok(exit_code(report.profile.seen > 0))
         }
+        Command::Ingest(arguments) => {
+            let report = runtime(1)?.block_on(ingest(&arguments, stop_signal()))?;
+            print(&report, arguments.json)?;
+            Ok(exit_code(report.complete))
+        }
     }
+}
+
+/// Runs `faces-loadtest ingest` until its end or until `stop`.
+///
+/// # Errors
+/// When the run can't start, or the log can't be written.
+pub async fn ingest(arguments: &IngestArgs, stop: impl Future<Output = ()>) -> anyhow::Result<IngestReport> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let (arguments, told) = (arguments.clone(), Arc::clone(&stopped));
+    let mut work = tokio::task::spawn_blocking(move || ingest::run(&arguments, &told));
+    let report = tokio::select! {
+        report = &mut work => report,
+        () = stop => {
+            stopped.store(true, Ordering::Relaxed);
+            work.await
+        }
+    };
+    Ok(report.context("the measurement broke")??)
 }
 
 /// Runs `faces-loadtest recommend` until its end or until `stop`.
@@ -80,7 +113,7 @@ pub async fn recommend(arguments: &RecommendArgs, stop: impl Future<Output = ()>
 ///
 /// # Errors
 /// When the run can't start.
-pub async fn freshness(arguments: &FreshnessArgs, stop: impl Future<Output = ()>) -> Result<FreshnessReport, LoadError> {
+pub async fn freshness(arguments: &FreshnessArgs, stop: impl Future<Output = ()>) -> Result<FreshnessReport, IngestError> {
     let common = &arguments.target;
     let target = checked_target(common)?;
     let plan = FreshnessPlan {
@@ -96,9 +129,11 @@ pub async fn freshness(arguments: &FreshnessArgs, stop: impl Future<Output = ()>
         run_id: format!("{:x}-{:x}", freshness::now_ms(), process::id()),
     };
     let channel = connections::connect(&target).await?;
+    let background = Background::start(arguments, &target).await?;
     let bar = progress::bar(u64::from(arguments.trials), "trials", common.json);
-    let report = freshness::measure(&plan, &target, channel, stop, |trials| bar.set_position(u64::from(trials))).await?;
+    let mut report = freshness::measure(&plan, &target, channel, stop, |trials| bar.set_position(u64::from(trials))).await?;
     bar.finish_and_clear();
+    report.background = background.map(Background::finish).transpose()?;
     Ok(report)
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     FreshnessPlan,
+    background::BackgroundReport,
     books::{Books, Sightings},
 };
 use crate::{
@@ -42,6 +43,8 @@ pub struct FreshnessReport {
     pub samples: BTreeMap<&'static str, String>,
     /// Whether it was stopped before the last trial.
     pub stopped_early: bool,
+    /// What ran beside the trials, if anything did.
+    pub background: Option<BackgroundReport>,
 }
 
 /// How long a sign took to show.
@@ -111,6 +114,7 @@ impl FreshnessReport {
             errors: books.errors.clone(),
             samples: books.samples.clone(),
             stopped_early,
+            background: None,
         }
     }
 }
@@ -131,6 +135,6 @@ impl fmt::Display for FreshnessReport {
         if self.stopped_early {
             row("note", "stopped before the last trial".to_owned())?;
         }
-        Ok(())
+        self.background.as_ref().map_or(Ok(()), |background| background.fmt(f))
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod demo;
+pub mod dlq;
 pub mod eval;
 pub mod generations;
 pub mod import;
@@ -58,6 +59,7 @@ enum Command {
     Generations(generations::GenerationsArgs),
     Eval(eval::EvalArgs),
     Index(index::IndexArgs),
+    Dlq(dlq::DlqArgs),
     Recommend(call::RecommendArgs),
     Act(call::ActArgs),
 }
@@ -85,6 +87,7 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Command::Generations(args) => generations::run(args, &config),
         Command::Eval(args) => eval::run(args, &config),
         Command::Index(args) => index::run(args),
+        Command::Dlq(args) => dlq::run(args, &config),
         Command::Recommend(args) => call::recommend(args),
         Command::Act(args) => call::act(args),
     }
