@@ -26,7 +26,7 @@ pub use self::{
 };
 use crate::{
     Reason, TopicKind, Topics,
-    decode::{self, CONTENT_TYPE, Format, Limits, Rejection},
+    decode::{CONTENT_TYPE, Decoder, Format, Limits, Rejection},
 };
 
 /// Header of a record that was written back: the address that its letter names.
@@ -220,7 +220,7 @@ impl Letter {
 
 /// The one place where letters meet decoding and validation.
 fn validate(kind: &TopicKind, format: Format, payload: &[u8], append_time: EventTime, limits: &Limits) -> Result<(), Rejection> {
-    decode::record(kind, format, payload, append_time, limits).map(drop)
+    Decoder::new(*limits).decode(kind, format, payload, append_time).map(drop)
 }
 
 fn readable<M: prost::Message + Default + Serialize + PartialEq>(payload: &[u8]) -> Readable {

@@ -150,8 +150,7 @@ fn beyond_the_bound_the_oldest_behaviours_go_first() {
 fn a_flood_of_device_keys_stays_bounded_and_spares_who_comes_back() {
     const PROBATION: usize = 4_096;
     let state = empty(StateOptions { probation_keys_max: PROBATION, ..StateOptions::default() });
-    let regulars: Vec<_> =
-        (0..100).flat_map(|n| [1, 2].map(|at| Record::Event(view(KeyKind::Device, n, at)))).collect();
+    let regulars: Vec<_> = (0..100).flat_map(|n| [1, 2].map(|at| Record::Event(view(KeyKind::Device, n, at)))).collect();
     apply(&state, &regulars);
     let accounts: Vec<_> = (0..100).map(|n| Record::Event(view(KeyKind::Account, n, 1))).collect();
     apply(&state, &accounts);

@@ -1,20 +1,22 @@
 //! Admin HTTP: `/livez`, `/readyz`, `/metrics`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use faces_ingest::Progress;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::{engine::Engine, metrics};
+use crate::{engine::Engine, images::Loading, metrics};
 
 /// What the pages show.
 #[derive(Clone)]
 pub struct Pages {
     /// Counts of the state.
     pub engine: Arc<Engine>,
-    /// How far the consumer is.
-    pub progress: Arc<Progress>,
+    /// How far loading the state is.
+    pub loading: Arc<Loading>,
+    /// How far the consumer is, once it has started.
+    pub progress: Arc<OnceLock<Arc<Progress>>>,
     /// The recorder.
     pub recorder: PrometheusHandle,
     /// Whether the server is draining.
@@ -34,14 +36,19 @@ async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
     if *pages.draining.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into());
     }
-    if !pages.progress.caught_up() {
-        let behind: i64 = pages.progress.partitions().iter().map(|partition| partition.lag()).sum();
+    let Some(progress) = pages.progress.get() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", pages.loading.text()));
+    };
+    if !progress.caught_up() {
+        let behind: i64 = progress.partitions().iter().map(|partition| partition.lag()).sum();
         return (StatusCode::SERVICE_UNAVAILABLE, format!("catching up with the log: {behind} records behind\n"));
     }
     (StatusCode::OK, "ready\n".into())
 }
 
 async fn exposition(State(pages): State<Pages>) -> String {
-    metrics::refresh(&pages.engine, &pages.progress);
+    if let Some(progress) = pages.progress.get() {
+        metrics::refresh(&pages.engine, progress);
+    }
     pages.recorder.render()
 }

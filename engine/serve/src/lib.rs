@@ -15,6 +15,7 @@ pub mod engine;
 pub mod eval;
 pub mod follow;
 pub mod grpc;
+pub mod images;
 pub mod index_bench;
 pub mod logs;
 pub mod metrics;

@@ -54,6 +54,19 @@ const BEHAVIOURS: &str = "faces_behaviours";
 /// Items in the catalogue.
 const ITEMS: &str = "faces_items";
 
+/// Images of the state by `outcome`: written, failed.
+const IMAGES_TOTAL: &str = "faces_state_images_total";
+/// How long writing the last image took.
+const IMAGE_SECONDS: &str = "faces_state_image_seconds";
+/// Bytes of the last image, as written.
+const IMAGE_BYTES: &str = "faces_state_image_bytes";
+/// Bytes of all images kept on this machine.
+const IMAGES_BYTES: &str = "faces_state_images_bytes";
+/// When the last image was written, seconds since 1970.
+const IMAGE_TIME: &str = "faces_state_image_timestamp_seconds";
+/// Device and session keys let go because too many were seen only once.
+const PROBATION_DROPS_TOTAL: &str = "faces_probation_drops_total";
+
 /// Rows in the index of business unit `bu`, as built.
 const INDEX_ROWS: &str = "faces_index_rows";
 /// Rows by which the index of `bu` differs from what was built: new, replaced, removed.
@@ -110,6 +123,12 @@ fn describe() {
     describe_gauge!(FRAGMENTS, "source keys with behaviour");
     describe_gauge!(BEHAVIOURS, "behaviours remembered");
     describe_gauge!(ITEMS, "items in the catalogue");
+    describe_counter!(IMAGES_TOTAL, "images of the state by outcome: written, failed");
+    describe_histogram!(IMAGE_SECONDS, Unit::Seconds, "time to write an image");
+    describe_gauge!(IMAGE_BYTES, Unit::Bytes, "bytes of the last image, as written");
+    describe_gauge!(IMAGES_BYTES, Unit::Bytes, "bytes of all images kept on this machine");
+    describe_gauge!(IMAGE_TIME, Unit::Seconds, "when the last image was written, since 1970");
+    describe_counter!(PROBATION_DROPS_TOTAL, "device and session keys let go because too many were seen only once");
     describe_gauge!(INDEX_ROWS, "rows in the index of a business unit, as built");
     describe_gauge!(INDEX_CHANGED_ROWS, "rows by which the index differs from what was built: new, replaced, removed");
     describe_gauge!(INDEX_REBUILD_DUE, "1 once so much of the index changed that it should be rebuilt");
@@ -138,6 +157,17 @@ pub fn slate(answer: &Answer, wanted: usize) {
     }
 }
 
+/// Notes an image of the state, or that there is none this time.
+pub fn image(written: Option<&faces_state::Written>) {
+    counter!(IMAGES_TOTAL, "outcome" => if written.is_some() { "written" } else { "failed" }).increment(1);
+    if let Some(written) = written {
+        histogram!(IMAGE_SECONDS).record(written.seconds);
+        gauge!(IMAGE_BYTES).set(written.bytes as f64);
+        gauge!(IMAGES_BYTES).set(written.segment_bytes as f64);
+        gauge!(IMAGE_TIME).set(clock::now().millis() as f64 / 1_000.0);
+    }
+}
+
 /// Counts a swap.
 pub fn generation(outcome: &'static str) {
     counter!(GENERATIONS_TOTAL, "outcome" => outcome).increment(1);
@@ -148,6 +178,7 @@ pub fn refresh(engine: &Engine, progress: &Progress) {
     refresh_ingest(progress);
     gauge!(FRAGMENTS).set(engine.state().fragment_count() as f64);
     gauge!(BEHAVIOURS).set(engine.state().behaviour_count() as f64);
+    counter!(PROBATION_DROPS_TOTAL).absolute(engine.state().probation_drops());
     gauge!(ITEMS).set(engine.state().catalogue().listed_count() as f64);
     let generation = engine.generation();
     for (bu, status) in generation.iter().flat_map(|generation| generation.index_status()) {

@@ -5,7 +5,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 use faces_core::{record::Apply as _, state::State};
 use faces_ingest::{Cluster, Ingest, LogWriter, Positions, Progress, WriterConfig};
 use faces_rebuild::Store;
+use faces_state::ImageStore;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
@@ -23,6 +24,7 @@ use crate::{
     engine::Engine,
     follow,
     grpc::{self, Services},
+    images::{self, Loading},
     metrics,
     swap::GenerationSwap,
 };
@@ -76,6 +78,18 @@ impl App {
         let recorder = metrics::install()?;
         let state = Arc::new(State::new(config.state_options()));
         let engine = Arc::new(Engine::new(Arc::clone(&state), config.engine_options()));
+        let (loading, running) = (Arc::<Loading>::default(), Arc::<OnceLock<Arc<Progress>>>::default());
+        let pages = Pages {
+            engine: Arc::clone(&engine),
+            loading: Arc::clone(&loading),
+            progress: Arc::clone(&running),
+            recorder,
+            draining: stop.clone(),
+        };
+        let admin_server = serve_admin(admin, pages)?;
+
+        // The state comes first: an image's items keep their numbers, so nothing may be numbered before.
+        let (images, resume) = load_state(config.clone(), Arc::clone(&state), loading).await?;
         let store = Store::open(&config.generations.folder)
             .with_context(|| format!("can't open the generations folder {}", config.generations.folder.display()))?;
         let swap = Arc::new(GenerationSwap::new(Arc::clone(&engine), store));
@@ -83,8 +97,11 @@ impl App {
         let follower = follow::start(Arc::clone(&engine)).context("can't start the thread that follows the catalogue")?;
         let settler = settle(Arc::clone(&state)).context("can't start the thread that settles what is derived")?;
 
-        let ingest = Ingest::start(config.kafka.clone(), state, Positions::default()).context("can't start the consumer")?;
-        let progress = ingest.progress();
+        let sink = Arc::clone(&state);
+        let ingest = Ingest::start(config.kafka.clone(), sink, resume).context("can't start the consumer")?;
+        let progress = Arc::clone(running.get_or_init(|| ingest.progress()));
+        let period = Duration::from_secs(config.state.image_seconds);
+        let images = images.map(|store| images::start(store, state, ingest.boundary(), period)).transpose()?;
         let writer = LogWriter::new(&writer_config(&config)).context("can't start the producer")?;
         let services = Arc::new(Services {
             engine: Arc::clone(&engine),
@@ -98,9 +115,6 @@ impl App {
             request_bytes_max: config.server.request_bytes_max,
         });
         let (routes, health) = grpc::routes(services).await?;
-        let pages = Pages { engine: Arc::clone(&engine), progress: Arc::clone(&progress), recorder, draining: stop.clone() };
-
-        let admin_server = serve_admin(admin, pages)?;
         let grpc_server = serve_grpc(grpc, routes, stop.clone())?;
         let watch = tokio::spawn({
             let (swap, stop) = (Arc::clone(&swap), stop.clone());
@@ -111,8 +125,16 @@ impl App {
         started(&engine, &progress);
 
         let drain = Duration::from_secs(config.server.drain_seconds_max);
-        let served = until_drained(grpc_server, stop, drain).await;
-        let stopped = tokio::task::spawn_blocking(move || ingest.stop()).await;
+        let served = tokio::select! {
+            served = until_drained(grpc_server, stop, drain) => served,
+            failure = failed_to_catch_up(&progress) => Err(anyhow::anyhow!("the log can't be read on: {failure}")),
+        };
+        let stopped = tokio::task::spawn_blocking(move || {
+            let stopped = ingest.stop();
+            drop(images); // writes a last one
+            stopped
+        });
+        let stopped = stopped.await;
         admin_server.abort();
         drop((follower, settler));
         for task in [watch, readiness] {
@@ -120,6 +142,26 @@ impl App {
         }
         stopped.context("stopping the consumer was interrupted")?.context("the consumer did not stop cleanly")?;
         served
+    }
+}
+
+/// Loads the newest image beside the runtime: it keeps all cores busy.
+async fn load_state(config: Config, state: Arc<State>, loading: Arc<Loading>) -> Result<(Option<ImageStore>, Positions)> {
+    let loaded = tokio::task::spawn_blocking(move || images::load(&config, &state, &loading)).await;
+    let loaded = loaded.context("loading the state was interrupted")??;
+    Ok(loaded.map_or_else(Default::default, |(store, positions)| (Some(store), positions)))
+}
+
+/// Waits for reading the log to fail before it has caught up once. (Later, answers go on, with a view that says how old it is.)
+async fn failed_to_catch_up(progress: &Progress) -> String {
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        ticks.tick().await;
+        match progress.failure() {
+            _ if progress.caught_up() => std::future::pending().await,
+            Some(failure) => return failure,
+            None => {}
+        }
     }
 }
 

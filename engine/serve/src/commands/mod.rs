@@ -10,6 +10,7 @@ pub mod index;
 pub mod progress;
 pub mod rebuild;
 pub mod serve;
+pub mod state;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -58,6 +59,7 @@ enum Command {
     Rebuild(rebuild::RebuildArgs),
     Generations(generations::GenerationsArgs),
     Eval(eval::EvalArgs),
+    State(state::StateArgs),
     Index(index::IndexArgs),
     Dlq(dlq::DlqArgs),
     Recommend(call::RecommendArgs),
@@ -86,6 +88,7 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Command::Rebuild(args) => rebuild::run(args, &config),
         Command::Generations(args) => generations::run(args, &config),
         Command::Eval(args) => eval::run(args, &config),
+        Command::State(args) => state::run(args, &config),
         Command::Index(args) => index::run(args),
         Command::Dlq(args) => dlq::run(args, &config),
         Command::Recommend(args) => call::recommend(args),
