@@ -107,9 +107,17 @@ fn a_running_server_is_watched_to_the_end_and_counts_must_add_up() {
     );
     assert_eq!((&good["complete"], &good["window_events"]), (&true.into(), &1_900.into()), "{good}");
     assert_eq!((&good["outcomes"]["applied"], &good["outcomes"]["duplicate"]), (&1_990.into(), &10.into()));
-    for key in
-        ["seconds", "events_per_s", "cpu_us_per_event", "rss_bytes", "rss_peak_bytes", "partitions", "people", "processors"]
-    {
+    for key in [
+        "seconds",
+        "events_per_s",
+        "cpu_us_per_event",
+        "cpu_wait_cores",
+        "rss_bytes",
+        "rss_peak_bytes",
+        "partitions",
+        "people",
+        "processors",
+    ] {
         assert!(good[key].is_number(), "{key}: {good}");
     }
     let sudden = watch(vec!["consumed=0", "consumed=2000 applied=2000"], &[], 0);

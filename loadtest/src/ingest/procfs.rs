@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, fs};
 pub struct Usage {
     /// Processor time since its start, user and system, all threads that ever were.
     pub cpu_s: f64,
+    /// Time for which its threads were ready to run and had no processor, added up; of those alive.
+    pub wait_s: f64,
     /// Of each thread that is alive.
     pub threads: BTreeMap<u32, ThreadUsage>,
     /// Memory in use.
@@ -29,7 +31,7 @@ impl Usage {
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let mut threads = BTreeMap::new();
+        let (mut threads, mut wait_s) = (BTreeMap::new(), 0.0);
         for entry in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
             let tid: u32 = entry.file_name().to_str().and_then(|name| name.parse().ok()).unwrap_or(0);
             // A thread may end meanwhile.
@@ -38,10 +40,12 @@ impl Usage {
             else {
                 continue;
             };
+            wait_s += fs::read_to_string(entry.path().join("schedstat")).ok().and_then(|text| wait_seconds(&text)).unwrap_or(0.0);
             threads.insert(tid, ThreadUsage { name: name.trim_end().to_owned(), cpu_s });
         }
         Some(Self {
             cpu_s: Self::cpu_seconds_of(pid)?,
+            wait_s,
             threads,
             rss_bytes: kib_line(&status, "VmRSS:")?,
             rss_peak_bytes: kib_line(&status, "VmHWM:")?,
@@ -94,6 +98,11 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
+/// Time on the run queue of a schedstat line: the second of its numbers, in nanoseconds.
+fn wait_seconds(schedstat: &str) -> Option<f64> {
+    schedstat.split_whitespace().nth(1)?.parse::<f64>().ok().map(|nanos| nanos / 1e9)
+}
+
 fn kib_line(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1_024)
@@ -108,6 +117,7 @@ mod tests {
         let stat = "42 (a) b) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 1 0 100";
         assert_eq!(cpu_ticks(stat), Some(200));
         assert_eq!(cpu_ticks("42 (a"), None);
+        assert_eq!(wait_seconds("7 2500000000 3\n"), Some(2.5));
         assert_eq!(kib_line("VmHWM:\t  20 kB\nVmRSS:\t  12 kB\n", "VmRSS:"), Some(12 * 1_024));
         assert_eq!(kib_line("VmHWM:\t  20 kB\n", "VmRSS:"), None);
     }

@@ -42,6 +42,8 @@ pub struct IngestReport {
     pub cpu_us_per_event: Option<f64>,
     /// Processors that the server kept busy.
     pub cpu_cores: Option<f64>,
+    /// Threads of the server that were ready to run but had no processor, on average: what the machine kept from it.
+    pub cpu_wait_cores: Option<f64>,
     /// Share of its processor time that was librdkafka's threads'.
     pub librdkafka_cpu_share: Option<f64>,
     /// Processor seconds of the window by the names of threads.
@@ -89,6 +91,7 @@ impl IngestReport {
             events_per_s: None,
             cpu_us_per_event: None,
             cpu_cores: None,
+            cpu_wait_cores: None,
             librdkafka_cpu_share: None,
             cpu_s_by_thread: BTreeMap::new(),
             broker_cpu_us_per_event: None,
@@ -120,6 +123,7 @@ impl IngestReport {
             let cpu_s = after.cpu_s - before.cpu_s;
             self.cpu_us_per_event = per_event_us(cpu_s);
             self.cpu_cores = (seconds > 0.0).then(|| cpu_s / seconds);
+            self.cpu_wait_cores = (seconds > 0.0).then(|| (after.wait_s - before.wait_s).max(0.0) / seconds);
             self.cpu_s_by_thread = after.by_name_since(before);
             let all: f64 = self.cpu_s_by_thread.values().sum();
             let librdkafka: f64 =
@@ -173,8 +177,9 @@ impl IngestReport {
             self.notes.push(format!("applied + duplicate is {done}, not {}: {}", self.events, rest.join(", ")));
         }
         if self.machine_busy_share.is_some_and(|share| share > 0.9) {
+            let wait = self.cpu_wait_cores.map(|cores| format!("; the server waited for {cores:.2} more")).unwrap_or_default();
             self.notes
-                .push("all processors were busy: server and broker (and whatever else ran) took them from each other".to_owned());
+                .push(format!("all processors were busy: server, broker and whatever else ran took them from each other{wait}"));
         }
         if self.durable_state == Some(false) {
             self.notes.push("this server has no state.folder: nothing was kept on disk".to_owned());
