@@ -34,6 +34,9 @@ async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
     if *pages.draining.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into());
     }
+    if let Some(why) = pages.progress.failure() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("the log is not read any more: {why}\n"));
+    }
     if !pages.progress.caught_up() {
         let behind: i64 = pages.progress.partitions().iter().map(|partition| partition.lag()).sum();
         return (StatusCode::SERVICE_UNAVAILABLE, format!("catching up with the log: {behind} records behind\n"));
