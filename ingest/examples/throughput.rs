@@ -5,8 +5,10 @@
 //! ```
 //!
 //! A scenario is a comma-separated list: `noop` or `state` (the sink), `hot` (every second event is of one person; else 1 M people),
-//! `readers=2`, and any property of librdkafka, e.g. `state,readers=2,check.crcs=true`. The broker is the one of the tests: Tansu in a
-//! process of its own on the same machine, so events a second include what the broker takes of the cores; CPU per event does not.
+//! `boundaries` (asks for a boundary every 5 ms), `readers=2`, and any property of librdkafka: `state,readers=2,check.crcs=true`.
+//!
+//! The broker is the one of the tests: Tansu in a process of its own on the same machine, so events a second include what the broker
+//! takes of the cores; CPU per event does not.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
@@ -158,10 +160,17 @@ fn run(broker: &Broker, scenario: &str, events: u64) {
             None => {}
         }
     }
+    let boundaries = scenario.split(',').any(|part| part == "boundaries");
+    let mut shut = Vec::new();
     let (before, began) = (cpu_by_thread(), Instant::now());
     let ingest = Ingest::start(config, Arc::clone(&sink), Positions::default()).unwrap();
     let progress = ingest.progress();
     while progress.counts().consumed() < events {
+        if boundaries {
+            let asked = Instant::now();
+            let waited = ingest.at_boundary(Duration::from_secs(1), |_| asked.elapsed()).expect("a boundary");
+            shut.push((waited, asked.elapsed()));
+        }
         assert!(progress.failure().is_none() && began.elapsed() < Duration::from_secs(300), "{progress:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -179,8 +188,12 @@ fn run(broker: &Broker, scenario: &str, events: u64) {
         spent(&|name| name.starts_with("rdk:broker")),
         spent(&|name| name.starts_with("rdk:main")),
     );
-    if std::env::var_os("FRESHNESS").is_some() {
-        println!("{:?} hot {}", progress.counts(), progress.hot_key_events());
+    shut.sort();
+    if let (Some((middle, _)), Some((longest, whole))) = (shut.get(shut.len() / 2), shut.last()) {
+        println!(
+            "{} boundaries; waited for one: median {middle:?}, longest {longest:?} (with the call itself {whole:?})",
+            shut.len()
+        );
     }
     ingest.stop().unwrap();
 }

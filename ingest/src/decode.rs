@@ -119,7 +119,7 @@ impl Decoder {
         Self { limits, ..Self::default() }
     }
 
-    /// Decodes and checks the payload of one record.
+    /// Decodes and checks the payload of one record; an empty one and none are the same.
     ///
     /// # Errors
     /// Why it belongs to the dead letters.
@@ -131,6 +131,9 @@ impl Decoder {
         append_time: EventTime,
     ) -> Result<Decoded<'_>, Rejection> {
         let limits = self.limits;
+        if payload.is_empty() {
+            return Err(Rejection::new(Reason::EmptyPayload, "the record has no payload"));
+        }
         if payload.len() > limits.record_bytes_max {
             let detail = format!("payload has {} bytes; at most {} are taken", payload.len(), limits.record_bytes_max);
             return Err(Rejection::new(Reason::TooLarge, detail));

@@ -83,9 +83,9 @@ fn protobuf_inputs_and_their_fates() {
         ("truncated", "shop", good[..good.len() - 3].to_vec(), "undecodable"),
         ("wrong utf-8", "shop", utf8_broken, "undecodable"),
         ("noise", "shop", vec![0xFF; 64], "undecodable"),
-        ("nothing", "shop", Vec::new(), "bad_time"),
-        ("nothing", "identity", Vec::new(), "missing_field"),
-        ("nothing", "catalog", Vec::new(), "bad_time"),
+        ("nothing", "shop", Vec::new(), "empty_payload"),
+        ("nothing", "identity", Vec::new(), "empty_payload"),
+        ("nothing", "catalog", Vec::new(), "empty_payload"),
         ("1970", "shop", edited(|e| e.event_time_ms = 86_400_000), "bad_time"),
         ("2100", "shop", edited(|e| e.event_time_ms = 4_102_444_800_000), "future_time"),
         ("year 55,000 (microseconds)", "shop", edited(|e| e.event_time_ms = AT * 1_000), "bad_time"),
@@ -135,7 +135,7 @@ fn json_inputs_and_their_fates() {
         ("{}".to_owned(), "bad_time"),
         ("[".repeat(100_000), "undecodable"),
         (format!("{{\"x\":{}", "[".repeat(100_000)), "undecodable"),
-        (String::new(), "undecodable"),
+        (String::new(), "empty_payload"),
     ] {
         let shown: String = payload.chars().take(300).collect();
         assert_eq!(verdict("shop", Format::Json, payload.as_bytes()), expected, "{shown}");

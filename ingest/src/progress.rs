@@ -254,7 +254,7 @@ impl Progress {
         positions
     }
 
-    /// Takes the position to go on from in a partition that was found.
+    /// The position to go on from in a partition that was found just now.
     pub(crate) fn resume_of(&self, address: &(String, i32)) -> Option<Position> {
         self.resumable.lock().get(&address.0, address.1)
     }

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Reason {
     /// The bytes are not a message of the topic's type (truncated protobuf, wrong UTF-8, broken JSON).
     Undecodable,
-    /// The record has no payload (a tombstone).
+    /// The record has no payload (a tombstone), or an empty one.
     EmptyPayload,
     /// The `content-type` header names a format that is not spoken here.
     UnsupportedFormat,

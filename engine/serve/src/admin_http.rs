@@ -39,7 +39,11 @@ async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
     let Some(progress) = pages.progress.get() else {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", pages.loading.text()));
     };
+    // Once it has caught up, it answers even if the log can't be read on: with a view whose age is in every answer.
     if !progress.caught_up() {
+        if let Some(why) = progress.failure() {
+            return (StatusCode::SERVICE_UNAVAILABLE, format!("the log can't be read on: {why}\n"));
+        }
         let behind: i64 = progress.partitions().iter().map(|partition| partition.lag()).sum();
         return (StatusCode::SERVICE_UNAVAILABLE, format!("catching up with the log: {behind} records behind\n"));
     }

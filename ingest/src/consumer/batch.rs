@@ -116,9 +116,7 @@ impl Batch {
         writer: &mut dyn Writer,
     ) -> Result<(), (Rejection, Option<Vec<u8>>)> {
         let format = format(message)?;
-        let Some(payload) = message.payload() else {
-            return Err((Rejection::new(Reason::EmptyPayload, "the record has no payload"), None));
-        };
+        let payload = message.payload().unwrap_or_default();
         let decoded = self.decoder.decode(slot.partition.kind(), format, payload, append_time);
         let decoded = decoded.map_err(|rejection| (rejection, content_type(message).ok().flatten()))?;
         let outcome = match &decoded {
