@@ -22,6 +22,7 @@ use crate::{
     config::{Cluster, IngestConfig},
     consumer::Stop,
     decode::{CONTENT_TYPE, Rejection},
+    letters::REDRIVEN_FROM,
     progress::Progress,
     topics::Topics,
 };
@@ -40,6 +41,8 @@ pub(crate) struct DeadLetter {
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) content_type: Option<Vec<u8>>,
+    /// Where the record was written back from, if it was a letter before.
+    pub(crate) redriven_from: Option<Vec<u8>>,
     pub(crate) rejection: Rejection,
 }
 
@@ -151,7 +154,7 @@ impl DeadLetterWriter {
         let (partition, offset) = (letter.partition.to_string(), letter.offset.to_string());
         let detail = head_of_text(&letter.rejection.detail, DETAIL_BYTES_MAX);
         let text = |headers: OwnedHeaders, key, value: &str| headers.insert(Header { key, value: Some(value) });
-        let mut headers = OwnedHeaders::new_with_capacity(8);
+        let mut headers = OwnedHeaders::new_with_capacity(9);
         headers = text(headers, "faces-topic", &letter.topic);
         headers = text(headers, "faces-partition", &partition);
         headers = text(headers, "faces-offset", &offset);
@@ -160,6 +163,9 @@ impl DeadLetterWriter {
         headers = text(headers, "faces-group", &self.group_id);
         if let Some(content_type) = &letter.content_type {
             headers = headers.insert(Header { key: CONTENT_TYPE, value: Some(content_type) });
+        }
+        if let Some(from) = &letter.redriven_from {
+            headers = headers.insert(Header { key: REDRIVEN_FROM, value: Some(from) });
         }
         if truncate {
             let bytes = letter.payload.as_ref().map_or(0, Vec::len).to_string();

@@ -61,6 +61,7 @@ pub struct Progress {
     resumable: Mutex<Positions>, // positions of partitions that were not found yet
     tally: Mutex<Tally>,
     discovered: AtomicBool,
+    was_caught_up: AtomicBool,
     brokers_answer: AtomicBool,
     asked_at_ms: AtomicI64,  // last round of asking for ends that succeeded, ms since `origin`; -1 for none
     at_end_as_of: AtomicI64, // last such round whose ends were all reached; -1 for none
@@ -81,6 +82,7 @@ impl Progress {
             resumable: Mutex::new(resume),
             tally: Mutex::default(),
             discovered: AtomicBool::new(false),
+            was_caught_up: AtomicBool::new(false),
             brokers_answer: AtomicBool::new(false),
             asked_at_ms: AtomicI64::new(-1),
             at_end_as_of: AtomicI64::new(-1),
@@ -142,7 +144,29 @@ impl Progress {
     #[must_use]
     pub fn caught_up(&self) -> bool {
         let all_there = self.discovered.load(Relaxed) && self.resumable.lock().is_empty() && self.failure.lock().is_none();
-        all_there && self.partitions().iter().all(|partition| partition.is_caught_up())
+        let caught_up = all_there && self.partitions().iter().all(|partition| partition.is_caught_up());
+        if caught_up {
+            self.was_caught_up.store(true, Relaxed);
+        }
+        caught_up
+    }
+
+    /// Whether it has caught up at some time: what was read is worth answering from, even if the log can't be read on.
+    #[must_use]
+    pub fn was_caught_up(&self) -> bool {
+        self.caught_up() || self.was_caught_up.load(Relaxed)
+    }
+
+    /// Records that wait to be applied, by business unit; units without any are left out.
+    #[must_use]
+    pub fn lags(&self) -> BTreeMap<String, i64> {
+        let mut lags = BTreeMap::new();
+        for partition in self.partitions().iter() {
+            if let (TopicKind::Events { bu }, lag @ 1..) = (partition.kind(), partition.lag()) {
+                *lags.entry(bu.clone()).or_default() += lag;
+            }
+        }
+        lags
     }
 
     /// Whether the brokers answered when they were last asked for the ends of the log.

@@ -40,7 +40,7 @@ async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", pages.loading.text()));
     };
     // Once it has caught up, it answers even if the log can't be read on: with a view whose age is in every answer.
-    if !progress.caught_up() {
+    if !progress.was_caught_up() {
         if let Some(why) = progress.failure() {
             return (StatusCode::SERVICE_UNAVAILABLE, format!("the log can't be read on: {why}\n"));
         }

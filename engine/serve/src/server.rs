@@ -10,8 +10,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use arc_swap::ArcSwap;
 use faces_core::{record::Apply as _, state::State};
 use faces_ingest::{Cluster, Ingest, LogWriter, Positions, Progress, WriterConfig};
+use faces_proto::v1;
 use faces_rebuild::Store;
 use faces_state::ImageStore;
 use tokio::sync::watch;
@@ -103,9 +105,11 @@ impl App {
         let period = Duration::from_secs(config.state.image_seconds);
         let images = images.map(|store| images::start(store, state, ingest.boundary(), period)).transpose()?;
         let writer = LogWriter::new(&writer_config(&config)).context("can't start the producer")?;
+        let lags = Arc::<ArcSwap<Vec<v1::UnitLag>>>::default();
         let services = Arc::new(Services {
             engine: Arc::clone(&engine),
             progress: Arc::clone(&progress),
+            lags: Arc::clone(&lags),
             boundary: ingest.boundary(),
             writer: Arc::new(writer),
             topics: config.kafka.topics()?,
@@ -121,7 +125,7 @@ impl App {
             let period = Duration::from_millis(config.generations.watch_ms);
             async move { swap.watch(period, stop).await }
         });
-        let readiness = tokio::spawn(report_health(health, Arc::clone(&progress), stop.clone()));
+        let readiness = tokio::spawn(watch_progress(health, lags, Arc::clone(&progress), stop.clone()));
         started(&engine, &progress);
 
         let drain = Duration::from_secs(config.server.drain_seconds_max);
@@ -158,7 +162,7 @@ async fn failed_to_catch_up(progress: &Progress) -> String {
     loop {
         ticks.tick().await;
         match progress.failure() {
-            _ if progress.caught_up() => std::future::pending().await,
+            _ if progress.was_caught_up() => std::future::pending().await,
             Some(failure) => return failure,
             None => {}
         }
@@ -215,12 +219,18 @@ async fn until_drained(mut server: Serving, mut stop: watch::Receiver<bool>, dra
     }
 }
 
-/// Tells `grpc.health.v1` what `/readyz` says.
-async fn report_health(reporter: tonic_health::server::HealthReporter, progress: Arc<Progress>, mut stop: watch::Receiver<bool>) {
+/// Tells `grpc.health.v1` what `/readyz` says, and answers how far behind the log they are.
+async fn watch_progress(
+    reporter: tonic_health::server::HealthReporter,
+    lags: Arc<ArcSwap<Vec<v1::UnitLag>>>,
+    progress: Arc<Progress>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
     let mut told = None;
     loop {
-        let ready = progress.caught_up() && !*stop.borrow();
+        lags.store(Arc::new(progress.lags().into_iter().map(|(bu, events)| v1::UnitLag { bu, events }).collect()));
+        let ready = progress.was_caught_up() && !*stop.borrow();
         if told != Some(ready) {
             let status = if ready { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
             reporter.set_service_status("", status).await;

@@ -22,6 +22,7 @@ use crate::{
     config::IngestConfig,
     dead_letter::DeadLetter,
     decode::{CONTENT_TYPE, Decoded, Decoder, Format, Rejection},
+    letters::REDRIVEN_FROM,
     positions::LastRecord,
     progress::Tally,
 };
@@ -118,7 +119,7 @@ impl Batch {
         let format = format(message)?;
         let payload = message.payload().unwrap_or_default();
         let decoded = self.decoder.decode(slot.partition.kind(), format, payload, append_time);
-        let decoded = decoded.map_err(|rejection| (rejection, content_type(message).ok().flatten()))?;
+        let decoded = decoded.map_err(|rejection| (rejection, header(message, CONTENT_TYPE).ok().flatten()))?;
         let outcome = match &decoded {
             Decoded::Event(event) => {
                 let event_ms = event.time.millis();
@@ -149,6 +150,7 @@ impl Batch {
             key: message.key().map(<[u8]>::to_vec),
             payload: message.payload().map(<[u8]>::to_vec),
             content_type,
+            redriven_from: header(message, REDRIVEN_FROM).unwrap_or_default(),
             rejection,
         });
     }
@@ -156,7 +158,7 @@ impl Batch {
 
 /// How a record's payload is written.
 fn format(message: &BorrowedMessage<'_>) -> Result<Format, (Rejection, Option<Vec<u8>>)> {
-    let Some(named) = content_type(message).map_err(|rejection| (rejection, None))? else { return Ok(Format::default()) };
+    let Some(named) = header(message, CONTENT_TYPE).map_err(|rejection| (rejection, None))? else { return Ok(Format::default()) };
     match Format::from_content_type(&named) {
         Some(format) => Ok(format),
         None => {
@@ -166,13 +168,12 @@ fn format(message: &BorrowedMessage<'_>) -> Result<Format, (Rejection, Option<Ve
     }
 }
 
-/// The `content-type` header's value, if there is one.
-fn content_type(message: &BorrowedMessage<'_>) -> Result<Option<Vec<u8>>, Rejection> {
+/// The value of a header, if there is one.
+fn header(message: &BorrowedMessage<'_>, name: &str) -> Result<Option<Vec<u8>>, Rejection> {
     let Some(headers) = message.headers() else { return Ok(None) };
     // The client library panics on a header whose name is not UTF-8, and any producer may write one.
     let found = catch_unwind(AssertUnwindSafe(|| {
-        let header = headers.iter().find(|header| header.key.eq_ignore_ascii_case(CONTENT_TYPE))?;
-        header.value.map(<[u8]>::to_vec)
+        headers.iter().find(|header| header.key.eq_ignore_ascii_case(name))?.value.map(<[u8]>::to_vec)
     }));
     found.map_err(|_| Rejection::new(Reason::Undecodable, "the name of a header is not utf-8"))
 }

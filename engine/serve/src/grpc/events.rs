@@ -9,6 +9,8 @@ use super::{Services, deadline::Due, parse, refusal::Refusal};
 use crate::clock;
 
 const EVENTS_MAX: usize = 1_000;
+/// Most events that wait for brokers that are away.
+const WAITING_MAX: usize = 1_000;
 
 #[tonic::async_trait]
 impl EventService for Services {
@@ -17,6 +19,10 @@ impl EventService for Services {
         self.timed_async("WriteEvents", async {
             let (due, events) = (due?, &request.get_ref().events);
             parse::bounded("events", events, 1, EVENTS_MAX)?;
+            // With the brokers away every write would wait out its deadline; once so many wait, the next ones need not.
+            if !self.progress.brokers_answer() && self.writer.in_flight() > WAITING_MAX {
+                return Err(Refusal::LogUnavailable("the brokers don't answer".into()));
+            }
             let now = clock::now();
             let refusals: Vec<Option<Refusal>> = events.iter().enumerate().map(|(n, event)| self.check(event, n, now)).collect();
             let valid = events.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());

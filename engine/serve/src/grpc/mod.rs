@@ -16,6 +16,7 @@ mod refusal;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use faces_core::ids::EventTime;
 use faces_ingest::{Boundary, LogRecord, LogWriter, Progress, Topics};
 use faces_proto::v1;
@@ -31,6 +32,8 @@ pub struct Services {
     pub engine: Arc<Engine>,
     /// How far the consumer is.
     pub progress: Arc<Progress>,
+    /// Business units behind the log, as of the last look.
+    pub lags: Arc<ArcSwap<Vec<v1::UnitLag>>>,
     /// Sees the state between batches.
     pub boundary: Boundary,
     /// Appends to the log.
@@ -87,7 +90,7 @@ impl Services {
     /// The view's age and the person's newest behaviour, as the wire has it.
     fn freshness(&self, newest: Option<EventTime>) -> v1::Freshness {
         let view_age_ms = i64::try_from(self.progress.view_age_ms()).unwrap_or(i64::MAX);
-        v1::Freshness { newest_event_time_ms: newest.map(EventTime::millis), view_age_ms }
+        v1::Freshness { newest_event_time_ms: newest.map(EventTime::millis), view_age_ms, lags: self.lags.load().to_vec() }
     }
 
     /// Appends one record to the log and waits for its acknowledgement, or for the deadline.
