@@ -34,10 +34,15 @@ impl Plan {
             *live.entry(section.segment).or_default() += section.bytes;
         }
         // The deadest first, until what is dead is within bounds.
-        let mut by_deadness: Vec<(usize, u64, u64)> = before.segments.iter().enumerate().map(|(position, segment)| {
-            let live = live.get(&position).copied().unwrap_or_default();
-            (position, live, segment.bytes.saturating_sub(live))
-        }).collect();
+        let mut by_deadness: Vec<(usize, u64, u64)> = before
+            .segments
+            .iter()
+            .enumerate()
+            .map(|(position, segment)| {
+                let live = live.get(&position).copied().unwrap_or_default();
+                (position, live, segment.bytes.saturating_sub(live))
+            })
+            .collect();
         by_deadness.sort_by(|a, b| (u128::from(b.2) * u128::from(a.1)).cmp(&(u128::from(a.2) * u128::from(b.1))));
         let live_bytes = before.live_bytes() as f64;
         let mut dead_bytes: u64 = by_deadness.iter().map(|(_, _, dead)| dead).sum();

@@ -154,7 +154,8 @@ impl Place {
         let parsed = Url::parse(url).map_err(|error| refused("(not a URL)", error.to_string()))?;
         let shown = shown(&parsed);
         let settings = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let (store, prefix) = object_store::parse_url_opts(&parsed, settings).map_err(|error| refused(&shown, error.to_string()))?;
+        let (store, prefix) =
+            object_store::parse_url_opts(&parsed, settings).map_err(|error| refused(&shown, error.to_string()))?;
         Ok(Self {
             store: Arc::from(store),
             prefix,

@@ -167,13 +167,7 @@ impl Cycle<'_> {
         Ok(())
     }
 
-    fn keys(
-        &mut self,
-        cut: &Cut,
-        shard: usize,
-        sections: &mut Vec<Section>,
-        buffer: &mut KeysBuffer,
-    ) -> Result<(), StateError> {
+    fn keys(&mut self, cut: &Cut, shard: usize, sections: &mut Vec<Section>, buffer: &mut KeysBuffer) -> Result<(), StateError> {
         let is_base = self.plan.is_base_due(shard, sections);
         let buffer = std::cell::RefCell::new(buffer);
         buffer.borrow_mut().clear();

@@ -9,10 +9,7 @@ use std::{
 use object_store::{ObjectStoreExt, WriteMultipart};
 
 use super::Place;
-use crate::{
-    StateError,
-    manifest::Manifest,
-};
+use crate::{StateError, manifest::Manifest};
 
 const PART_BYTES: usize = 8 << 20;
 const PARTS_AT_ONCE: usize = 4;
