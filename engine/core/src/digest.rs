@@ -118,7 +118,7 @@ fn of_span(item_name: u64, span: i64) -> u128 {
 
 /// Each pair is summed once, from its smaller key.
 fn of_node(key: KeyHash, node: &Node) -> u128 {
-    let edges = node.edges().iter().filter(|edge| key < edge.other);
+    let edges = node.edges().filter(|edge| key < edge.other);
     let hashes = edges.map(|edge| {
         let register = edge.stated.register;
         let mut hasher = Xxh3::new();

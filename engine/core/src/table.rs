@@ -3,10 +3,11 @@
 //! A shard is chosen by the key's hash alone, so it does not depend on partitions of the log, and writers of different keys seldom
 //! meet. Readers copy out: no guard leaves this module.
 
-use std::collections::{HashMap, hash_map};
+mod dense;
 
 use parking_lot::{RwLock, RwLockUpgradableReadGuard};
 
+use self::dense::Dense;
 use crate::{
     cut::{CutClock, UNCHANGED, is_news},
     key::KeyHash,
@@ -15,8 +16,6 @@ use crate::{
 /// Virtual shards. So many that copying one out holds its writers up for a few milliseconds at ten million values.
 pub const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 10;
-
-type Hasher = foldhash::fast::RandomState;
 
 /// The shard of a key.
 #[must_use]
@@ -31,7 +30,7 @@ pub(crate) struct Table<V> {
 
 #[derive(Debug)]
 struct Shard<V> {
-    entries: HashMap<KeyHash, Entry<V>, Hasher>,
+    entries: Dense<Entry<V>>,
     before: Vec<(KeyHash, Entry<V>)>, // as it was at the cut `before_cut`, of what changed since
     before_cut: u32,
     read_cut: u32, // the last cut that was read
@@ -52,7 +51,7 @@ pub(crate) enum Changed {
 
 impl<V> Default for Table<V> {
     fn default() -> Self {
-        let shard = || Shard { entries: HashMap::default(), before: Vec::new(), before_cut: 0, read_cut: 0 };
+        let shard = || Shard { entries: Dense::default(), before: Vec::new(), before_cut: 0, read_cut: 0 };
         Self { shards: (0..SHARDS).map(|_| RwLock::new(shard())).collect() }
     }
 }
@@ -65,17 +64,14 @@ impl<V: Clone + Default> Table<V> {
 
     /// Reads a value under its shard's lock, briefly.
     pub(crate) fn read<R>(&self, key: KeyHash, read: impl FnOnce(&V) -> R) -> Option<R> {
-        self.shard(shard_of(key)).read().entries.get(&key).map(|entry| read(&entry.value))
+        self.shard(shard_of(key)).read().entries.get(key).map(|entry| read(&entry.value))
     }
 
     /// Changes a value, made new if need be. `change` says whether it did.
     pub(crate) fn update<R>(&self, key: KeyHash, clock: &CutClock, change: impl FnOnce(&mut V) -> (Changed, R)) -> R {
         let shard = &mut *self.shard(shard_of(key)).write();
         let open = clock.open();
-        let entry = match shard.entries.entry(key) {
-            hash_map::Entry::Occupied(held) => held.into_mut(),
-            hash_map::Entry::Vacant(free) => free.insert(Entry { value: V::default(), changed: u32::MAX }),
-        };
+        let entry = shard.entries.get_or_insert_with(key, || Entry { value: V::default(), changed: u32::MAX });
         let is_wanted = open > shard.read_cut && entry.changed <= open;
         let before = is_wanted.then(|| entry.clone());
         let (changed, result) = change(&mut entry.value);
@@ -89,7 +85,7 @@ impl<V: Clone + Default> Table<V> {
                 shard.before.push((key, before));
             }
         } else if entry.changed == u32::MAX {
-            shard.entries.remove(&key);
+            shard.entries.remove(key);
         }
         result
     }
@@ -102,12 +98,12 @@ impl<V: Clone + Default> Table<V> {
             shard.before.clear();
             shard.before_cut = open;
         }
-        for (key, entry) in &mut shard.entries {
+        for (key, entry) in shard.entries.iter_mut() {
             let is_wanted = open > shard.read_cut && entry.changed <= open;
             let before = is_wanted.then(|| entry.clone());
-            if change(*key, &mut entry.value) == Changed::Yes {
+            if change(key, &mut entry.value) == Changed::Yes {
                 entry.changed = clock.stamp();
-                shard.before.extend(before.map(|before| (*key, before)));
+                shard.before.extend(before.map(|before| (key, before)));
             }
         }
     }
@@ -117,7 +113,7 @@ impl<V: Clone + Default> Table<V> {
     pub(crate) fn drop_void(&self, shard: usize, kept: u32, is_void: impl Fn(&V) -> bool) -> u64 {
         let entries = &mut self.shard(shard).write().entries;
         let held = entries.len();
-        entries.retain(|_, entry| entry.changed > kept || !is_void(&entry.value));
+        entries.retain(|entry| entry.changed > kept || !is_void(&entry.value));
         (held - entries.len()) as u64
     }
 
@@ -125,8 +121,7 @@ impl<V: Clone + Default> Table<V> {
     pub(crate) fn visit_cut(&self, shard: usize, cut: u32, since: Option<u32>, mut visit: impl FnMut(KeyHash, &V)) {
         let shard = self.shard(shard).upgradable_read();
         let before = if shard.before_cut == cut { shard.before.as_slice() } else { &[] };
-        let entries = shard.entries.iter().map(|(key, entry)| (*key, entry));
-        for (key, entry) in entries.chain(before.iter().map(|(key, entry)| (*key, entry))) {
+        for (key, entry) in shard.entries.iter().chain(before.iter().map(|(key, entry)| (*key, entry))) {
             let is_wanted = since.map_or(entry.changed <= cut, |since| is_news(entry.changed, since, cut));
             if is_wanted {
                 visit(key, &entry.value);
@@ -139,14 +134,14 @@ impl<V: Clone + Default> Table<V> {
 
     /// Calls `visit` with every value of a shard as it is.
     pub(crate) fn visit(&self, shard: usize, mut visit: impl FnMut(KeyHash, &V)) {
-        self.shard(shard).read().entries.iter().for_each(|(key, entry)| visit(*key, &entry.value));
+        self.shard(shard).read().entries.iter().for_each(|(key, entry)| visit(key, &entry.value));
     }
 
     /// Puts stored values back, in place of what is there.
     pub(crate) fn restore(&self, shard: usize, values: impl ExactSizeIterator<Item = (KeyHash, V)>) {
         let mut shard = self.shard(shard).write();
         shard.entries.reserve(values.len());
-        shard.entries.extend(values.map(|(key, value)| (key, Entry { value, changed: UNCHANGED })));
+        values.for_each(|(key, value)| shard.entries.insert(key, Entry { value, changed: UNCHANGED }));
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -65,7 +65,7 @@ pub struct Loaded {
     pub bytes: u64,
     /// Whether it came from the object store.
     pub is_fetched: bool,
-    /// What was wrong with images that are newer.
+    /// What was wrong with images that can't be used.
     pub passed_over: Vec<String>,
 }
 
