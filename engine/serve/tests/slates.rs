@@ -50,7 +50,7 @@ async fn a_link_brings_a_taste_across_and_an_unlink_takes_it_away() {
     let before = clients.slate(ask(std::slice::from_ref(&here), CINEMA)).await;
     let by_popularity: Vec<String> = (10..ITEMS).rev().map(|n| id(CINEMA, n)).collect();
     assert_eq!(names(&before.items), by_popularity, "nobody in the cinema knows this person");
-    assert_eq!(before.freshness.unwrap().newest_event_time_ms, None);
+    assert_eq!(before.freshness.clone().unwrap().newest_event_time_ms, None);
 
     clients.link(&there, &here).await;
     let linked = clients.slate(ask(std::slice::from_ref(&here), CINEMA)).await;
