@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::joined::hash_64;
+
 /// Business unit, numbered in order of first sight inside one process; its name is its identity elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BuId(pub(crate) u16);
@@ -97,25 +99,14 @@ impl EventId {
     /// From the text that a producer gave.
     #[must_use]
     pub fn from_text(text: &str, bu: &str, item: &str) -> Self {
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-        hasher.update(text.as_bytes());
-        hasher.update(&[0]);
-        hasher.update(bu.as_bytes());
-        hasher.update(&[0]);
-        hasher.update(item.as_bytes());
-        Self::from_raw(hasher.digest())
+        Self::from_raw(hash_64(&[text.as_bytes(), &[0], bu.as_bytes(), &[0], item.as_bytes()]))
     }
 
     /// From content: the parts that make two events the same when the producer named none.
     #[must_use]
     pub fn from_content(time: EventTime, bu: &str, item: &str, kind: u8, value: Option<f64>) -> Self {
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-        hasher.update(&time.millis().to_le_bytes());
-        hasher.update(bu.as_bytes());
-        hasher.update(&[0, kind]);
-        hasher.update(item.as_bytes());
-        hasher.update(&value.map_or([0xFF; 8], f64::to_le_bytes));
-        Self::from_raw(hasher.digest())
+        let (time, value) = (time.millis().to_le_bytes(), value.map_or([0xFF; 8], f64::to_le_bytes));
+        Self::from_raw(hash_64(&[&time, bu.as_bytes(), &[0, kind], item.as_bytes(), &value]))
     }
 
     /// From the low bits of a bare number.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::joined::hash_128;
+
 /// Longest name of a business unit, bytes.
 pub const BU_NAME_BYTES_MAX: usize = 64;
 /// Longest id inside a business unit (of a key or an item), bytes.
@@ -139,26 +141,7 @@ impl KeyHash {
     /// The hash that the [`SourceKey`] of these parts has, without making one. Whoever calls it has checked the parts.
     #[must_use]
     pub fn of(bu: &str, kind: KeyKind, id: &str) -> Self {
-        let mut text = [0; BU_NAME_BYTES_MAX + 2 + LOCAL_ID_BYTES_MAX];
-        let parts = [bu.as_bytes(), &[0, kind as u8], id.as_bytes()];
-        let mut length = 0;
-        for part in parts {
-            let end = length + part.len();
-            match text.get_mut(length..end) {
-                Some(room) => room.copy_from_slice(part),
-                None => return Self::of_long(parts),
-            }
-            length = end;
-        }
-        Self(xxhash_rust::xxh3::xxh3_128(text.get(..length).unwrap_or_default()))
-    }
-
-    /// The same for parts that no checked key has.
-    #[cold]
-    fn of_long(parts: [&[u8]; 3]) -> Self {
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-        parts.iter().for_each(|part| hasher.update(part));
-        Self(hasher.digest128())
+        Self(hash_128(&[bu.as_bytes(), &[0, kind as u8], id.as_bytes()]))
     }
 
     /// The bare number, for display and stored forms.

@@ -26,3 +26,4 @@ pub mod table;
 pub mod trends;
 
 mod cut;
+mod joined;
