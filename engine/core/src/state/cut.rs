@@ -59,6 +59,7 @@ impl State {
             }
         }
         self.behaviours.fetch_add(behaviours, Relaxed);
+        demanded.sort_unstable_by_key(|one| one.item); // so that the counts, which have one lock, are walked in order
         self.demand.count(&demanded);
         self.fragments.restore(shard, fragments.into_iter());
         self.identity.nodes().restore(shard, nodes.into_iter());
