@@ -56,7 +56,6 @@ pub fn load(config: &Config, state: &Arc<State>, loading: &Loading) -> Result<Op
     let mut store = open(&config.state.folder, config)?;
     let started = std::time::Instant::now();
     let loaded = store.load(state, &|progress| loading.note(progress)).context("the state can't be loaded")?;
-    state.remember_changes();
     let Some(loaded) = loaded else {
         tracing::info!(folder = %config.state.folder.display(), "no image of the state yet: reading the whole log");
         return Ok(Some((store, Positions::default())));

@@ -40,8 +40,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     timed("link", || link(&state, people));
     println!("linked: {:.0} bytes more, {:.2} GiB in all", (memory() - fragments) / people as f64, memory() / (1 << 30) as f64);
 
-    let cut = || state.cut().ok_or("a cut is held");
-    show("whole", store.write(cut()?, 0.into())?);
+    let cut = || state.cut().ok_or_else(|| Box::<dyn Error>::from("a cut is held"));
+    show("whole", timed("write", || store.write(cut()?, 0.into()).map_err(Box::<dyn Error>::from))?);
     timed("change 10 %", || change(&state, people, 0));
     show("delta of 10 %", store.write(cut()?, 1.into())?);
     let mut largest = (0, 0.0);
@@ -77,9 +77,9 @@ fn show(what: &str, written: Written) {
 }
 
 fn timed<R>(what: &str, run: impl FnOnce() -> R) -> R {
-    let begun = Instant::now();
+    let (begun, cpu) = (Instant::now(), cpu_seconds());
     let result = run();
-    println!("{what}: {:.2} s", begun.elapsed().as_secs_f64());
+    println!("{what}: {:.2} s, {:.2} s of CPU", begun.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     result
 }
 
@@ -88,6 +88,14 @@ fn memory() -> f64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS is there");
     line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1024.0
+}
+
+/// Of all threads, here and in the kernel.
+fn cpu_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split(' ').collect();
+    let ticks = |field: usize| fields.get(field).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or_default();
+    (ticks(12) + ticks(13)) / 100.0
 }
 
 fn mixed(n: u64) -> u64 {

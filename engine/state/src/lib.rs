@@ -7,8 +7,8 @@
 //! damaged newest image falls back to it, and the log supplies the rest, because records may be applied again ([`faces_core`]).
 //!
 //! The way through: [`ImageStore::open`] takes the folder (one process at a time), [`ImageStore::load`] fills an empty state,
-//! [`ImageStore::write`] makes an image of a [`Cut`](faces_core::state::Cut). [`section`](self) describes the bytes, `plan` says
-//! when a shard is written whole, `remote` carries images to an object store and back.
+//! [`ImageStore::write`] makes an image of a [`Cut`](faces_core::state::Cut). `section` describes the bytes, `plan` says when
+//! a shard is written whole, `remote` carries images to an object store and back.
 //!
 //! **Must not know**: what a log is, what its positions mean (they are the caller's JSON), who serves, which events there are.
 //!

@@ -14,7 +14,7 @@ use faces_core::{
     catalogue::ItemRecord,
     ids::{EventTime, ItemId},
     key::KeyHash,
-    state::State,
+    state::{Restorer, State},
 };
 
 use crate::{
@@ -215,11 +215,11 @@ pub(crate) fn candidates(folder: &std::path::Path) -> Result<(Vec<Manifest>, Vec
 
 fn restore(folder: &std::path::Path, image: &Manifest, state: &State, meter: &Meter<'_>) -> Result<(), String> {
     restore_items(&mut Reader::new(folder, image), image, state, meter)?;
-    let job = |reader: &mut Reader<'_>, shard: usize| {
+    let job = |(reader, restorer): &mut (Reader<'_>, Restorer<'_>), shard: usize| {
         let sections = image.shards.get(shard).map_or(&[][..], Vec::as_slice);
-        restore_shard(reader, shard, sections, state, meter)
+        restore_shard(reader, shard, sections, restorer, meter)
     };
-    in_parallel(image.shards.len(), || Reader::new(folder, image), job)?;
+    in_parallel(image.shards.len(), || (Reader::new(folder, image), state.restorer()), job)?;
     state.restored(image.newest(), image.horizon());
     Ok(())
 }
@@ -250,7 +250,7 @@ fn restore_shard(
     reader: &mut Reader<'_>,
     shard: usize,
     sections: &[Section],
-    state: &State,
+    restorer: &mut Restorer<'_>,
     meter: &Meter<'_>,
 ) -> Result<(), String> {
     let (mut fragments, mut nodes) = (Vec::new(), Vec::new());
@@ -280,6 +280,6 @@ fn restore_shard(
         read.ok_or_else(|| format!("shard {shard} makes no sense at byte {}", section.offset))?;
         meter.add(section.bytes);
     }
-    state.restore_keys(shard, fragments, nodes);
+    restorer.keys(shard, fragments, nodes);
     Ok(())
 }

@@ -183,9 +183,9 @@ impl Manifest {
             return Err(format!("has {} shards instead of {SHARDS}", self.shards.len()));
         }
         for section in self.sections() {
-            let end = section.offset.checked_add(section.bytes);
-            let segment = self.segments.get(section.segment);
-            if !segment.is_some_and(|segment| end.is_some_and(|end| end <= segment.bytes)) {
+            let end = section.offset.saturating_add(section.bytes);
+            let segment_bytes = self.segments.get(section.segment).map_or(0, |segment| segment.bytes);
+            if end > segment_bytes {
                 return Err("a section lies outside its segment".into());
             }
         }

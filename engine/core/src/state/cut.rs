@@ -9,7 +9,7 @@ use crate::{
     identity::Node,
     ids::{EventTime, ItemId},
     key::KeyHash,
-    trends::Demanded,
+    trends::{Demanded, Tally},
 };
 
 /// The state as it was when this was made ([`State::cut`]), readable while the state goes on changing. One at a time; each part is
@@ -45,23 +45,10 @@ impl State {
         self.catalogue.restore(item, bu, item_id, record).is_some()
     }
 
-    /// Puts the stored values of a shard back, in place of what it holds for those keys. Any number of threads may do so at once.
-    pub fn restore_keys(&self, shard: usize, fragments: Vec<(KeyHash, Fragment)>, nodes: Vec<(KeyHash, Node)>) {
-        let mut demanded = Vec::new();
-        let mut behaviours = 0;
-        for behaviour in fragments.iter().flat_map(|(_, fragment)| fragment.behaviours()) {
-            behaviours += 1;
-            let strength = behaviour.kind.strength() as i8;
-            if strength > 0
-                && let Some(bu) = self.catalogue.bu_of(behaviour.item)
-            {
-                demanded.push(Demanded { bu, item: behaviour.item, time: behaviour.time, strength });
-            }
-        }
-        self.behaviours.fetch_add(behaviours, Relaxed);
-        self.demand.count(&demanded);
-        self.fragments.restore(shard, fragments.into_iter());
-        self.identity.nodes().restore(shard, nodes.into_iter());
+    /// Puts stored keys back, for one thread; any number of threads may do so at once, once all items are there.
+    #[must_use]
+    pub const fn restorer(&self) -> Restorer<'_> {
+        Restorer { state: self, demanded: Vec::new(), tally: self.demand.tally() }
     }
 
     /// Ends restoring: brings in line what is derived. `newest` and `horizon` are those of the cut that was stored.
@@ -74,6 +61,42 @@ impl State {
         }
         self.identity.recount();
         self.demand.settle();
+    }
+}
+
+/// Puts stored keys back. What it counts is merged when it is dropped.
+#[derive(Debug)]
+pub struct Restorer<'a> {
+    state: &'a State,
+    demanded: Vec<Demanded>,
+    tally: Tally,
+}
+
+impl Restorer<'_> {
+    /// Puts the stored values of a shard back, in place of what it holds for those keys.
+    pub fn keys(&mut self, shard: usize, fragments: Vec<(KeyHash, Fragment)>, nodes: Vec<(KeyHash, Node)>) {
+        let state = self.state;
+        self.demanded.clear();
+        let mut behaviours = 0;
+        for behaviour in fragments.iter().flat_map(|(_, fragment)| fragment.behaviours()) {
+            behaviours += 1;
+            let strength = behaviour.kind.strength() as i8;
+            if strength > 0
+                && let Some(bu) = state.catalogue.bu_of(behaviour.item)
+            {
+                self.demanded.push(Demanded { bu, item: behaviour.item, time: behaviour.time, strength });
+            }
+        }
+        self.tally.count(&self.demanded);
+        state.behaviours.fetch_add(behaviours, Relaxed);
+        state.fragments.restore(shard, fragments.into_iter());
+        state.identity.nodes().restore(shard, nodes.into_iter());
+    }
+}
+
+impl Drop for Restorer<'_> {
+    fn drop(&mut self) {
+        self.state.demand.merge(&self.tally);
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-pub use self::cut::Cut;
+pub use self::cut::{Cut, Restorer};
 use self::retention::Probation;
 use crate::{
     catalogue::Catalogue,

@@ -39,16 +39,28 @@ impl Counts {
     pub(super) fn add(&mut self, demanded: &[Demanded]) {
         for one in demanded {
             let span = i32::try_from(span_of(self.span_ms, one.time)).unwrap_or(i32::MIN);
-            if self.rows.len() <= one.item.position() {
-                self.rows.resize(one.item.position() + 1, Row::default());
-            }
-            let Some(row) = self.rows.get_mut(one.item.position()) else { continue };
-            row.bu = Some(one.bu);
-            row.add(span, i32::from(one.strength));
-            if !row.is_touched {
-                row.is_touched = true;
-                self.touched.push(one.item);
-            }
+            self.add_one(one.item, one.bu, span, i32::from(one.strength));
+        }
+    }
+
+    /// Adds what was counted apart.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (item, row) in other.rows() {
+            let Some(bu) = row.bu else { continue };
+            row.spans.iter().for_each(|(span, count)| self.add_one(item, bu, *span, *count));
+        }
+    }
+
+    fn add_one(&mut self, item: ItemId, bu: BuId, span: i32, count: i32) {
+        if self.rows.len() <= item.position() {
+            self.rows.resize(item.position() + 1, Row::default());
+        }
+        let Some(row) = self.rows.get_mut(item.position()) else { return };
+        row.bu = Some(bu);
+        row.add(span, count);
+        if !row.is_touched {
+            row.is_touched = true;
+            self.touched.push(item);
         }
     }
 
@@ -79,7 +91,7 @@ impl Counts {
 }
 
 impl Row {
-    fn add(&mut self, span: i32, strength: i32) {
+    fn add(&mut self, span: i32, added: i32) {
         // Nearly always the newest span.
         let position = match self.spans.last() {
             Some((last, _)) if *last == span => Ok(self.spans.len() - 1),
@@ -89,13 +101,13 @@ impl Row {
         match position {
             Ok(position) => {
                 let Some((_, count)) = self.spans.get_mut(position) else { return };
-                *count = count.saturating_add(strength);
+                *count = count.saturating_add(added);
                 // Below 0 it waits for what another writer took before this one let it go.
                 if *count == 0 {
                     self.spans.remove(position);
                 }
             }
-            Err(position) => self.spans.insert(position, (span, strength)),
+            Err(position) => self.spans.insert(position, (span, added)),
         }
     }
 

@@ -57,6 +57,16 @@ impl<const N: usize> Demand<N> {
         }
     }
 
+    /// Counts that are kept apart until they are merged: for threads that count so much that they would wait for each other.
+    pub(crate) const fn tally(&self) -> Tally {
+        Tally(Counts::new(self.span_ms))
+    }
+
+    /// Adds a tally.
+    pub(crate) fn merge(&self, tally: &Tally) {
+        self.counts.lock().merge(&tally.0);
+    }
+
     /// Brings the orders up to date. Cost: O(items counted since the last time), and a sort of the heads that they touch.
     pub(crate) fn settle(&self) {
         let counts = &mut *self.counts.lock();
@@ -79,6 +89,16 @@ impl<const N: usize> Demand<N> {
     /// The span that counts what happens at `time`.
     pub(crate) fn span_of(&self, time: EventTime) -> i64 {
         counts::span_of(self.span_ms, time)
+    }
+}
+
+/// Counts kept apart.
+#[derive(Debug)]
+pub(crate) struct Tally(Counts);
+
+impl Tally {
+    pub(crate) fn count(&mut self, demanded: &[Demanded]) {
+        self.0.add(demanded);
     }
 }
 
