@@ -265,21 +265,24 @@ impl Stop {
     }
 }
 
-/// Properties of a reader's client. What is set for speed was measured with `examples/throughput.rs`: 2 M events of 113 bytes in 64
-/// partitions, 2 cores shared with the broker; CPU of our process per event, without applying.
+/// Properties of a reader's client. What is set for speed was measured with `examples/throughput.rs`: 2 M events of 113 bytes of 1 M
+/// people in 64 partitions, applied to the state, 2 cores shared with the broker and, in this run, with a compiler.
 ///
-/// | setting | events/s | CPU µs/event |
+/// | setting | events/s | CPU µs/event, all threads of ours |
 /// |---|---|---|
-/// | as below, 1 reader | 389,000 | 0.80 |
-/// | as below, 2 readers | 625,000-713,000 | 0.75-0.81 |
-/// | `queued.min.messages` 10,000 instead of 100,000 | 65,000 | 0.97 |
-/// | `queued.min.messages` 1,000,000 | 529,000 | 0.82 |
-/// | `fetch.message.max.bytes` 128 KiB instead of 1 MiB | 302,000 | 0.81 |
-/// | `fetch.message.max.bytes` 4 MiB | 586,000 | 0.82 |
-/// | `prefetch_kib_max` 8 MiB instead of 64 MiB | 197,000 | 0.85 |
-/// | without `check.crcs` | no difference | 0.81 |
+/// | as below, 2 readers | 489,000, 502,000 | 1.9 (librdkafka's threads 0.2 of it) |
+/// | as below, 2 readers, nothing else running | 730,000 | 1.96 |
+/// | 1 reader; 4 readers | 428,000; 425,000 | 1.85 |
+/// | `fetch.queue.backoff.ms` at its default of 1,000: a full buffer stops fetching for a second | 254,000 | 1.9 |
+/// | `fetch.queue.backoff.ms` 1; 50, nothing else running | 641,000; 744,000 | 2.06; 1.93 |
+/// | `queued.min.messages` 10,000; 1,000,000 instead of 100,000 | 533,000; 448,000 | 1.84; 1.81 |
+/// | `fetch.message.max.bytes` 128 KiB; 4 MiB instead of 1 MiB | 358,000; 536,000 | 1.92; 1.97 |
+/// | `queued.max.messages.kbytes` 4 MiB a reader instead of 32 | 467,000 | 1.93 |
+/// | without `check.crcs` | 476,000 | 1.91 |
+/// | one person does every second event | 506,000 | 1.67 |
+/// | records decoded but not applied | 1,031,000 | 0.83 |
 ///
-/// Taking messages from the client in bulk (`rd_kafka_consume_batch_queue`) would save 0.19 µs, at the price of `unsafe`.
+/// Taking messages from the client in bulk (`rd_kafka_consume_batch_queue`) would save 0.18 µs, at the price of `unsafe`.
 fn consumer_config(config: &IngestConfig) -> ClientConfig {
     let prefetch_kib = prefetch_kib_of_reader(config);
     let mut client = client_config(&config.cluster(), "faces-ingest");
@@ -299,6 +302,7 @@ fn consumer_config(config: &IngestConfig) -> ClientConfig {
         .set("enable.partition.eof", "false")
         .set("fetch.wait.max.ms", config.fetch_wait_ms_max.to_string())
         .set("fetch.error.backoff.ms", "50")
+        .set("fetch.queue.backoff.ms", "10")
         .set("check.crcs", "true")
         // The client stops asking when so much is held, and an answer on the way may hold as much again.
         .set("queued.max.messages.kbytes", prefetch_kib.to_string())
