@@ -3,7 +3,10 @@
 use std::{sync::OnceLock, time::Instant};
 
 use anyhow::Context as _;
-use faces_ingest::{Progress, progress::Lags};
+use faces_ingest::{
+    Progress,
+    progress::{Counts, Lags},
+};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tonic::Code;
@@ -93,6 +96,7 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
     // A second server of the same process (tests) loses the race and keeps the first one's recorder.
     if metrics::set_global_recorder(recorder).is_ok() {
         describe();
+        records(&Counts::default()); // there from the start, though loading the state comes first
     }
     HANDLE.get().cloned().context("no recorder").map(|_| handle)
 }
@@ -189,8 +193,7 @@ pub fn refresh(engine: &Engine, progress: &Progress) {
     }
 }
 
-fn refresh_ingest(progress: &Progress) {
-    let counts = progress.counts();
+fn records(counts: &Counts) {
     let outcomes = [
         ("consumed", counts.consumed()),
         ("applied", counts.applied),
@@ -202,6 +205,10 @@ fn refresh_ingest(progress: &Progress) {
     for (outcome, count) in outcomes {
         counter!(RECORDS_TOTAL, "outcome" => outcome).absolute(count);
     }
+}
+
+fn refresh_ingest(progress: &Progress) {
+    records(&progress.counts());
     for partition in progress.partitions().iter() {
         let (topic, number) = (partition.topic().to_owned(), partition.partition().to_string());
         gauge!(LAG_RECORDS, "topic" => topic, "partition" => number).set(partition.lag() as f64);
