@@ -9,7 +9,7 @@ use crate::{
     identity::Node,
     ids::{EventTime, ItemId},
     key::KeyHash,
-    trends::{Demanded, Tally},
+    trends::Tally,
 };
 
 /// The state as it was when this was made ([`State::cut`]), readable while the state goes on changing. One at a time; each part is
@@ -48,7 +48,7 @@ impl State {
     /// Puts stored keys back, for one thread; any number of threads may do so at once, once all items are there.
     #[must_use]
     pub const fn restorer(&self) -> Restorer<'_> {
-        Restorer { state: self, demanded: Vec::new(), tally: self.demand.tally() }
+        Restorer { state: self, tally: self.demand.tally() }
     }
 
     /// Ends restoring: brings in line what is derived. `newest` and `horizon` are those of the cut that was stored.
@@ -68,7 +68,6 @@ impl State {
 #[derive(Debug)]
 pub struct Restorer<'a> {
     state: &'a State,
-    demanded: Vec<Demanded>,
     tally: Tally,
 }
 
@@ -76,18 +75,13 @@ impl Restorer<'_> {
     /// Puts the stored values of a shard back, in place of what it holds for those keys.
     pub fn keys(&mut self, shard: usize, fragments: Vec<(KeyHash, Fragment)>, nodes: Vec<(KeyHash, Node)>) {
         let state = self.state;
-        self.demanded.clear();
         let mut behaviours = 0;
-        for behaviour in fragments.iter().flat_map(|(_, fragment)| fragment.behaviours()) {
-            behaviours += 1;
-            let strength = behaviour.kind.strength() as i8;
-            if strength > 0
-                && let Some(bu) = state.catalogue.bu_of(behaviour.item)
-            {
-                self.demanded.push(Demanded { bu, item: behaviour.item, time: behaviour.time, strength });
+        for packed in fragments.iter().flat_map(|(_, fragment)| fragment.packed()) {
+            if let Some(behaviour) = packed.behaviour() {
+                behaviours += 1;
+                self.tally.count(behaviour.item, behaviour.time, behaviour.kind.strength() as i8);
             }
         }
-        self.tally.count(&self.demanded);
         state.behaviours.fetch_add(behaviours, Relaxed);
         state.fragments.restore(shard, fragments.into_iter());
         state.identity.nodes().restore(shard, nodes.into_iter());
@@ -96,7 +90,7 @@ impl Restorer<'_> {
 
 impl Drop for Restorer<'_> {
     fn drop(&mut self) {
-        self.state.demand.merge(&self.tally);
+        self.state.demand.merge(&self.tally, |item| self.state.catalogue.bu_of(item));
     }
 }
 

@@ -38,27 +38,47 @@ impl Counts {
 
     pub(super) fn add(&mut self, demanded: &[Demanded]) {
         for one in demanded {
-            let span = i32::try_from(span_of(self.span_ms, one.time)).unwrap_or(i32::MIN);
-            self.add_one(one.item, one.bu, span, i32::from(one.strength));
+            let span = self.span_of(one.time);
+            if let Some(row) = self.row_mut(one.item) {
+                row.bu = Some(one.bu);
+                row.add(span, i32::from(one.strength));
+                self.touch(one.item);
+            }
+        }
+    }
+
+    /// Counts in a tally: whose the item is, is asked when it is merged.
+    pub(super) fn add_unassigned(&mut self, item: ItemId, time: EventTime, strength: i8) {
+        let span = self.span_of(time);
+        if let Some(row) = self.row_mut(item).filter(|_| strength != 0) {
+            row.add(span, i32::from(strength));
         }
     }
 
     /// Adds what was counted apart.
-    pub(super) fn merge(&mut self, other: &Self) {
-        for (item, row) in other.rows() {
-            let Some(bu) = row.bu else { continue };
-            row.spans.iter().for_each(|(span, count)| self.add_one(item, bu, *span, *count));
+    pub(super) fn merge(&mut self, other: &Self, bu_of: impl Fn(ItemId) -> Option<BuId>) {
+        for (item, counted) in other.rows().filter(|(_, row)| !row.spans.is_empty()) {
+            if let Some(row) = self.row_mut(item) {
+                row.bu = bu_of(item);
+                counted.spans.iter().for_each(|(span, count)| row.add(*span, *count));
+                self.touch(item);
+            }
         }
     }
 
-    fn add_one(&mut self, item: ItemId, bu: BuId, span: i32, count: i32) {
+    fn span_of(&self, time: EventTime) -> i32 {
+        i32::try_from(span_of(self.span_ms, time)).unwrap_or(i32::MIN)
+    }
+
+    fn row_mut(&mut self, item: ItemId) -> Option<&mut Row> {
         if self.rows.len() <= item.position() {
             self.rows.resize(item.position() + 1, Row::default());
         }
-        let Some(row) = self.rows.get_mut(item.position()) else { return };
-        row.bu = Some(bu);
-        row.add(span, count);
-        if !row.is_touched {
+        self.rows.get_mut(item.position())
+    }
+
+    fn touch(&mut self, item: ItemId) {
+        if let Some(row) = self.rows.get_mut(item.position()).filter(|row| !row.is_touched) {
             row.is_touched = true;
             self.touched.push(item);
         }

@@ -62,9 +62,9 @@ impl<const N: usize> Demand<N> {
         Tally(Counts::new(self.span_ms))
     }
 
-    /// Adds a tally.
-    pub(crate) fn merge(&self, tally: &Tally) {
-        self.counts.lock().merge(&tally.0);
+    /// Adds a tally; `bu_of` says whose an item is.
+    pub(crate) fn merge(&self, tally: &Tally, bu_of: impl Fn(ItemId) -> Option<BuId>) {
+        self.counts.lock().merge(&tally.0, bu_of);
     }
 
     /// Brings the orders up to date. Cost: O(items counted since the last time), and a sort of the heads that they touch.
@@ -97,8 +97,8 @@ impl<const N: usize> Demand<N> {
 pub(crate) struct Tally(Counts);
 
 impl Tally {
-    pub(crate) fn count(&mut self, demanded: &[Demanded]) {
-        self.0.add(demanded);
+    pub(crate) fn count(&mut self, item: ItemId, time: EventTime, strength: i8) {
+        self.0.add_unassigned(item, time, strength);
     }
 }
 
