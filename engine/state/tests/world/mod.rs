@@ -98,7 +98,10 @@ pub fn digest_of(records: &[Record]) -> Digest {
 }
 
 /// A store, and a state it was loaded into.
-pub fn open(folder: &std::path::Path, options: Options) -> Result<(ImageStore, Arc<State>, Option<faces_state::Loaded>), StateError> {
+pub fn open(
+    folder: &std::path::Path,
+    options: Options,
+) -> Result<(ImageStore, Arc<State>, Option<faces_state::Loaded>), StateError> {
     let mut store = ImageStore::open(folder, options)?;
     let state = state();
     let loaded = store.load(&state, &|_| ())?;
