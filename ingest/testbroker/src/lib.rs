@@ -34,7 +34,12 @@ pub const ADDRESS_VARIABLE: &str = "FACES_TEST_KAFKA";
 /// Names a Tansu binary built with its storage in SQLite (`cargo install tansu --version 0.6.0 --locked --features dynostore,libsql`).
 pub const DURABLE_VARIABLE: &str = "FACES_TEST_DURABLE_BROKER";
 
-const IN_MEMORY: &str = "memory://tansu/";
+/// Where a broker's data lies.
+#[derive(Clone, Debug)]
+enum Storage {
+    Memory,
+    Folder(PathBuf),
+}
 
 /// A broker that answers. Dropping it ends it, if it was started here.
 #[derive(Debug)]
@@ -46,7 +51,7 @@ pub struct Broker {
 #[derive(Debug)]
 struct Started {
     binary: PathBuf,
-    storage: String,
+    storage: Storage,
     port: u16,
     /// The port that clients are told to come to; the broker's own, or that of a proxy.
     advertised_port: Option<u16>,
@@ -94,34 +99,36 @@ impl Broker {
             }
             return Ok(Self { address, started: None });
         }
-        Self::launch_any(&binary::fetch()?, IN_MEMORY, None)
+        Self::launch_any(&binary::fetch()?, &Storage::Memory, None)
     }
 
     /// A broker of its own that sends its clients to `port`, where a proxy listens that can be cut; or `None` with the reason on
     /// standard error.
     #[must_use]
     pub fn behind(port: u16) -> Option<Self> {
-        let started = binary::fetch().and_then(|binary| Self::launch_any(&binary, IN_MEMORY, Some(port)));
+        let started = binary::fetch().and_then(|binary| Self::launch_any(&binary, &Storage::Memory, Some(port)));
         started.map_err(|why| eprintln!("skipped: no kafka broker to test with: {why}")).ok()
     }
 
-    /// A broker that keeps its data in `file` when it is killed and started again; or `None` with the reason on standard error.
-    #[must_use]
-    pub fn durable(file: &Path) -> Option<Self> {
+    /// A broker that keeps its data in `folder` when it is killed and started again; `None`, and the reason on standard error, where
+    /// [`DURABLE_VARIABLE`] names none.
+    ///
+    /// # Errors
+    /// Why the one that is named can't be used.
+    pub fn durable(folder: &Path) -> Result<Option<Self>, String> {
         let Some(binary) = env::var_os(DURABLE_VARIABLE) else {
             eprintln!("skipped: no kafka broker that keeps its data; name the binary of one in {DURABLE_VARIABLE}");
-            return None;
+            return Ok(None);
         };
-        let started = Self::launch_any(Path::new(&binary), &format!("sqlite://{}", file.display()), None);
-        started.map_err(|why| eprintln!("skipped: the broker of {DURABLE_VARIABLE} can't be used: {why}")).ok()
+        let binary = Path::new(&binary).canonicalize().map_err(|error| format!("{}: {error}", binary.display()))?;
+        Self::launch_any(&binary, &Storage::Folder(folder.to_owned()), None).map(Some)
     }
 
-    fn launch_any(binary: &Path, storage: &str, advertised_port: Option<u16>) -> Result<Self, String> {
+    fn launch_any(binary: &Path, storage: &Storage, advertised_port: Option<u16>) -> Result<Self, String> {
         let mut why = String::new();
         for _ in 0..START_ATTEMPTS {
             let port = free_port().map_err(|error| format!("no free port: {error}"))?;
-            let started =
-                Started { binary: binary.to_owned(), storage: storage.to_owned(), port, advertised_port, running: None };
+            let started = Started { binary: binary.to_owned(), storage: storage.clone(), port, advertised_port, running: None };
             let mut broker = Self { address: format!("127.0.0.1:{port}"), started: Some(started) };
             match broker.launch() {
                 Ok(()) => return Ok(broker),
@@ -185,11 +192,19 @@ impl Broker {
         let Some(started) = self.started.as_mut() else { return Ok(()) };
         let url = |port: u16| format!("tcp://127.0.0.1:{port}");
         let (listens, advertised) = (url(started.port), url(started.advertised_port.unwrap_or(started.port)));
-        let shell = Command::new("sh")
+        let mut command = Command::new("sh");
+        let storage = match &started.storage {
+            Storage::Memory => "memory://tansu/",
+            Storage::Folder(folder) => {
+                command.current_dir(folder); // to which the name is relative, whatever it begins with
+                "sqlite://log.db"
+            }
+        };
+        let shell = command
             .args(["-c", MINDER])
             .arg(&started.binary)
             .args(["broker", "--listener-url", &listens, "--advertised-listener-url", &advertised])
-            .args(["--storage-engine", &started.storage])
+            .args(["--storage-engine", storage])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

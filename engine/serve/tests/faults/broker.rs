@@ -14,7 +14,7 @@ use crate::{
 async fn a_broker_killed_and_started_again_costs_nothing_that_it_had_acknowledged() {
     let test = "broker";
     let folder = tempfile::tempdir().unwrap();
-    let Some(mut broker) = Broker::durable(&folder.path().join("log.db")) else { return };
+    let Some(mut broker) = Broker::durable(folder.path()).unwrap() else { return };
     let mut house = House::closed_on(&broker, &BUS, &["state.image_seconds=1"]).await;
     house.start().await;
     let mut dice = form().dice(test);

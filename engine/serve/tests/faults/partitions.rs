@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use faces_ingest::{
-    Cluster,
+    Cluster, Topics,
     topics::{Layout, ensure},
 };
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewPartitions},
     client::DefaultClientContext,
+    mocking::MockCluster,
 };
 
 use crate::{
@@ -58,6 +59,37 @@ async fn a_partition_that_comes_while_the_server_runs_is_read_from_its_beginning
         let last = (topic, i32::try_from(partitions).unwrap() - 1);
         assert!(written.ends.contains_key(&last), "the new partition is written to");
     }
+    must_hold(test, &house, &written).await;
+    house.kill();
+    house.start().await;
+    must_hold(test, &house, &written).await;
+}
+
+/// Not every broker can add partitions. To the server, one that has no leader yet is not there either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_gets_its_leader_late_is_read_from_its_beginning() {
+    let test = "leaders";
+    let (cluster, topics, late) = (MockCluster::new(1).unwrap(), Topics::default(), [2, 3]);
+    for topic in [topics.identity(), topics.catalog(), topics.dead_letters()] {
+        cluster.create_topic(&topic, 2, 1).unwrap();
+    }
+    for topic in BUS.map(|bu| topics.events(bu)) {
+        cluster.create_topic(&topic, 4, 1).unwrap();
+        late.iter().for_each(|partition| cluster.partition_leader(&topic, *partition, None).unwrap());
+    }
+    let settings = ["state.image_seconds=1"];
+    let mut house = House::closed_at(&cluster.bootstrap_servers(), "faces", &BUS, &settings).await;
+    house.start().await;
+    let traffic = Traffic::start(&house, form().seed_of(test));
+    for topic in BUS.map(|bu| topics.events(bu)) {
+        traffic.more(60).await;
+        let known = house.clients().await.status().await.partitions;
+        assert!(known.iter().all(|of| of.topic != topic || !late.contains(&of.partition)), "{known:?}");
+        late.iter().for_each(|partition| cluster.partition_leader(&topic, *partition, Some(1)).unwrap());
+        traffic.more(200).await;
+    }
+    let written = traffic.end().await;
+    assert!(late.iter().all(|partition| written.ends.contains_key(&(topics.events(BUS[0]), *partition))));
     must_hold(test, &house, &written).await;
     house.kill();
     house.start().await;

@@ -96,7 +96,7 @@ impl Traffic {
 
 fn writer(brokers: &str, partitioner: &str) -> Arc<LogWriter> {
     let extra = BTreeMap::from([("partitioner".to_owned(), partitioner.to_owned())]);
-    let config = WriterConfig { brokers: brokers.to_owned(), extra, delivery_ms_max: 5_000, ..WriterConfig::default() };
+    let config = WriterConfig { brokers: brokers.to_owned(), extra, delivery_ms_max: 1_000, ..WriterConfig::default() };
     Arc::new(LogWriter::new(&config).unwrap())
 }
 
