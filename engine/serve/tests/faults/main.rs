@@ -8,7 +8,7 @@
 //! `cargo test -p faces-serve --test faults` runs the short form. The long form, which says what it does:
 //!
 //! ```text
-//! FACES_FAULTS=long cargo test --release -p faces-serve --test faults -- --nocapture --test-threads 2
+//! FACES_FAULTS=long cargo test -p faces-serve --test faults -- --nocapture --test-threads 2
 //! ```
 //!
 //! It prints its seed; `FACES_FAULTS_SEED=n` uses that one again (what is written and what is damaged then repeats; how processes interleave

@@ -58,11 +58,16 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Begins to write into a house's log.
+    /// Begins to write into a house's log. Its producers give up a record soon, and must live on to write it again.
     pub(crate) fn start(house: &House, seed: u64) -> Self {
+        Self::with_patience(house, seed, 1_000)
+    }
+
+    /// As [`Self::start`], with producers that give up a record only after so long.
+    pub(crate) fn with_patience(house: &House, seed: u64, delivery_ms_max: u32) -> Self {
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let producer = Producer {
-            writers: ["murmur2_random", "consistent"].map(|partitioner| writer(house.brokers(), partitioner)),
+            writers: ["murmur2_random", "consistent"].map(|partitioner| writer(house.brokers(), partitioner, delivery_ms_max)),
             cast: Cast::new(&house.topics, seed),
             stop: Arc::clone(&stop),
             acknowledged: Arc::clone(&acknowledged),
@@ -94,9 +99,9 @@ impl Traffic {
     }
 }
 
-fn writer(brokers: &str, partitioner: &str) -> Arc<LogWriter> {
+fn writer(brokers: &str, partitioner: &str, delivery_ms_max: u32) -> Arc<LogWriter> {
     let extra = BTreeMap::from([("partitioner".to_owned(), partitioner.to_owned())]);
-    let config = WriterConfig { brokers: brokers.to_owned(), extra, delivery_ms_max: 1_000, ..WriterConfig::default() };
+    let config = WriterConfig { brokers: brokers.to_owned(), extra, delivery_ms_max, ..WriterConfig::default() };
     Arc::new(LogWriter::new(&config).unwrap())
 }
 
