@@ -1,6 +1,11 @@
 //! What all librdkafka clients of this crate share: basic properties, and their log lines in `tracing`.
 
-use rdkafka::{ClientConfig, ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext, error::KafkaError};
+use rdkafka::{
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
+    error::{KafkaError, RDKafkaErrorCode},
+};
 
 use crate::config::Cluster;
 
@@ -24,6 +29,13 @@ pub(crate) fn apply_extra(config: &mut ClientConfig, cluster: &Cluster) {
     for (key, value) in &cluster.extra {
         config.set(key, value);
     }
+}
+
+/// Whether the brokers won't hear of an idempotent producer any more, which the client library does not always take as fatal: it may ask
+/// for its next epoch after a record timed out, be refused, and repeat that for ever. A new producer is heard.
+pub(crate) const fn is_disowned(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code, Code::ProducerFenced | Code::InvalidProducerEpoch | Code::InvalidProducerIdMapping | Code::UnknownProducerId)
 }
 
 /// Sends log lines and errors of a client to `tracing`.

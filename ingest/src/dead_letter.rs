@@ -18,7 +18,7 @@ use rdkafka::{
 };
 
 use crate::{
-    client::{apply_extra, client_config, log_error, log_line},
+    client::{apply_extra, client_config, is_disowned, log_error, log_line},
     config::{Cluster, IngestConfig},
     consumer::Stop,
     decode::{CONTENT_TYPE, Rejection},
@@ -52,6 +52,7 @@ pub(crate) struct DeadLetterWriter {
     group_id: String,
     client: ClientConfig,
     producer: BaseProducer<Deliveries>,
+    is_disowned: bool,
     backoff_max: Duration,
 }
 
@@ -63,6 +64,7 @@ impl DeadLetterWriter {
             group_id: config.group_id.clone(),
             producer: make(&client)?,
             client,
+            is_disowned: false,
             backoff_max: Duration::from_millis(config.dead_letter_backoff_ms_max),
         })
     }
@@ -103,9 +105,10 @@ impl DeadLetterWriter {
     }
 
     /// Tries once. Gives the letters that failed, cut where they were too large.
-    fn attempt_each<'l>(&self, letters: &[(&'l DeadLetter, bool)], stop: &Stop) -> Vec<(&'l DeadLetter, bool)> {
-        let failed = self.attempt(letters, stop).into_iter();
-        let still = failed.filter_map(|(index, code)| {
+    fn attempt_each<'l>(&mut self, letters: &[(&'l DeadLetter, bool)], stop: &Stop) -> Vec<(&'l DeadLetter, bool)> {
+        let failed = self.attempt(letters, stop);
+        self.is_disowned = failed.iter().any(|(_, code)| is_disowned(*code));
+        let still = failed.into_iter().filter_map(|(index, code)| {
             let (letter, truncate) = *letters.get(index)?;
             Some((letter, truncate || code == RDKafkaErrorCode::MessageSizeTooLarge))
         });
@@ -176,7 +179,7 @@ impl DeadLetterWriter {
 
     /// An idempotent producer that lost its place in the log is of no more use; a new one begins a new place.
     fn renew_if_broken(&mut self) {
-        if self.producer.client().fatal_error().is_none() {
+        if !self.is_disowned && self.producer.client().fatal_error().is_none() {
             return;
         }
         match make(&self.client) {

@@ -15,14 +15,14 @@ use rdkafka::{
     ClientConfig,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, future_producer::OwnedDeliveryResult},
+    producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _},
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::bulk::{BulkOptions, BulkReport};
 use crate::{
-    client::{LogContext, apply_extra, client_config},
+    client::{LogContext, apply_extra, client_config, is_disowned},
     config::Cluster,
     decode::{CONTENT_TYPE, Format},
 };
@@ -150,7 +150,7 @@ impl LogWriter {
         let mut results = Vec::with_capacity(sent.len());
         for delivery in sent {
             results.push(match delivery {
-                Ok(delivery) => outcome(delivery.await),
+                Ok(delivery) => self.outcome(&producer, delivery).await,
                 Err(error) => Err(WriteError::of(&error)),
             });
         }
@@ -171,20 +171,44 @@ impl LogWriter {
         self.producer().flush(patience).map_err(|error| WriteError::of(&error))
     }
 
+    /// What became of a record that `producer` was given.
+    async fn outcome(&self, producer: &Arc<Producer>, delivery: DeliveryFuture) -> Result<(i32, i64), WriteError> {
+        match delivery.await {
+            Ok(Ok(delivery)) => Ok((delivery.partition, delivery.offset)),
+            Ok(Err((error, _))) => {
+                if error.rdkafka_error_code().is_some_and(is_disowned) {
+                    self.renew(producer);
+                }
+                Err(WriteError::of(&error))
+            }
+            Err(_) => Err(WriteError::Unavailable("the producer was renewed".to_owned())),
+        }
+    }
+
     /// The producer; a new one if the old one lost its place in the log for good (a broker that came back without its data).
     fn producer(&self) -> Arc<Producer> {
-        let held = Arc::clone(&self.producer.read().unwrap_or_else(PoisonError::into_inner));
+        let held = self.held();
         if held.client().fatal_error().is_none() {
             return held;
         }
+        self.renew(&held);
+        self.held()
+    }
+
+    fn held(&self) -> Arc<Producer> {
+        Arc::clone(&self.producer.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a new producer in the place of a broken one, unless somebody did so already.
+    fn renew(&self, broken: &Arc<Producer>) {
         let mut slot = self.producer.write().unwrap_or_else(PoisonError::into_inner);
-        if slot.client().fatal_error().is_some() {
-            match self.client.create_with_context(LogContext) {
-                Ok(renewed) => *slot = Arc::new(renewed),
-                Err(error) => tracing::error!(%error, "the producer can't be renewed"),
-            }
+        if !Arc::ptr_eq(&slot, broken) {
+            return;
         }
-        Arc::clone(&slot)
+        match self.client.create_with_context(LogContext) {
+            Ok(renewed) => *slot = Arc::new(renewed),
+            Err(error) => tracing::error!(%error, "the producer can't be renewed"),
+        }
     }
 }
 
@@ -198,14 +222,6 @@ fn enqueue(producer: &Producer, record: &LogRecord) -> KafkaResult<DeliveryFutur
         message = message.headers(OwnedHeaders::new_with_capacity(1).insert(header));
     }
     producer.send_result(message).map_err(|(error, _)| error)
-}
-
-fn outcome<E>(delivered: Result<OwnedDeliveryResult, E>) -> Result<(i32, i64), WriteError> {
-    match delivered {
-        Ok(Ok(delivery)) => Ok((delivery.partition, delivery.offset)),
-        Ok(Err((error, _))) => Err(WriteError::of(&error)),
-        Err(_) => Err(WriteError::Unavailable("the producer was renewed".to_owned())),
-    }
 }
 
 #[cfg(test)]

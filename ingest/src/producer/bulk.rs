@@ -1,13 +1,13 @@
 //! Writing hundreds of thousands of records: a bounded number under way, progress told, failures counted.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     producer::DeliveryFuture,
 };
 
-use super::{LogRecord, LogWriter, WriteError, enqueue, outcome};
+use super::{LogRecord, LogWriter, Producer, WriteError, enqueue};
 
 /// Bounds on bulk writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,7 @@ pub struct BulkReport {
 struct UnderWay {
     place: u64,
     bytes: u64,
+    producer: Arc<Producer>,
     delivery: DeliveryFuture,
 }
 
@@ -65,11 +66,13 @@ impl LogWriter {
         };
         for (record, place) in records.into_iter().zip(0_u64..) {
             while window.len() >= options.in_flight_max.max(1) {
-                settle(&mut window, &mut report).await;
+                self.settle(&mut window, &mut report).await;
             }
             tell(&report, options.progress_every);
             match self.enqueue_when_free(&record, &mut window, &mut report).await {
-                Ok(delivery) => window.push_back(UnderWay { place, bytes: record.payload.len() as u64, delivery }),
+                Ok((producer, delivery)) => {
+                    window.push_back(UnderWay { place, bytes: record.payload.len() as u64, producer, delivery });
+                }
                 Err(error) => report.failures.push((place, WriteError::of(&error))),
             }
             if report.failures.len() > options.failures_max {
@@ -78,7 +81,7 @@ impl LogWriter {
             }
         }
         while !window.is_empty() {
-            settle(&mut window, &mut report).await;
+            self.settle(&mut window, &mut report).await;
             tell(&report, options.progress_every);
         }
         tell(&report, 1);
@@ -91,28 +94,29 @@ impl LogWriter {
         record: &LogRecord,
         window: &mut VecDeque<UnderWay>,
         report: &mut BulkReport,
-    ) -> Result<DeliveryFuture, KafkaError> {
+    ) -> Result<(Arc<Producer>, DeliveryFuture), KafkaError> {
         loop {
-            match enqueue(&self.producer(), record) {
+            let producer = self.producer();
+            match enqueue(&producer, record) {
                 Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) if window.is_empty() => {
                     // Others fill the buffer; it empties within the delivery timeout at the latest.
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => settle(window, report).await,
-                result => return result,
+                Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => self.settle(window, report).await,
+                result => return result.map(|delivery| (producer, delivery)),
             }
         }
     }
-}
 
-/// Waits for the oldest record under way.
-async fn settle(window: &mut VecDeque<UnderWay>, report: &mut BulkReport) {
-    let Some(oldest) = window.pop_front() else { return };
-    match outcome(oldest.delivery.await) {
-        Ok(_) => {
-            report.written += 1;
-            report.bytes += oldest.bytes;
+    /// Waits for the oldest record under way.
+    async fn settle(&self, window: &mut VecDeque<UnderWay>, report: &mut BulkReport) {
+        let Some(oldest) = window.pop_front() else { return };
+        match self.outcome(&oldest.producer, oldest.delivery).await {
+            Ok(_) => {
+                report.written += 1;
+                report.bytes += oldest.bytes;
+            }
+            Err(error) => report.failures.push((oldest.place, error)),
         }
-        Err(error) => report.failures.push((oldest.place, error)),
     }
 }

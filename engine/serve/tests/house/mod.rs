@@ -30,7 +30,7 @@ use tempfile::TempDir;
 use self::{clients::Clients, process::Process};
 
 /// Longest wait for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const PARTITIONS: i32 = 2;
 
 /// The broker that all tests of this binary share; `None`, and the reason on standard error, when there is none.
@@ -68,6 +68,7 @@ pub(crate) struct House {
     pub(crate) topics: Topics,
     pub(crate) writer: LogWriter,
     prefix: String,
+    group: String,
     brokers: String,
     settings: Vec<String>,
     server: Option<Server>,
@@ -89,14 +90,25 @@ impl House {
 
     /// As [`Self::closed`], on a broker of the test's own.
     pub(crate) async fn closed_on(broker: &Broker, bus: &[&str], settings: &[&str]) -> Self {
-        let (prefix, brokers) = (broker.prefix(), broker.address().to_owned());
+        Self::closed_at(broker.address(), &broker.prefix(), bus, settings).await
+    }
+
+    /// As [`Self::closed`], on the broker at an address, with topics under `prefix`.
+    pub(crate) async fn closed_at(brokers: &str, prefix: &str, bus: &[&str], settings: &[&str]) -> Self {
+        let (prefix, brokers) = (prefix.to_owned(), brokers.to_owned());
         let topics = Topics::new(&prefix).unwrap();
         let layout = Layout { partitions: PARTITIONS, replication: 1 };
         ensure(&Cluster::at(&brokers), &topics, bus, layout).await.unwrap();
         let writer = LogWriter::new(&WriterConfig { brokers: brokers.clone(), ..WriterConfig::default() }).unwrap();
         let folder = tempfile::Builder::new().prefix("house-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        Self { topics, writer, prefix, brokers, settings, server: None, starts: 0, folder }
+        let group = folder.path().file_name().unwrap().to_string_lossy().into_owned();
+        Self { topics, writer, prefix, group, brokers, settings, server: None, starts: 0, folder }
+    }
+
+    /// Another house on the same log: a replica, with a group and folders of its own.
+    pub(crate) async fn beside(&self, settings: &[&str]) -> Self {
+        Self::closed_at(&self.brokers, &self.prefix, &[], settings).await
     }
 
     /// A house whose server is ready.
@@ -114,6 +126,26 @@ impl House {
 
     /// Starts the server and waits for its addresses only.
     pub(crate) async fn launch(&mut self) {
+        let (mut process, addresses) = self.spawn();
+        let found = eventually("the server's addresses", async || {
+            assert!(process.ended().is_none(), "the server ended: {}", process.log());
+            fs::read_to_string(&addresses).ok()
+        })
+        .await;
+        let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+        let address = |name: &str| found[name].as_str().unwrap().parse().unwrap();
+        self.server = Some(Server { grpc: address("grpc"), admin: address("admin"), process });
+    }
+
+    /// Starts the server, which must not come to serve; its exit code and what it wrote.
+    pub(crate) async fn refusal(&mut self) -> (Option<i32>, String) {
+        let (mut process, _) = self.spawn();
+        let status = eventually("the server to give up", async || process.ended()).await;
+        (status.code(), process.log())
+    }
+
+    /// Starts the server; the file that will have its addresses.
+    fn spawn(&mut self) -> (Process, PathBuf) {
         assert!(self.server.is_none(), "the server runs already");
         self.starts += 1;
         let addresses = self.path(&format!("addresses-{}.json", self.starts));
@@ -123,23 +155,16 @@ impl House {
             "server.admin_address=127.0.0.1:0".to_owned(),
             format!("kafka.brokers={}", self.brokers),
             format!("kafka.topic_prefix={}", self.prefix),
-            format!("kafka.group_id={}-replica", self.prefix),
+            format!("kafka.group_id={}-{}", self.prefix, self.group),
             "kafka.discovery_ms=200".to_owned(),
             "kafka.watermark_ms=50".to_owned(),
             "server.deadline_ms_max=10000".to_owned(), // tests run on busy machines
+            format!("state.folder={}", self.state().display()),
             format!("generations.folder={}", self.generations().display()),
             "generations.watch_ms=20".to_owned(),
         ];
         arguments.extend(own.into_iter().chain(self.settings.clone()).flat_map(|setting| ["--set".to_owned(), setting]));
-        let mut process = Process::start(&arguments, self.folder.path(), self.starts);
-        let found = eventually("the server's addresses", async || {
-            assert!(process.ended().is_none(), "the server ended: {}", process.log());
-            fs::read_to_string(&addresses).ok()
-        })
-        .await;
-        let found: serde_json::Value = serde_json::from_str(&found).unwrap();
-        let address = |name: &str| found[name].as_str().unwrap().parse().unwrap();
-        self.server = Some(Server { grpc: address("grpc"), admin: address("admin"), process });
+        (Process::start(&arguments, self.folder.path(), self.starts), addresses)
     }
 
     fn server(&self) -> &Server {
@@ -163,9 +188,22 @@ impl House {
         status.code()
     }
 
-    /// What the server wrote to its log.
+    /// SIGTERM, and waits for a clean end.
+    pub(crate) async fn stop(&mut self) {
+        self.ask_to_stop();
+        assert_eq!(self.ended().await, Some(0), "{}", self.server_log());
+    }
+
+    /// What the server wrote to its log since its last start, whether it runs or not.
     pub(crate) fn server_log(&self) -> String {
-        self.server().process.log()
+        fs::read_to_string(self.path(&process::log_name(self.starts))).unwrap_or_default()
+    }
+
+    /// A number of the server's metrics, by its name and labels as they are shown; 0 if it is not there.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let shown = self.admin_get("/metrics").map(|page| page.1).unwrap_or_default();
+        let value = shown.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().unwrap())
     }
 
     /// Clients on a new connection.
@@ -197,6 +235,16 @@ impl House {
             written.extend(self.writer.write(vec![record]).await.into_iter().map(|result| result.unwrap()));
         }
         written
+    }
+
+    /// The folder of the server's images, unless the settings name another.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// First part of the topics' names.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// The folder that the server watches.

@@ -25,6 +25,11 @@ kill $watcher
 exit $status
 "#;
 
+/// Name of the log of a server's n-th start.
+pub(crate) fn log_name(number: u32) -> String {
+    format!("faces-{number}.log")
+}
+
 /// A running `faces`.
 pub(crate) struct Process {
     shell: Child,
@@ -36,7 +41,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `faces` with `arguments`; output goes to a log in `folder`.
     pub(crate) fn start(arguments: &[String], folder: &Path, number: u32) -> Self {
-        let log = folder.join(format!("faces-{number}.log"));
+        let log = folder.join(log_name(number));
         let mut shell = Command::new("sh")
             .args(["-c", MINDER, "minder"])
             .arg(&log)

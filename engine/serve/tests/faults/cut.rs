@@ -1,0 +1,65 @@
+//! The network between the broker and everybody else is cut.
+
+use std::time::Duration;
+
+use faces_ingest::{decode::Format, encode};
+use faces_proto::v1::{self, EventType};
+use faces_testbroker::Broker;
+
+use crate::{
+    form::form,
+    house::{
+        House,
+        calls::{ask, event, key},
+        clients::Clients,
+        eventually,
+    },
+    proxy::{Line, Proxy},
+    traffic::{BUS, Traffic},
+    verdict::must_hold,
+};
+
+/// Writes an event through the server; whether the log has it.
+async fn write(clients: &mut Clients, event: &v1::Event) -> bool {
+    let request = v1::WriteEventsRequest { events: vec![event.clone()] };
+    clients.events.write_events(request).await.is_ok_and(|written| written.into_inner().results[0].error.is_none())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_network_delays_records_and_loses_none() {
+    let test = "cut";
+    let proxy = Proxy::start().await;
+    let Some(broker) = Broker::behind(proxy.port()) else { return };
+    proxy.lead_to(broker.address());
+    let settings = ["state.image_seconds=1", "kafka.request_ms_max=500", "server.deadline_ms_max=1500"];
+    let mut house = House::closed_at(&proxy.address(), &broker.prefix(), &BUS, &settings).await;
+    house.start().await;
+    let traffic = Traffic::start(&house, form().seed_of(test));
+    let (mut clients, mut through_the_server) = (house.clients().await, Vec::new());
+    for round in 0..form().of(1, 3) {
+        for line in [Line::Reset, Line::Silent] {
+            traffic.more(200).await;
+            proxy.set(line);
+            form().say(test, &format!("round {round}: {line:?}"));
+            // How long the cut lasts is what is tested; what must happen meanwhile is waited for.
+            let lasts = tokio::time::sleep(Duration::from_secs(form().of(2, 5)));
+            eventually("the view to age", async || {
+                let age = house.admin_get("/metrics")?.1;
+                let age = age.lines().find_map(|line| line.strip_prefix("faces_view_age_seconds ")?.parse::<f64>().ok())?;
+                (age > 0.0).then_some(())
+            })
+            .await;
+            clients.slate(ask(&[], BUS[0])).await; // answers go on
+            let late = v1::Event { event_id: format!("{round}-{line:?}"), ..event(EventType::Cart, &key(BUS[0], "late"), "i1") };
+            assert!(!write(&mut clients, &late).await, "nobody can have taken it");
+            lasts.await;
+            proxy.set(Line::Whole);
+            traffic.more(200).await;
+            eventually("a write", async || write(&mut clients, &late).await.then_some(())).await;
+            through_the_server.push(encode::event(&house.topics, &late, Format::Protobuf));
+        }
+    }
+    let mut written = traffic.end().await;
+    written.records.extend(through_the_server);
+    must_hold(test, &house, &written).await;
+}
