@@ -1,5 +1,6 @@
 //! The write path behind the log: what applying one event costs, alone and while a cut is held, and what digests and settling cost.
 #![allow(missing_docs, reason = "criterion's macros write items without docs")]
+#![allow(clippy::expect_used, reason = "a bench that can't build its world has failed")]
 
 use std::{hint::black_box, sync::Arc};
 
@@ -14,7 +15,7 @@ use faces_core::{
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
-const PEOPLE: usize = 200_000;
+const PEOPLE: usize = 100_000;
 const ITEMS: usize = 50_000;
 const BEHAVIOURS: usize = 16;
 const BATCH: usize = 1_024;

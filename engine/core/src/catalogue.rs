@@ -312,6 +312,12 @@ impl Catalogue {
         self.slot(item).map_or(0, |slot| slot.name_hash)
     }
 
+    /// An order of items that every process agrees on, whichever it met first: what breaks ties.
+    #[must_use]
+    pub fn by_name(&self, a: ItemId, b: ItemId) -> std::cmp::Ordering {
+        if a == b { std::cmp::Ordering::Equal } else { self.name_hash(a).cmp(&self.name_hash(b)).then(a.cmp(&b)) }
+    }
+
     /// Stable hash of business unit and id: the item's name across processes and business units.
     #[must_use]
     pub fn full_name_hash(&self, item: ItemId) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::{ids::ItemId, ranking::stage::SourceKind};
+use crate::{catalogue::Catalogue, ids::ItemId, ranking::stage::SourceKind};
 
 /// A finite score. What is not finite sinks to the bottom.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,10 +56,9 @@ impl Candidate {
         }
     }
 
-    /// Best first: by score, then by item.
-    #[must_use]
-    pub fn best_first(a: &Self, b: &Self) -> Ordering {
-        b.score.0.total_cmp(&a.score.0).then(a.item.cmp(&b.item))
+    /// Best first: by score, then by name, which is the same order on every replica.
+    pub fn best_first(catalogue: &Catalogue) -> impl Fn(&Self, &Self) -> Ordering + '_ {
+        |a, b| b.score.0.total_cmp(&a.score.0).then_with(|| catalogue.by_name(a.item, b.item))
     }
 }
 
@@ -139,11 +138,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scores_that_are_not_finite_sink() {
-        let scored = |item, value| Candidate { score: Score::new(value), ..Candidate::new(ItemId::new(item)) };
-        let mut candidates = [scored(1, f32::NAN), scored(2, -5.0), scored(4, 1.0), scored(3, 1.0), scored(0, f32::INFINITY)];
-        candidates.sort_by(Candidate::best_first);
-        assert_eq!(candidates.map(|c| c.item.position()), [3, 4, 2, 0, 1]);
+    fn scores_that_are_not_finite_sink_and_names_break_ties() {
+        let slate = |names: [&str; 5]| {
+            let catalogue = Catalogue::default();
+            let bu = catalogue.bu_or_new("shop").unwrap();
+            let scores = [("a", f32::NAN), ("b", -5.0), ("c", 1.0), ("d", 1.0), ("e", f32::INFINITY)];
+            let items = names.map(|name| catalogue.item_or_new(bu, name).unwrap());
+            let mut candidates = items.map(|item| {
+                let value = scores.iter().find(|(name, _)| catalogue.item_name(item) == Some(name)).unwrap().1;
+                Candidate { score: Score::new(value), ..Candidate::new(item) }
+            });
+            candidates.sort_by(Candidate::best_first(&catalogue));
+            candidates.map(|candidate| catalogue.item_name(candidate.item).unwrap().to_owned())
+        };
+        let first = slate(["a", "b", "c", "d", "e"]);
+        assert_eq!(first[2], "b", "{first:?}");
+        assert!(["c", "d"].contains(&&*first[0]) && ["a", "e"].contains(&&*first[4]), "{first:?}");
+        assert_eq!(slate(["e", "d", "c", "b", "a"]), first, "whichever came first");
     }
 
     #[test]

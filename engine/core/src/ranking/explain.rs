@@ -47,7 +47,7 @@ pub fn explain(query: &Query<'_>, candidate: &Candidate) -> Reason {
     if led.is_empty() {
         return Reason { source: impersonal_source(candidate), because: Vec::new() };
     }
-    led.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    led.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| query.state.catalogue().by_name(a.1, b.1)));
     Reason { source, because: led.into_iter().take(BECAUSE_MAX).map(|(_, item)| item).collect() }
 }
 

@@ -115,7 +115,7 @@ impl Pipeline {
         }
         self.scorer.score(query, candidates.as_mut_slice());
         let mut sorted = candidates.as_slice().to_vec();
-        sorted.sort_unstable_by(Candidate::best_first);
+        sorted.sort_unstable_by(Candidate::best_first(query.state.catalogue()));
         self.selector.select(query, &sorted, &mut slate.items);
         if slate.items.len() < query.wanted {
             fill_up(query, &filters, scratch, candidates, &mut slate.items);
@@ -215,5 +215,6 @@ fn most_popular_first(query: &Query<'_>, items: &[ItemId], ranked: &mut Vec<(f32
     query.state.popular().shares(query.bu, items.iter().copied(), |share| {
         ranked.extend(places.next().map(|item| (share, *item)));
     });
-    ranked.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let catalogue = query.state.catalogue();
+    ranked.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then_with(|| catalogue.by_name(a.1, b.1)));
 }

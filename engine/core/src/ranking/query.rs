@@ -96,7 +96,7 @@ pub fn signals(state: &State, taste: &[Behaviour], bu: BuId, now: EventTime, opt
             None => signals.push(Signal { item: behaviour.item, weight }),
         }
     }
-    signals.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.item.cmp(&b.item)));
+    signals.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| state.catalogue().by_name(a.item, b.item)));
     signals
 }
 

@@ -44,7 +44,7 @@ impl Selector for CategoryCap {
         slate.extend(held_back.into_iter().take(missing));
         // The cap decides who stands on the slate, not where: what was held back goes back to its place.
         if let (Some(chosen), true) = (slate.get_mut(start..), missing > 0) {
-            chosen.sort_unstable_by(Candidate::best_first);
+            chosen.sort_unstable_by(Candidate::best_first(query.state.catalogue()));
         }
     }
 }

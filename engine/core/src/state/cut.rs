@@ -9,6 +9,7 @@ use crate::{
     identity::Node,
     ids::{EventTime, ItemId},
     key::KeyHash,
+    record::Apply as _,
     trends::Tally,
 };
 
@@ -60,7 +61,7 @@ impl State {
             self.horizon.fetch_max(horizon.millis(), Relaxed);
         }
         self.identity.recount();
-        self.demand.settle();
+        self.settle();
     }
 }
 

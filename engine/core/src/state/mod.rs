@@ -214,7 +214,7 @@ impl Apply for State {
     }
 
     fn settle(&self) {
-        self.demand.settle();
+        self.demand.settle(&|a, b| self.catalogue.by_name(a, b));
     }
 }
 

@@ -12,6 +12,8 @@
 mod counts;
 mod ranking;
 
+use std::cmp::Ordering;
+
 use parking_lot::Mutex;
 
 pub(crate) use self::counts::Demanded;
@@ -68,11 +70,12 @@ impl<const N: usize> Demand<N> {
     }
 
     /// Brings the orders up to date. Cost: O(items counted since the last time), and a sort of the heads that they touch.
-    pub(crate) fn settle(&self) {
+    /// `by_name` breaks ties in the same way everywhere.
+    pub(crate) fn settle(&self, by_name: &dyn Fn(ItemId, ItemId) -> Ordering) {
         let counts = &mut *self.counts.lock();
         let touched = counts.take_touched();
         if !touched.is_empty() {
-            self.trends.iter().for_each(|trends| trends.ranking.update(counts, &touched));
+            self.trends.iter().for_each(|trends| trends.ranking.update(counts, &touched, by_name));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Items in order of what they weigh: for one half-life, per business unit.
 
 use std::{
+    cmp::Ordering,
     collections::BTreeMap,
     sync::{
         Arc,
@@ -28,8 +29,8 @@ pub(super) struct Ranking {
 /// The heaviest items of a business unit.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Head {
-    items: Vec<(ItemId, f64)>, // heaviest first; twice as many as are shown, so that some may fall
-    bar: f64,                  // no other item is heavier
+    items: Vec<(ItemId, f64)>,  // heaviest first; twice as many as are shown, so that some may fall
+    bar: Option<(ItemId, f64)>, // every other item comes at or after it
     total: f64,
 }
 
@@ -53,7 +54,7 @@ impl Ranking {
     }
 
     /// Weighs the touched items anew and puts them in their places.
-    pub(super) fn update(&self, counts: &Counts, touched: &[ItemId]) {
+    pub(super) fn update(&self, counts: &Counts, touched: &[ItemId], by_name: ByName<'_>) {
         let mut landmark = self.landmark.lock();
         let newest = touched.iter().filter_map(|item| counts.row(*item)?.newest()).max();
         let apart = LANDMARK_HALF_LIVES.saturating_mul(self.half_life());
@@ -75,9 +76,10 @@ impl Ranking {
             }
             let Some(head) = heads.get_mut(bu.position()) else { continue };
             let mut next = if is_moved { Head::default() } else { Head::clone(head) };
-            next.place(&weighed, |item, weight| self.set_weight(item, weight));
-            if next.items.len() < HEAD_ITEMS_MAX && next.bar > 0.0 {
-                next.refill(counts.rows().filter(|(_, row)| row.bu() == Some(bu)).map(|(item, _)| (item, self.weight(item))));
+            next.place(&weighed, |item, weight| self.set_weight(item, weight), by_name);
+            if next.items.len() < HEAD_ITEMS_MAX && next.bar.is_some() {
+                let of_bu = counts.rows().filter(|(_, row)| row.bu() == Some(bu));
+                next.refill(of_bu.map(|(item, _)| (item, self.weight(item))), by_name);
             }
             *head = Arc::new(next);
         }
@@ -102,6 +104,9 @@ impl Ranking {
     }
 }
 
+/// An order of items that every process agrees on.
+type ByName<'a> = &'a dyn Fn(ItemId, ItemId) -> Ordering;
+
 impl Head {
     pub(super) fn items(&self) -> impl Iterator<Item = &(ItemId, f64)> {
         self.items.iter().take(HEAD_ITEMS_MAX)
@@ -116,33 +121,37 @@ impl Head {
     }
 
     /// Takes in new weights of some items.
-    fn place(&mut self, weighed: &[(ItemId, f64)], swap: impl Fn(ItemId, f64) -> f64) {
+    fn place(&mut self, weighed: &[(ItemId, f64)], swap: impl Fn(ItemId, f64) -> f64, by_name: ByName<'_>) {
         let mut moved: Vec<ItemId> = weighed.iter().map(|(item, _)| *item).collect();
         moved.sort_unstable();
         self.items.retain(|(item, _)| moved.binary_search(item).is_err());
-        for (item, weight) in weighed {
-            self.total += weight - swap(*item, *weight);
-            if *weight > self.bar {
-                self.items.push((*item, *weight));
+        for placed in weighed {
+            self.total += placed.1 - swap(placed.0, placed.1);
+            if placed.1 > 0.0 && self.bar.is_none_or(|bar| best_first(placed, &bar, by_name) == Ordering::Less) {
+                self.items.push(*placed);
             }
         }
         self.total = self.total.max(0.0);
-        self.sort();
+        self.sort(by_name);
     }
 
-    fn sort(&mut self) {
-        self.items.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        if self.items.len() > 2 * HEAD_ITEMS_MAX {
-            self.bar = self.items.get(2 * HEAD_ITEMS_MAX).map_or(0.0, |(_, weight)| *weight);
+    fn sort(&mut self, by_name: ByName<'_>) {
+        self.items.sort_by(|a, b| best_first(a, b, by_name));
+        if let Some(bar) = self.items.get(2 * HEAD_ITEMS_MAX) {
+            self.bar = Some(*bar);
             self.items.truncate(2 * HEAD_ITEMS_MAX);
         }
     }
 
     /// Looks through all items again, because too many of the head fell below the bar.
-    fn refill(&mut self, all: impl Iterator<Item = (ItemId, f64)>) {
-        self.bar = 0.0;
+    fn refill(&mut self, all: impl Iterator<Item = (ItemId, f64)>, by_name: ByName<'_>) {
+        self.bar = None;
         self.items = all.filter(|(_, weight)| *weight > 0.0).collect();
         self.total = self.items.iter().map(|(_, weight)| weight).sum();
-        self.sort();
+        self.sort(by_name);
     }
+}
+
+fn best_first(a: &(ItemId, f64), b: &(ItemId, f64), by_name: ByName<'_>) -> Ordering {
+    b.1.total_cmp(&a.1).then_with(|| by_name(a.0, b.0))
 }

@@ -47,7 +47,7 @@ proptest! {
         }
         for part in log.chunks(batch) {
             demand.count(part);
-            demand.settle();
+            demand.settle(&|a, b| a.cmp(&b));
         }
         let heaviest = counts.values().copied().fold(0.0, f64::max);
         let found: BTreeMap<_, _> = top(&demand).into_iter().collect();
@@ -71,7 +71,7 @@ proptest! {
             for part in log.chunks(batch) {
                 let part: Vec<_> = part.iter().map(|(item, day, strength)| wanted(*item, day * DAY / 9, *strength)).collect();
                 demand.count(&part);
-                demand.settle();
+                demand.settle(&|a, b| a.cmp(&b));
             }
             let weights: Vec<u64> = (0..9).map(|n| demand.trends(0).unwrap().ranking.weight(ItemId::new(n)).to_bits()).collect();
             (weights, top(&demand))
@@ -86,12 +86,12 @@ fn items_below_the_bar_come_up_when_the_head_falls() {
     let items = 5 * HEAD_ITEMS_MAX as u32;
     let rise: Vec<_> = (0..items).flat_map(|item| (0..=item / 1_000).map(move |_| wanted(item, DAY, 1))).collect();
     demand.count(&rise);
-    demand.settle();
+    demand.settle(&|a, b| a.cmp(&b));
     assert_eq!(top(&demand).len(), HEAD_ITEMS_MAX);
     assert!(top(&demand).iter().all(|(item, _)| item.position() >= 4_000));
     let fall: Vec<_> = (3_000..items).flat_map(|item| (0..=item / 1_000).map(move |_| wanted(item, DAY, -1))).collect();
     demand.count(&fall);
-    demand.settle();
+    demand.settle(&|a, b| a.cmp(&b));
     let left = top(&demand);
     assert_eq!(left.len(), HEAD_ITEMS_MAX);
     assert!(left.iter().all(|(item, share)| (2_000..3_000).contains(&item.position()) && *share == 1.0), "{left:?}");
@@ -104,8 +104,8 @@ fn lift_tells_even_demand_from_a_rush() {
         even.count(&[wanted(item, 1, 1)]);
         rush.count(&[wanted(item % 20, 1, 1)]);
     }
-    even.settle();
-    rush.settle();
+    even.settle(&|a, b| a.cmp(&b));
+    rush.settle(&|a, b| a.cmp(&b));
     let lift = |demand: &Demand<1>| demand.trends(0).unwrap().lift(BU, 2_000);
     assert!((lift(&even) - 1.0).abs() < 1e-9);
     assert!((lift(&rush) - 100.0).abs() < 1e-9);

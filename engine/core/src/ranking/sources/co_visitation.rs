@@ -37,7 +37,8 @@ impl Source for CoVisitation {
                 None => scratch.ranked.push((sum, item)),
             }
         }
-        let best_first = |a: &(f32, ItemId), b: &(f32, ItemId)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+        let catalogue = query.state.catalogue();
+        let best_first = |a: &(f32, ItemId), b: &(f32, ItemId)| b.0.total_cmp(&a.0).then_with(|| catalogue.by_name(a.1, b.1));
         if scratch.ranked.len() > self.candidates_max {
             scratch.ranked.select_nth_unstable_by(self.candidates_max, best_first);
             scratch.ranked.truncate(self.candidates_max);
