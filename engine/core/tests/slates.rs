@@ -6,6 +6,7 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use faces_core::{
+    catalogue::Catalogue,
     catalogue::{ItemAttributes, ItemChange},
     event::{Behaviour, BehaviourClass},
     ids::{EventTime, ItemId},
@@ -135,12 +136,14 @@ fn names(query: &Query<'_>, items: &[Candidate]) -> Vec<String> {
 }
 
 /// Scores are finite and don't rise; among what was ranked, ties go to the smaller id.
-fn is_ordered(items: &[Candidate]) -> Result<(), TestCaseError> {
+fn is_ordered(catalogue: &Catalogue, items: &[Candidate]) -> Result<(), TestCaseError> {
     let shown: Vec<_> = items.iter().map(|c| (c.score.value(), c.item)).collect();
     prop_assert!(shown.iter().all(|(score, _)| score.is_finite()), "{:?}", shown);
     prop_assert!(shown.is_sorted_by(|a, b| a.0 >= b.0), "{:?}", shown);
     let ranked = items.iter().filter(|c| c.part(SourceKind::Popular) == 0.0);
-    prop_assert!(ranked.is_sorted_by(|a, b| a.score.value() > b.score.value() || a.item < b.item), "{:?}", shown);
+    let in_order =
+        |a: &&Candidate, b: &&Candidate| a.score.value() > b.score.value() || catalogue.by_name(a.item, b.item).is_lt();
+    prop_assert!(ranked.is_sorted_by(in_order), "{:?}", shown);
     Ok(())
 }
 
@@ -164,7 +167,7 @@ proptest! {
                 let lively = allowed.iter().filter(|name| !tired(name)).count();
                 prop_assert!(names.iter().take(lively).all(|name| !tired(name)), "tired before others: {:?}", names);
                 prop_assert!(slate.items.iter().all(|c| query.state.catalogue().bu_of(c.item) == Some(query.bu)));
-                is_ordered(&slate.items)?;
+                is_ordered(query.state.catalogue(), &slate.items)?;
                 prop_assert_eq!(slate.cut_short, ask.is_late);
                 Ok(())
             });
@@ -248,7 +251,7 @@ proptest! {
             let at_most: usize = by_category(&there).iter().map(|(category, count)| within(category, *count)).sum();
             let taken = by_category(&slate.items.iter().map(|c| c.item).collect::<Vec<_>>());
             let over: usize = taken.iter().map(|(category, count)| count - within(category, *count)).sum();
-            is_ordered(&slate.items)?;
+            is_ordered(query.state.catalogue(), &slate.items)?;
             prop_assert_eq!(over, slate.items.len().saturating_sub(at_most), "{:?} of {:?}", taken, by_category(&there));
             Ok(())
         });
