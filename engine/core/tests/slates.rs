@@ -6,8 +6,7 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use faces_core::{
-    catalogue::Catalogue,
-    catalogue::{ItemAttributes, ItemChange},
+    catalogue::{Catalogue, ItemAttributes, ItemChange},
     event::{Behaviour, BehaviourClass},
     ids::{EventTime, ItemId},
     ranking::{

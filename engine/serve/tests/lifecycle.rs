@@ -43,8 +43,8 @@ async fn profile_of(clients: &mut Clients, who: &v1::SourceKey) -> (Vec<v1::Sour
 
 async fn consumed(clients: &mut Clients, records: u64) -> v1::IngestCounts {
     eventually("all records to be consumed", async || {
-        let counts = clients.status().await.ingest?;
-        (counts.consumed >= records).then_some(counts)
+        let status = clients.status().await;
+        status.ingest.filter(|counts| counts.consumed >= records && status.trends_settled)
     })
     .await
 }

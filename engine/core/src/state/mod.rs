@@ -197,6 +197,12 @@ impl State {
         Some(self.newest.load(Relaxed)).filter(|newest| *newest > i64::MIN).map(EventTime::from_millis)
     }
 
+    /// Whether trends show everything that writers have flushed ([`Apply::settle`]).
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.demand.is_settled()
+    }
+
     /// The span of time in which demand counts what happens at `time`.
     pub(crate) fn demand_span(&self, time: EventTime) -> i64 {
         self.demand.span_of(time)

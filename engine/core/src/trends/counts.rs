@@ -95,6 +95,10 @@ impl Counts {
         touched
     }
 
+    pub(super) const fn is_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
     pub(super) fn row(&self, item: ItemId) -> Option<&Row> {
         self.rows.get(item.position())
     }

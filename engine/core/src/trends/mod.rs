@@ -79,6 +79,11 @@ impl<const N: usize> Demand<N> {
         }
     }
 
+    /// Whether the orders are up to date.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.counts.lock().is_touched()
+    }
+
     /// One of the orders.
     pub(crate) fn trends(&self, which: usize) -> Option<&Trends> {
         self.trends.get(which)

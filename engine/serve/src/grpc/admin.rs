@@ -40,6 +40,7 @@ impl AdminService for Services {
                     dead: counts.dead,
                 }),
                 partitions: partitions.collect(),
+                trends_settled: state.is_settled(),
             })
         })
     }

@@ -59,7 +59,7 @@ impl Clients {
         self.admin.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner()
     }
 
-    /// Writes events and waits until the server has applied them.
+    /// Writes events and waits until the server has applied them and trends show them.
     pub(crate) async fn act(&mut self, events: Vec<v1::Event>) {
         let bus: Vec<String> = events.iter().map(|event| event.bu.clone()).collect();
         let written = self.events.write_events(v1::WriteEventsRequest { events }).await.unwrap().into_inner();
@@ -79,7 +79,7 @@ impl Clients {
         eventually("a record to be applied", async || {
             let status = self.status().await;
             let is_it = |p: &&v1::PartitionStatus| p.topic.ends_with(topic_end) && p.partition == partition;
-            status.partitions.iter().find(is_it).filter(|p| p.position > offset).map(|_| ())
+            status.partitions.iter().find(is_it).filter(|p| p.position > offset && status.trends_settled).map(|_| ())
         })
         .await;
     }
