@@ -31,7 +31,7 @@ impl<'a> StateWriter<'a> {
     }
 
     /// The item an event names. Events come in runs of one business unit, so the last one is tried first.
-    fn item(&mut self, bu: &str, item_id: &str) -> Option<(BuId, ItemId)> {
+    fn named(&mut self, bu: &str, item_id: &str) -> Option<(BuId, ItemId)> {
         let catalogue = &self.state.catalogue;
         let bu = match &self.last_bu {
             Some((name, id)) if name == bu => *id,
@@ -59,7 +59,7 @@ impl Writer for StateWriter<'_> {
         if self.horizon.is_some_and(|horizon| event.time <= horizon) {
             return Outcome::Expired;
         }
-        let Some((bu, item)) = self.item(event.bu, item_id) else { return Outcome::Ignored };
+        let Some((bu, item)) = self.named(event.bu, item_id) else { return Outcome::Ignored };
         let behaviour =
             Behaviour { time: event.time, event: event.id, item, kind: event.kind, rating_tenths: rating_tenths(event) };
         let state = self.state;

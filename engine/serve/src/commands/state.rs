@@ -90,7 +90,7 @@ fn offline(folder: PathBuf, config: &Config, as_json: bool) -> Result<()> {
     bar.finish_and_clear();
     let loaded = loaded.with_context(|| format!("no image in {}", folder.display()))?;
     let digest = Digest::of(&state.cut().context("the state is being cut")?);
-    let positions: Positions = serde_json::from_value(loaded.positions).context("the image's log positions can't be read")?;
+    let positions = positions_of(loaded.positions)?;
     let positions = positions.iter().map(|(topic, partition, at)| (topic.to_owned(), partition, at.next)).collect();
     let parts = [digest.fragments, digest.links, digest.items, digest.demand].map(|part| format!("{part:032x}"));
     print(&digest.to_string(), parts, positions, as_json);
@@ -150,26 +150,31 @@ fn show(folder: PathBuf, is_thorough: bool, as_json: bool) -> Result<()> {
 }
 
 fn forget_topic(folder: PathBuf, topic: &str, as_json: bool) -> Result<()> {
-    let mut forgotten = Ok(0);
-    let image = rewrite_positions(&folder, |stored| match serde_json::from_value::<Positions>(stored.clone()) {
-        Ok(mut positions) => {
-            forgotten = Ok(positions.forget_topic(topic));
-            serde_json::to_value(positions).unwrap_or(stored)
-        }
-        Err(error) => {
-            forgotten = Err(error);
-            stored
-        }
-    })?;
-    let partitions = forgotten.context("the image's log positions can't be read")?;
-    let image = image.with_context(|| format!("no image in {}: there is nothing to forget", folder.display()))?;
+    let (images, _) = inspect(&folder, false)?;
+    let newest = images.first().with_context(|| format!("no image in {}: there is nothing to forget", folder.display()))?;
+    let mut positions = positions_of(newest.positions.clone())?;
+    let partitions = positions.forget_topic(topic);
     if partitions == 0 {
+        let image = newest.image;
         bail!("no partition of {topic:?} is noted in image {image}: `faces state show --json` lists those that are");
     }
+    // The newest may turn out damaged: then it is the one before whose positions are taken.
+    let image = rewrite_positions(&folder, |stored| match positions_of(stored.clone()) {
+        Ok(mut positions) => {
+            positions.forget_topic(topic);
+            serde_json::to_value(positions).unwrap_or(stored)
+        }
+        Err(_) => stored,
+    })?;
+    let image = image.unwrap_or_default();
     if as_json {
         println!("{}", json!({ "image": image, "topic": topic, "partitions": partitions }));
     } else {
         println!("image {image}: {partitions} partitions of {topic} will be read from their beginning");
     }
     Ok(())
+}
+
+fn positions_of(stored: Value) -> Result<Positions> {
+    serde_json::from_value(stored).context("the image's log positions can't be read")
 }
