@@ -1,7 +1,7 @@
 //! From a log record's bytes to a domain record, or to the reason for its dead letter.
 //!
 //! Two formats, told apart by the `content-type` header: protobuf (also without a header) and proto3 JSON, each bare or in the frame of a
-//! schema registry ([`crate::framing`]). Unknown fields pass in both.
+//! schema registry (`framing.rs`). Unknown fields pass in both.
 //!
 //! The rule on future times lives here, because it needs the time at which the log took the record: a record that claims to be from the
 //! future would stay the newest of its fragment or register for as long as it claims.

@@ -1,4 +1,4 @@
-//! Values by source key in virtual shards, each with one writer at a time, that can be cut ([`crate::cut`]).
+//! Values by source key in virtual shards, each with one writer at a time, that can be cut (`cut.rs`).
 //!
 //! A shard is chosen by the key's hash alone, so it does not depend on partitions of the log, and writers of different keys seldom
 //! meet. Readers copy out: no guard leaves this module.

@@ -11,7 +11,7 @@
 //! - **Explicit assignment.** Every replica reads every partition, so nothing here depends on group membership. Committing positions to a
 //!   group of one's own only serves the lag tools, and tells a later run which dead letters were delivered already.
 //! - **Positions move at the end of a batch**, when it is applied and its dead letters are delivered. Between batches ([`Boundary`]) state
-//!   and positions belong together; a later run goes on from there, after it has seen that the log is still the same ([`verify`]).
+//!   and positions belong together; a later run goes on from there, after it has seen that the log is still the same (`verify.rs`).
 //! - **Poison never stops the line**: a bad record becomes a dead letter, the batch goes on. A dead-letter topic that can't be written does
 //!   stop the line, because going on would lose records: reading waits until it can be written again.
 //! - **A log that is not what it was stops everything**: an offset out of range is a failure that an operator decides on, not a jump.
