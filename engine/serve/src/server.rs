@@ -77,6 +77,7 @@ impl App {
     /// A log that can't be reached at start, a store that can't be read, a listener that fails.
     pub async fn run(self, stop: watch::Receiver<bool>, started: impl FnOnce(&Arc<Engine>, &Arc<Progress>)) -> Result<()> {
         let Self { config, grpc, admin } = self;
+        config.kafka.check().context("the section [kafka] can't be used")?; // before anything is touched
         let recorder = metrics::install()?;
         let state = Arc::new(State::new(config.state_options()));
         let engine = Arc::new(Engine::new(Arc::clone(&state), config.engine_options()));
