@@ -261,6 +261,20 @@ async fn while_the_log_is_away_writes_say_so_and_slates_go_on() {
         (clients.slate(request.clone()).await.freshness?.view_age_ms > PATIENCE.as_millis() as i64 / 60).then_some(())
     })
     .await;
+    // Where so many wait, the next ones are refused at once.
+    let many = v1::WriteEventsRequest { events: vec![event(EventType::View, &who, "m1"); 1_000] };
+    eventually("writes to be shed", async || {
+        let mut four = [0; 4].map(|_| clients.events.clone());
+        let [a, b, c, d] = &mut four;
+        let write = || many.clone();
+        let answers =
+            tokio::join!(a.write_events(write()), b.write_events(write()), c.write_events(write()), d.write_events(write()));
+        let refused = [answers.0, answers.1, answers.2, answers.3].map(|answer| answer.unwrap_err());
+        let is_shed = refused.iter().any(|status| status.message().contains("the brokers don't answer"));
+        refused.into_iter().for_each(unavailable);
+        is_shed.then_some(())
+    })
+    .await;
     house.ask_to_stop();
     assert_eq!(house.ended().await, Some(0), "it drains all the same");
 }

@@ -59,10 +59,15 @@ enum Action {
 /// # Errors
 /// A folder or server that can't be read, with the way out.
 pub fn run(args: &StateArgs, config: &Config) -> Result<()> {
+    if let Action::Digest { server: Some(server) } = &args.action {
+        return online(server, args.json);
+    }
     let folder = args.folder.clone().unwrap_or_else(|| config.state.folder.clone());
+    if !folder.is_dir() {
+        bail!("{:?} is no folder: name the one that `faces serve` writes to (state.folder) by --folder", folder.display());
+    }
     match &args.action {
-        Action::Digest { server: Some(server) } => online(server, args.json),
-        Action::Digest { server: None } => offline(folder, config, args.json),
+        Action::Digest { .. } => offline(folder, config, args.json),
         Action::Show { verify } => show(folder, *verify, args.json),
         Action::ForgetTopic { topic } => forget_topic(folder, topic, args.json),
     }
@@ -78,9 +83,6 @@ fn online(server: &str, as_json: bool) -> Result<()> {
 }
 
 fn offline(folder: PathBuf, config: &Config, as_json: bool) -> Result<()> {
-    if !folder.is_dir() {
-        bail!("{} is no folder; name the one of state.folder by --folder", folder.display());
-    }
     let state = Arc::new(State::new(config.state_options()));
     let (summaries, _) = inspect(&folder, false)?;
     let log = summaries.first().map_or(config.kafka.topic_prefix.clone(), |newest| newest.log.clone());
