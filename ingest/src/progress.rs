@@ -50,6 +50,7 @@ pub(crate) struct Tally {
     pub(crate) counts: KindCounts,
     pub(crate) freshness: Freshness,
     pub(crate) hot_key_events: u64,
+    pub(crate) skipped_offsets: u64,
 }
 
 /// How far the consumer got, shared by its threads and everybody who asks.
@@ -117,6 +118,13 @@ impl Progress {
     #[must_use]
     pub fn hot_key_events(&self) -> u64 {
         self.tally.lock().hot_key_events
+    }
+
+    /// Offsets passed over since the start because no record came for them: transaction markers, and what was compacted away or deleted.
+    /// In a topic that knows neither, a broker that keeps records back.
+    #[must_use]
+    pub fn skipped_offsets(&self) -> u64 {
+        self.tally.lock().skipped_offsets
     }
 
     /// How far the events of each business unit are.
@@ -259,6 +267,7 @@ impl Progress {
         tally.counts.add(&batch.counts);
         tally.freshness.add(&batch.freshness);
         tally.hot_key_events += batch.hot_key_events;
+        tally.skipped_offsets += batch.skipped_offsets;
     }
 
     pub(crate) fn set_held(&self, held: bool) {

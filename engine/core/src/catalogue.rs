@@ -17,7 +17,7 @@ use dashmap::DashMap;
 use parking_lot::RwLock;
 
 use crate::{
-    cut::CutClock,
+    cut::{CutClock, CutTime},
     ids::{BuId, CategoryId, EventTime, ItemId},
     journal::Journal,
 };
@@ -405,11 +405,11 @@ impl Slot {
 impl Standing {
     /// Notes a change to come; what it was stays for the cut being read.
     fn keep_for(&mut self, clock: &CutClock) {
-        let open = clock.open();
+        let CutTime { stamp, open } = clock.now();
         if open > 0 && self.changed <= open {
             self.before = Some(Box::new((self.changed, self.record.clone())));
         }
-        self.changed = clock.stamp();
+        self.changed = stamp;
     }
 }
 

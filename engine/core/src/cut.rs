@@ -6,42 +6,53 @@
 //!
 //! Every change is stamped with the number of the cut to come, so that a reader can ask for what changed since an earlier cut.
 
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// Numbers cuts and says whether one is being read. Shared by everything that is cut together.
 #[derive(Debug)]
-pub(crate) struct CutClock {
-    next: AtomicU32,
-    open: AtomicU32, // number of the cut being read; 0 for none
+pub(crate) struct CutClock(AtomicU64); // number of the next cut; in the low half, of the one being read
+
+/// What a change needs to know, read at one moment: not every change waits for batch boundaries (see [`State::sweep`]), and one that
+/// took its stamp after a cut began but thought that none was open would be missing from it.
+///
+/// [`State::sweep`]: crate::state::State::sweep
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CutTime {
+    /// The stamp of what changes now: the number of the next cut.
+    pub(crate) stamp: u32,
+    /// The cut being read; 0 for none.
+    pub(crate) open: u32,
+}
+
+impl CutTime {
+    const fn packed(self) -> u64 {
+        (self.stamp as u64) << 32 | self.open as u64
+    }
 }
 
 impl Default for CutClock {
     fn default() -> Self {
-        Self { next: AtomicU32::new(1), open: AtomicU32::new(0) }
+        Self(AtomicU64::new(CutTime { stamp: 1, open: 0 }.packed()))
     }
 }
 
 impl CutClock {
-    /// The stamp of what changes now: the number of the next cut.
-    pub(crate) fn stamp(&self) -> u32 {
-        self.next.load(SeqCst)
-    }
-
-    /// The cut being read; 0 for none.
-    pub(crate) fn open(&self) -> u32 {
-        self.open.load(SeqCst)
+    pub(crate) fn now(&self) -> CutTime {
+        let packed = self.0.load(SeqCst);
+        CutTime { stamp: (packed >> 32) as u32, open: packed as u32 }
     }
 
     /// Makes a cut; `None` while another is being read.
     pub(crate) fn begin(&self) -> Option<u32> {
-        let number = self.next.load(SeqCst);
-        self.open.compare_exchange(0, number, SeqCst, SeqCst).ok()?;
-        self.next.store(number + 1, SeqCst);
-        Some(number)
+        let CutTime { stamp, open } = self.now();
+        let after = CutTime { stamp: stamp + 1, open: stamp };
+        let is_first =
+            open == 0 && self.0.compare_exchange(CutTime { stamp, open }.packed(), after.packed(), SeqCst, SeqCst).is_ok();
+        is_first.then_some(stamp)
     }
 
     pub(crate) fn end(&self) {
-        self.open.store(0, SeqCst);
+        self.0.fetch_and(u64::MAX << 32, SeqCst);
     }
 }
 
@@ -51,4 +62,29 @@ pub(crate) const UNCHANGED: u32 = 0;
 /// Whether a change at `stamp` is part of `cut` and news since `since`.
 pub(crate) const fn is_news(stamp: u32, since: u32, cut: u32) -> bool {
     stamp > since && stamp <= cut
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn stamps_belong_to_the_cut_being_read() {
+        let clock = CutClock::default();
+        thread::scope(|scope| {
+            let cuts = scope.spawn(|| {
+                for number in 1..=20_000 {
+                    assert_eq!(clock.begin(), Some(number));
+                    assert_eq!(clock.begin(), None, "one at a time");
+                    clock.end();
+                }
+            });
+            while !cuts.is_finished() {
+                let CutTime { stamp, open } = clock.now();
+                assert!(open == 0 || stamp == open + 1, "stamp {stamp} while cut {open} is read");
+            }
+        });
+    }
 }

@@ -9,7 +9,7 @@ use parking_lot::{RwLock, RwLockUpgradableReadGuard};
 
 use self::dense::Dense;
 use crate::{
-    cut::{CutClock, UNCHANGED, is_news},
+    cut::{CutClock, CutTime, UNCHANGED, is_news},
     key::KeyHash,
 };
 
@@ -70,13 +70,13 @@ impl<V: Clone + Default> Table<V> {
     /// Changes a value, made new if need be. `change` says whether it did.
     pub(crate) fn update<R>(&self, key: KeyHash, clock: &CutClock, change: impl FnOnce(&mut V) -> (Changed, R)) -> R {
         let shard = &mut *self.shard(shard_of(key)).write();
-        let open = clock.open();
+        let CutTime { stamp, open } = clock.now();
         let entry = shard.entries.get_or_insert_with(key, || Entry { value: V::default(), changed: u32::MAX });
         let is_wanted = open > shard.read_cut && entry.changed <= open;
         let before = is_wanted.then(|| entry.clone());
         let (changed, result) = change(&mut entry.value);
         if changed == Changed::Yes {
-            entry.changed = clock.stamp();
+            entry.changed = stamp;
             if let Some(before) = before {
                 if shard.before_cut != open {
                     shard.before.clear(); // of a cut that was never read to its end
@@ -93,7 +93,7 @@ impl<V: Clone + Default> Table<V> {
     /// Calls `change` with every value of a shard, as [`Self::update`] does.
     pub(crate) fn update_all(&self, shard: usize, clock: &CutClock, mut change: impl FnMut(KeyHash, &mut V) -> Changed) {
         let shard = &mut *self.shard(shard).write();
-        let open = clock.open();
+        let CutTime { stamp, open } = clock.now();
         if shard.before_cut != open {
             shard.before.clear();
             shard.before_cut = open;
@@ -102,7 +102,7 @@ impl<V: Clone + Default> Table<V> {
             let is_wanted = open > shard.read_cut && entry.changed <= open;
             let before = is_wanted.then(|| entry.clone());
             if change(key, &mut entry.value) == Changed::Yes {
-                entry.changed = clock.stamp();
+                entry.changed = stamp;
                 shard.before.extend(before.map(|before| (key, before)));
             }
         }

@@ -42,6 +42,8 @@ const NEWEST_EVENT: &str = "faces_ingest_newest_event_timestamp_seconds";
 const WATERMARK: &str = "faces_ingest_watermark_timestamp_seconds";
 /// Events that keys had beyond `kafka.hot_key_events_per_second`.
 const HOT_KEY_EVENTS_TOTAL: &str = "faces_ingest_hot_key_events_total";
+/// Offsets for which no record came.
+const SKIPPED_OFFSETS_TOTAL: &str = "faces_ingest_skipped_offsets_total";
 /// 1 while reading waits because dead letters can't be written.
 const HELD: &str = "faces_ingest_held";
 /// Attempts to write dead letters that had to be repeated.
@@ -119,6 +121,10 @@ fn describe() {
     describe_counter!(
         HOT_KEY_EVENTS_TOTAL,
         "events that keys had beyond kafka.hot_key_events_per_second; applied like all others"
+    );
+    describe_counter!(
+        SKIPPED_OFFSETS_TOTAL,
+        "offsets for which no record came: transaction markers, compacted records; else a broker that keeps records back"
     );
     describe_gauge!(HELD, "1 while reading waits because dead letters can't be written");
     describe_counter!(DEAD_LETTER_RETRIES_TOTAL, "attempts to write dead letters that had to be repeated");
@@ -227,6 +233,7 @@ fn refresh_ingest(progress: &Progress) {
         }
     }
     counter!(HOT_KEY_EVENTS_TOTAL).absolute(progress.hot_key_events());
+    counter!(SKIPPED_OFFSETS_TOTAL).absolute(progress.skipped_offsets());
     counter!(DEAD_LETTER_RETRIES_TOTAL).absolute(progress.dead_letter_retries());
     gauge!(HELD).set(f64::from(u8::from(progress.is_held())));
     gauge!(FAILED).set(f64::from(u8::from(progress.failure().is_some())));

@@ -95,6 +95,7 @@ impl Batch {
         if this.offset < slot.next {
             return Err(Mismatch::NewRecord { offset: this.offset, next: slot.next });
         }
+        self.tally.skipped_offsets += slot.skipped_before(this.offset);
         let append_time = append_time(message.timestamp(), self.now_ms);
         if let Err((rejection, content_type)) = self.apply(message, slot, append_time, writer) {
             self.bury(message, slot, rejection, content_type);

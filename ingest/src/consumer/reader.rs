@@ -25,7 +25,7 @@ use super::{
 use crate::{
     config::IngestConfig,
     dead_letter::DeadLetterWriter,
-    progress::{Partition, Progress},
+    progress::{Partition, Progress, Tally},
 };
 
 const OUT_OF_RANGE: &str = "an offset that was to be read is out of range, and no partition's bounds say why: restart the process; if that \
@@ -188,6 +188,7 @@ impl Reader {
         self.skips_due = Instant::now() + Duration::from_millis(self.shared.config.watermark_ms);
         let Ok(positions) = self.consumer.position() else { return };
         let open = self.shared.gate.enter();
+        let mut skipped = Tally::default();
         for element in positions.elements() {
             let Offset::Offset(found) = element.offset() else { continue };
             let Some(slot) = self.slots.of(element.topic(), element.partition()) else { continue };
@@ -196,10 +197,14 @@ impl Reader {
                     let mismatch = Mismatch::OtherOffset { wanted: wanted.offset, found };
                     fail(&self.shared.progress, &mismatch, element.topic(), element.partition());
                 }
-                None if found > slot.next => slot.move_to(found, None),
+                None if found > slot.next => {
+                    skipped.skipped_offsets += slot.skipped_before(found);
+                    slot.move_to(found, None);
+                }
                 _ => {}
             }
         }
+        self.shared.progress.add(&skipped);
         self.slots.publish();
         self.shared.progress.note_positions();
         open.complete();

@@ -37,6 +37,11 @@ impl Slot {
         }
     }
 
+    /// Offsets between the last record taken and `offset`: those without a record.
+    pub(super) const fn skipped_before(&self, offset: i64) -> u64 {
+        offset.saturating_sub(self.next).max(0).cast_unsigned()
+    }
+
     /// Moves on to an offset, when the batch is done.
     pub(super) const fn move_to(&mut self, next: i64, last: Option<LastRecord>) {
         self.next = next;

@@ -46,7 +46,8 @@ fn unpack(folder: &Path) -> Result<(), String> {
     fs::remove_dir_all(&wheels).map_err(|error| format!("{}: {error}", wheels.display()))
 }
 
-fn run(mut command: Command) -> Result<(), String> {
+/// Runs a command to its end; the last line of its errors if it fails.
+pub(super) fn run(mut command: Command) -> Result<(), String> {
     let output = command.output().map_err(|error| format!("{:?} can't be run: {error}", command.get_program()))?;
     if output.status.success() {
         return Ok(());

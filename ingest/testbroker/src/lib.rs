@@ -34,6 +34,22 @@ pub const ADDRESS_VARIABLE: &str = "FACES_TEST_KAFKA";
 /// Names a Tansu binary built with its storage in SQLite (`cargo install tansu --version 0.6.0 --locked --features dynostore,libsql`).
 pub const DURABLE_VARIABLE: &str = "FACES_TEST_DURABLE_BROKER";
 
+/// File of a durable broker's data, in its folder.
+const LOG: &str = "log.db";
+
+/// Gives a topic more partitions, in the file of a durable broker: it has no request for that, but names what it finds there.
+const ADD_PARTITIONS: &str = r"
+import sqlite3, sys
+file, topic, partitions = sys.argv[1], sys.argv[2], int(sys.argv[3])
+log = sqlite3.connect(file, timeout=20)
+with log:
+    id, before = log.execute('select id, partitions from topic where name = ?', (topic,)).fetchone()
+    for partition in range(before, partitions):
+        added = log.execute('insert into topition (topic, partition) values (?, ?)', (id, partition)).lastrowid
+        log.execute('insert into watermark (topition) values (?)', (added,))
+    log.execute('update topic set partitions = ? where id = ?', (partitions, id))
+";
+
 /// Where a broker's data lies.
 #[derive(Clone, Debug)]
 enum Storage {
@@ -188,6 +204,20 @@ impl Broker {
         self.launch()
     }
 
+    /// Gives a topic more partitions while the broker runs.
+    ///
+    /// # Errors
+    /// When it is not [`Self::durable`], or does not know the topic.
+    pub fn add_partitions(&self, topic: &str, partitions: usize) -> Result<(), String> {
+        let storage = self.started.as_ref().map(|started| &started.storage);
+        let Some(Storage::Folder(folder)) = storage else {
+            return Err("only a durable broker can be given partitions".to_owned());
+        };
+        let mut python = Command::new("python3");
+        python.args(["-c", ADD_PARTITIONS]).arg(folder.join(LOG)).arg(topic).arg(partitions.to_string());
+        binary::run(python)
+    }
+
     fn launch(&mut self) -> Result<(), String> {
         let Some(started) = self.started.as_mut() else { return Ok(()) };
         let url = |port: u16| format!("tcp://127.0.0.1:{port}");
@@ -197,10 +227,13 @@ impl Broker {
             Storage::Memory => "memory://tansu/",
             Storage::Folder(folder) => {
                 command.current_dir(folder); // to which the name is relative, whatever it begins with
-                "sqlite://log.db"
+                &format!("sqlite://{LOG}")
             }
         };
+        // One thread: with more, this broker moves the end of a partition before the batch is there, and a reader that comes between
+        // the two is given the batch after it, never this one.
         let shell = command
+            .env("TOKIO_WORKER_THREADS", "1")
             .args(["-c", MINDER])
             .arg(&started.binary)
             .args(["broker", "--listener-url", &listens, "--advertised-listener-url", &advertised])

@@ -15,7 +15,7 @@ mod writer;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicI64, AtomicU32, Ordering::Relaxed},
 };
 
 pub use self::cut::{Cut, Restorer};
@@ -68,7 +68,7 @@ impl Default for StateOptions {
 pub struct State {
     options: StateOptions,
     fragments: Table<Fragment>,
-    behaviours: AtomicU64,
+    behaviours: AtomicI64, // for moments below 0: who lets go may be quicker than who took and says so at the end of a batch
     probation: Probation,
     identity: IdentityGraph,
     catalogue: Catalogue,
@@ -96,7 +96,7 @@ impl State {
         Self {
             options,
             fragments: Table::default(),
-            behaviours: AtomicU64::new(0),
+            behaviours: AtomicI64::new(0),
             probation: Probation::new(options.probation_keys_max),
             identity: IdentityGraph::with_clock(options.identity, Arc::clone(&clock)),
             catalogue: Catalogue::new(Arc::clone(&clock)),
@@ -182,7 +182,7 @@ impl State {
     /// Behaviours remembered.
     #[must_use]
     pub fn behaviour_count(&self) -> u64 {
-        self.behaviours.load(Relaxed)
+        self.behaviours.load(Relaxed).max(0).cast_unsigned()
     }
 
     /// Device and session keys let go because too many were seen only once.

@@ -105,7 +105,7 @@ impl State {
                 });
             }
             swept.behaviours += demanded.len() as u64;
-            self.behaviours.fetch_sub(demanded.len() as u64, Relaxed);
+            self.behaviours.fetch_sub(demanded.len() as i64, Relaxed);
             let uncounted = demanded.iter().filter_map(|behaviour| {
                 let strength = behaviour.kind.strength() as i8;
                 let bu = self.catalogue.bu_of(behaviour.item).filter(|_| strength > 0)?;

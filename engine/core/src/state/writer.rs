@@ -114,7 +114,7 @@ impl Writer for StateWriter<'_> {
     fn flush(&mut self) {
         self.state.demand.count(&self.demanded);
         self.demanded.clear();
-        self.state.behaviours.fetch_add(std::mem::take(&mut self.grown) as u64, Relaxed); // wraps when it fell
+        self.state.behaviours.fetch_add(std::mem::take(&mut self.grown), Relaxed);
         self.state.newest.fetch_max(self.newest, Relaxed);
         self.horizon = self.state.horizon();
     }

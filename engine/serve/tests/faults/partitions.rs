@@ -1,34 +1,19 @@
 //! Topics and partitions that come while the server runs.
 
-use std::time::Duration;
-
 use faces_ingest::{
     Cluster, Topics,
     topics::{Layout, ensure},
 };
-use rdkafka::{
-    ClientConfig,
-    admin::{AdminClient, AdminOptions, NewPartitions},
-    client::DefaultClientContext,
-    mocking::MockCluster,
-};
+use faces_proto::v1;
+use faces_testbroker::Broker;
+use rdkafka::mocking::MockCluster;
 
 use crate::{
     form::form,
-    house::{House, PARTITIONS},
+    house::{House, PARTITIONS, eventually},
     traffic::{BUS, Traffic},
     verdict::must_hold,
 };
-
-/// Gives a topic more partitions.
-async fn add_partitions(house: &House, topic: &str, partitions: usize) -> Result<(), String> {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", house.brokers()).create().map_err(|error| error.to_string())?;
-    let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
-    let results = admin.create_partitions(&[NewPartitions::new(topic, partitions)], &options).await;
-    let result = results.map_err(|error| error.to_string())?.pop().ok_or("no answer")?;
-    result.map(|_| ()).map_err(|(_, code)| code.to_string())
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_comes_while_the_server_runs_is_read_from_its_beginning() {
@@ -47,25 +32,35 @@ async fn a_topic_that_comes_while_the_server_runs_is_read_from_its_beginning() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_that_comes_while_the_server_runs_is_read_from_its_beginning() {
     let test = "partitions";
-    let Some(mut house) = House::open(&BUS, &["state.image_seconds=1"]).await else { return };
-    let mut written = Traffic::burst(&house, form().seed_of(test), 300).await;
+    let folder = tempfile::tempdir().unwrap();
+    let Some(broker) = Broker::durable(folder.path()).unwrap() else { return };
+    let mut house = House::closed_on(&broker, &BUS, &["state.image_seconds=1"]).await;
+    house.start().await;
+    let traffic = Traffic::with_patience(&house, form().seed_of(test), 30_000);
+    let mut added = Vec::new();
     for (round, bu) in BUS.iter().enumerate() {
+        traffic.more(100).await;
         let (topic, partitions) = (house.topics.events(bu), PARTITIONS as usize + 1 + round);
-        if let Err(why) = add_partitions(&house, &topic, partitions).await {
-            eprintln!("skipped: this broker can't add partitions to a topic ({why})");
-            return;
-        }
-        written = written.and(Traffic::burst(&house, form().seed_of(test) + 1, 300).await);
-        let last = (topic, i32::try_from(partitions).unwrap() - 1);
-        assert!(written.ends.contains_key(&last), "the new partition is written to");
+        broker.add_partitions(&topic, partitions).unwrap();
+        added.push((topic, i32::try_from(partitions).unwrap() - 1));
     }
+    let is_read = |status: &v1::GetStatusResponse, (topic, partition): &(String, i32)| {
+        status.partitions.iter().any(|of| of.topic == *topic && of.partition == *partition && of.position > 0)
+    };
+    let clients = house.clients().await;
+    eventually("the new partitions to be written to and read", async || {
+        let status = clients.status().await;
+        added.iter().all(|one| is_read(&status, one)).then_some(())
+    })
+    .await;
+    let written = traffic.end().await;
     must_hold(test, &house, &written).await;
     house.kill();
     house.start().await;
     must_hold(test, &house, &written).await;
 }
 
-/// Not every broker can add partitions. To the server, one that has no leader yet is not there either.
+/// Without a durable broker, no partition can be added. To the server, one that has no leader yet is not there either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_that_gets_its_leader_late_is_read_from_its_beginning() {
     let test = "leaders";

@@ -100,7 +100,9 @@ impl Traffic {
 }
 
 fn writer(brokers: &str, partitioner: &str, delivery_ms_max: u32) -> Arc<LogWriter> {
-    let extra = BTreeMap::from([("partitioner".to_owned(), partitioner.to_owned())]);
+    // Partitions that come meanwhile are to be found soon.
+    let extra = [("partitioner", partitioner), ("topic.metadata.refresh.interval.ms", "500")];
+    let extra = BTreeMap::from(extra.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let config = WriterConfig { brokers: brokers.to_owned(), extra, delivery_ms_max, ..WriterConfig::default() };
     Arc::new(LogWriter::new(&config).unwrap())
 }
