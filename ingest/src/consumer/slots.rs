@@ -38,7 +38,7 @@ impl Slot {
     }
 
     /// Offsets between the last record taken and `offset`: those without a record.
-    pub(super) const fn skipped_before(&self, offset: i64) -> u64 {
+    pub(super) fn skipped_before(&self, offset: i64) -> u64 {
         offset.saturating_sub(self.next).max(0).cast_unsigned()
     }
 

@@ -41,7 +41,7 @@ const LOG: &str = "log.db";
 const ADD_PARTITIONS: &str = r"
 import sqlite3, sys
 file, topic, partitions = sys.argv[1], sys.argv[2], int(sys.argv[3])
-log = sqlite3.connect(file, timeout=20)
+log = sqlite3.connect(file)
 with log:
     id, before = log.execute('select id, partitions from topic where name = ?', (topic,)).fetchone()
     for partition in range(before, partitions):
@@ -204,18 +204,21 @@ impl Broker {
         self.launch()
     }
 
-    /// Gives a topic more partitions while the broker runs.
+    /// Gives a topic more partitions. The broker is away for a moment: it would not share the file while it writes.
     ///
     /// # Errors
-    /// When it is not [`Self::durable`], or does not know the topic.
-    pub fn add_partitions(&self, topic: &str, partitions: usize) -> Result<(), String> {
+    /// When it is not [`Self::durable`], does not know the topic, or does not come up again.
+    pub fn add_partitions(&mut self, topic: &str, partitions: usize) -> Result<(), String> {
         let storage = self.started.as_ref().map(|started| &started.storage);
         let Some(Storage::Folder(folder)) = storage else {
             return Err("only a durable broker can be given partitions".to_owned());
         };
+        let log = folder.join(LOG);
+        self.kill();
         let mut python = Command::new("python3");
-        python.args(["-c", ADD_PARTITIONS]).arg(folder.join(LOG)).arg(topic).arg(partitions.to_string());
-        binary::run(python)
+        python.args(["-c", ADD_PARTITIONS]).arg(log).arg(topic).arg(partitions.to_string());
+        binary::run(python)?;
+        self.restart()
     }
 
     fn launch(&mut self) -> Result<(), String> {

@@ -33,7 +33,7 @@ async fn a_topic_that_comes_while_the_server_runs_is_read_from_its_beginning() {
 async fn a_partition_that_comes_while_the_server_runs_is_read_from_its_beginning() {
     let test = "partitions";
     let folder = tempfile::tempdir().unwrap();
-    let Some(broker) = Broker::durable(folder.path()).unwrap() else { return };
+    let Some(mut broker) = Broker::durable(folder.path()).unwrap() else { return };
     let mut house = House::closed_on(&broker, &BUS, &["state.image_seconds=1"]).await;
     house.start().await;
     let traffic = Traffic::with_patience(&house, form().seed_of(test), 30_000);
@@ -47,7 +47,7 @@ async fn a_partition_that_comes_while_the_server_runs_is_read_from_its_beginning
     let is_read = |status: &v1::GetStatusResponse, (topic, partition): &(String, i32)| {
         status.partitions.iter().any(|of| of.topic == *topic && of.partition == *partition && of.position > 0)
     };
-    let clients = house.clients().await;
+    let mut clients = house.clients().await;
     eventually("the new partitions to be written to and read", async || {
         let status = clients.status().await;
         added.iter().all(|one| is_read(&status, one)).then_some(())
