@@ -27,6 +27,9 @@
 
 mod error;
 mod files;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inspect;
 mod load;
 mod manifest;

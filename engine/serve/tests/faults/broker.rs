@@ -18,7 +18,7 @@ async fn a_broker_killed_and_started_again_costs_nothing_that_it_had_acknowledge
     let mut house = House::closed_on(&broker, &BUS, &["state.image_seconds=1"]).await;
     house.start().await;
     let mut dice = form().dice(test);
-    // Tansu's SQLite storage refuses the next epoch of a producer that has given up a record, so none may be given up here.
+    // A producer that gave up a record asks for its next epoch, at which Tansu's SQLite storage fails for good, so none may be given up.
     let traffic = Traffic::with_patience(&house, form().seed_of(test), 30_000);
     let kills = form().of(2, 6);
     for kill in 1..=kills {
