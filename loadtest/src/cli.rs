@@ -1,5 +1,6 @@
 //! The command line of `faces-loadtest`.
 
+mod broker;
 mod ingest;
 
 use std::path::PathBuf;
@@ -7,7 +8,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use faces_proto::v1::EventType;
 
-pub use self::ingest::{Compression, IngestArgs};
+pub use self::{
+    broker::BrokerArgs,
+    ingest::{Compression, IngestArgs},
+};
 use crate::{
     people::is_bu,
     schedule::{Rate, RunLength},
@@ -34,6 +38,9 @@ pub enum Command {
     /// How many events a second a server applies from a full log, and what that costs. Writes events into topics of its own.
     #[command(after_help = ingest::EXAMPLES)]
     Ingest(IngestArgs),
+    /// A broker in memory, cheap enough to stand beside what is measured.
+    #[command(after_help = broker::EXAMPLES)]
+    Broker(BrokerArgs),
 }
 
 const RECOMMEND_EXAMPLES: &str = "\
@@ -54,7 +61,8 @@ Examples:
     --background-events 50000 --background-recommends 2000
 
 Each trial invents a session, reads its slate twice (a slate that differs by itself is not timed), writes an event about one
-of its items, and asks for profile and slate until both show it. Background events are about items that the server recommends; they move\ntrends, so that few slates hold still long enough to be timed. Server, broker and generator on one machine share its processors: see\nmachine_busy_share. Exit code 1 when no event was ever seen in a profile.";
+of its items, and asks for profile and slate until both show it. Background events are about items that the server recommends; they move
+trends, so that few slates hold still long enough to be timed. Server, broker and generator on one machine share its processors: see\nmachine_busy_share. Exit code 1 when no event was ever seen in a profile.";
 
 /// Where the load goes.
 #[derive(Args, Clone, Debug)]
@@ -152,6 +160,9 @@ pub struct BackgroundArgs {
     /// Events a second, written to Kafka by a paced producer while the trials run.
     #[arg(long = "background-events", value_name = "N", requires = "brokers", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub events: Option<u32>,
+    /// How long background events wait for company before they are sent; 5 is what Kafka's own producers do.
+    #[arg(long = "background-linger", default_value_t = 5, value_name = "MS", value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub linger_ms: u32,
     /// Calls of Recommend a second while the trials run, of the people of the background events.
     #[arg(long = "background-recommends", value_name = "N")]
     pub recommends: Option<Rate>,

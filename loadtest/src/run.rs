@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
+    broker,
     cli::{Cli, Command, FreshnessArgs, IngestArgs, RecommendArgs, TargetArgs},
     connections::{self, Connections},
     error::LoadError,
@@ -54,6 +55,14 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let report = runtime(1)?.block_on(ingest(&arguments, stop_signal()))?;
             print(&report, arguments.json)?;
             Ok(exit_code(report.complete))
+        }
+        Command::Broker(arguments) => {
+            let started = |address: &str| match arguments.json {
+                true => println!("{}", serde_json::json!({ "brokers": address })),
+                false => println!("{address}"),
+            };
+            runtime(1)?.block_on(broker::run(&arguments, stop_signal(), started)).context("the broker can't be started")?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }

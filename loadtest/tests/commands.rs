@@ -4,7 +4,7 @@
 
 mod scripted;
 
-use std::{future::pending, net::SocketAddr, process::Command as Process};
+use std::{collections::BTreeMap, future::pending, net::SocketAddr, process::Command as Process, time::Duration};
 
 use clap::Parser as _;
 use faces_loadtest::{
@@ -13,6 +13,10 @@ use faces_loadtest::{
     freshness::FreshnessReport,
     report::LoadReport,
     run,
+};
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer as _},
 };
 use scripted::{Line, Scripted, SlowLog, serve};
 use tonic::Status;
@@ -161,4 +165,30 @@ async fn freshness_counts_refused_events_and_empty_slates() {
     let address = serve(Scripted::new(|_, _| Line::slate(&[], "g1")), SlowLog::new(1)).await;
     let report = freshness(address, "--trials 3").await;
     assert_eq!((report.written, report.errors.get("empty_slate")), (0, Some(&3)));
+}
+
+#[tokio::test]
+async fn a_broker_has_the_topics_of_all_units_until_it_is_told_to_end() {
+    let Command::Broker(arguments) = parse("broker", "--bu video --bu books --prefix mine --partitions 3") else {
+        panic!("another command")
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (address, started) = tokio::sync::oneshot::channel();
+    let until = async { _ = stopped.await };
+    let running = faces_loadtest::broker::run(&arguments, until, |found| address.send(found.to_owned()).unwrap());
+    let looking = async {
+        let brokers = started.await.unwrap();
+        let topics = tokio::task::spawn_blocking(move || {
+            let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+            let metadata = client.fetch_metadata(None, Duration::from_secs(30)).unwrap();
+            metadata.topics().iter().map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect()
+        });
+        let topics: BTreeMap<String, usize> = topics.await.unwrap();
+        stop.send(()).unwrap();
+        topics
+    };
+    let (ended, topics) = tokio::join!(running, looking);
+    ended.unwrap();
+    let expected = ["catalog", "dlq", "events.books", "events.video", "identity"].map(|name| (format!("mine.{name}"), 3));
+    assert_eq!(topics, BTreeMap::from(expected));
 }

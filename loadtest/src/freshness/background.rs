@@ -43,7 +43,6 @@ use crate::{
 const WARM_PATIENCE: Duration = Duration::from_secs(30);
 const WARM_PAUSE: Duration = Duration::from_millis(5);
 const PACE: Duration = Duration::from_millis(1);
-const LINGER_MS: u32 = 2;
 const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 const LENGTH_SECONDS_MAX: f64 = 7_200.0;
 const CONNECTIONS: usize = 4;
@@ -116,7 +115,7 @@ impl Background {
             let names = Names { prefix: asked.prefix.clone(), bu: bu.clone() };
             preload::check_there(brokers, &names)?;
             let crowd = Crowd { bu: bu.clone(), people: asked.people, items: Items::Named(items(target, &bu).await?) };
-            let writer = Writer::new(brokers, names.events(), Compression::Lz4, LINGER_MS)?;
+            let writer = Writer::new(brokers, names.events(), Compression::Lz4, asked.linger_ms)?;
             let events = Events::new(crowd, u64::MAX, 0, 0, arguments.target.seed);
             let deliveries = writer.deliveries();
             background.events = Some(spawn("events", move || write(per_s, events, writer, &stop))?);

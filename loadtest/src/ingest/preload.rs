@@ -37,6 +37,12 @@ impl Names {
     pub fn events(&self) -> String {
         format!("{}.events.{}", self.prefix, self.bu)
     }
+
+    /// The topics that all business units share.
+    #[must_use]
+    pub fn others(&self) -> [String; 3] {
+        ["identity", "catalog", "dlq"].map(|what| format!("{}.{what}", self.prefix))
+    }
 }
 
 /// What was written.
@@ -90,7 +96,7 @@ pub fn make_topics(brokers: &str, names: &Names, partitions: i32) -> Result<(), 
     let admin = admin(brokers)?;
     admin.inner().fetch_metadata(None, REQUEST_TIMEOUT).map_err(unreachable)?;
     let few = partitions.min(8);
-    let others = ["identity", "catalog", "dlq"].map(|what| (format!("{}.{what}", names.prefix), few));
+    let others = names.others().map(|name| (name, few));
     let wanted: Vec<(String, i32)> = others.into_iter().chain([(names.events(), partitions)]).collect();
     let new: Vec<NewTopic<'_>> =
         wanted.iter().map(|(name, partitions)| NewTopic::new(name, *partitions, TopicReplication::Fixed(1))).collect();
