@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     Reason, TopicKind, framing,
     validate::{self, Violation},
+    wire::EventFields,
 };
 
 /// The header that names a payload's format.
@@ -89,7 +90,7 @@ impl From<Violation> for Rejection {
     }
 }
 
-/// A record of the log, decoded and checked; an event's texts lie in the decoder.
+/// A record of the log, decoded and checked; an event's texts lie in the payload, or in the decoder.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decoded<'a> {
     /// Somebody did something.
@@ -100,15 +101,10 @@ pub enum Decoded<'a> {
     Item(ItemChange),
 }
 
-/// Payloads beyond this leave no room behind in the decoder.
-const KEPT_BYTES_MAX: usize = 65_536;
-
-/// Decodes and checks payloads, one thread's worth. Events, the bulk, are decoded into texts that are used again and again: once these
-/// have grown to the size of what comes, nothing is allocated.
+/// Decodes and checks payloads, one thread's worth.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    event: v1::Event,
-    json: v1::Event,
+    json: v1::Event, // an event in JSON lies here while it is looked at; one in protobuf, in its payload
     limits: Limits,
 }
 
@@ -123,13 +119,13 @@ impl Decoder {
     ///
     /// # Errors
     /// Why it belongs to the dead letters.
-    pub fn decode(
-        &mut self,
+    pub fn decode<'a>(
+        &'a mut self,
         topic: &TopicKind,
         format: Format,
-        payload: &[u8],
+        payload: &'a [u8],
         append_time: EventTime,
-    ) -> Result<Decoded<'_>, Rejection> {
+    ) -> Result<Decoded<'a>, Rejection> {
         let limits = self.limits;
         if payload.is_empty() {
             return Err(Rejection::new(Reason::EmptyPayload, "the record has no payload"));
@@ -141,7 +137,14 @@ impl Decoder {
         let payload = framing::strip(format, payload)?;
         match topic {
             TopicKind::Events { bu } => {
-                let event = validate::event(self.event(format, payload)?)?;
+                let fields = match format {
+                    Format::Protobuf => EventFields::read(payload)?,
+                    Format::Json => {
+                        self.json = message(format, payload)?;
+                        EventFields::from(&self.json)
+                    }
+                };
+                let event = validate::event_fields(fields)?;
                 if event.bu != bu {
                     let detail = format!("bu: is {:?} in the topic of {bu:?}", event.bu);
                     return Err(Rejection::new(Reason::BuMismatch, detail));
@@ -161,28 +164,6 @@ impl Decoder {
             }
             TopicKind::DeadLetters => Err(Rejection::new(Reason::UnknownTopic, "dead letters are not read")),
         }
-    }
-
-    /// The event that a payload holds, in texts used before.
-    pub(crate) fn event(&mut self, format: Format, payload: &[u8]) -> Result<&v1::Event, Rejection> {
-        if format == Format::Json {
-            self.json = message(format, payload)?;
-            return Ok(&self.json);
-        }
-        if payload.len() > KEPT_BYTES_MAX {
-            self.event = message(format, payload)?;
-            return Ok(&self.event);
-        }
-        let mut source = self.event.source.take().unwrap_or_default();
-        source.clear();
-        self.event.clear();
-        self.event.source = Some(source);
-        self.event.merge(payload).map_err(undecodable)?;
-        if self.event.source.as_ref().is_some_and(|source| *source == v1::SourceKey::default()) {
-            // An empty source or none: only a clean start tells. Both are refused, so this is rare.
-            self.event = message(format, payload)?;
-        }
-        Ok(&self.event)
     }
 }
 

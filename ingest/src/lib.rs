@@ -25,6 +25,7 @@ pub mod validate;
 mod client;
 mod dead_letter;
 mod framing;
+mod wire;
 
 pub use config::{Cluster, IngestConfig};
 pub use consumer::{Boundary, Ingest, IngestError};

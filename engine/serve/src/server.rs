@@ -6,7 +6,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -172,12 +172,17 @@ async fn failed_to_catch_up(progress: &Progress) -> String {
 
 /// Time between two looks at what is derived: how soon a trend shows in order.
 const SETTLE_PERIOD: Duration = Duration::from_millis(100);
+/// At a flood of events of many items, so many times as long as the look took.
+const SETTLE_PAUSES: u32 = 50;
 
 /// Starts the thread that brings what is derived up to date.
 fn settle(state: Arc<State>) -> std::io::Result<Background> {
     Background::start("faces-settle", move |stop| {
-        while stop.sleep(SETTLE_PERIOD) {
+        let mut pause = SETTLE_PERIOD;
+        while stop.sleep(pause) {
+            let began = Instant::now();
             state.settle();
+            pause = SETTLE_PERIOD.max(began.elapsed() * SETTLE_PAUSES);
         }
     })
 }

@@ -4,7 +4,7 @@ use faces_core::{event::EventKind, ids::EventId, key::check_local_id, record::Ev
 use faces_proto::v1;
 
 use super::{Violation, amount, bu, currency, source_hash, text_within, time};
-use crate::Reason;
+use crate::{Reason, wire::EventFields};
 
 const EVENT_ID_BYTES_MAX: usize = 64;
 const PLACEMENT_BYTES_MAX: usize = 64;
@@ -18,27 +18,32 @@ const QUERY_BYTES_MAX: usize = 256;
 /// # Errors
 /// The first field at fault.
 pub fn event(event: &v1::Event) -> Result<EventView<'_>, Violation> {
-    text_within("event_id", &event.event_id, EVENT_ID_BYTES_MAX)?;
+    event_fields(EventFields::from(event))
+}
+
+/// As [`event`], wherever the fields lie.
+pub(crate) fn event_fields(event: EventFields<'_>) -> Result<EventView<'_>, Violation> {
+    text_within("event_id", event.event_id, EVENT_ID_BYTES_MAX)?;
     let time = time("event_time_ms", event.event_time_ms)?;
-    let bu = bu(&event.bu)?;
-    let source = event.source.as_ref().ok_or_else(|| Violation::missing("source"))?;
+    let bu = bu(event.bu)?;
+    let source = event.source.ok_or_else(|| Violation::missing("source"))?;
     let (source, source_kind) = source_hash(source).map_err(|violation| violation.under("source"))?;
-    let kind = event_kind(event.r#type)?;
+    let kind = event_kind(event.kind)?;
     let is_search_in_words = event.item_id.is_empty() && kind == EventKind::Search;
     if !is_search_in_words {
-        check_local_id(&event.item_id).map_err(|error| Violation::name("item_id", &error))?;
+        check_local_id(event.item_id).map_err(|error| Violation::name("item_id", &error))?;
     }
     let value = amount("value", event.value)?;
-    currency(&event.currency)?;
-    text_within("placement", &event.placement, PLACEMENT_BYTES_MAX)?;
-    text_within("answer_token", &event.answer_token, ANSWER_TOKEN_BYTES_MAX)?;
-    text_within("query", &event.query, QUERY_BYTES_MAX)?;
+    currency(event.currency)?;
+    text_within("placement", event.placement, PLACEMENT_BYTES_MAX)?;
+    text_within("answer_token", event.answer_token, ANSWER_TOKEN_BYTES_MAX)?;
+    text_within("query", event.query, QUERY_BYTES_MAX)?;
     let id = if event.event_id.is_empty() {
-        EventId::from_content(time, bu, &event.item_id, kind as u8, value)
+        EventId::from_content(time, bu, event.item_id, kind as u8, value)
     } else {
-        EventId::from_text(&event.event_id, bu, &event.item_id)
+        EventId::from_text(event.event_id, bu, event.item_id)
     };
-    let item_id = (!is_search_in_words).then_some(event.item_id.as_str());
+    let item_id = (!is_search_in_words).then_some(event.item_id);
     Ok(EventView { source, source_kind, bu, item_id, kind, time, id, value })
 }
 

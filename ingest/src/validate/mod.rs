@@ -14,12 +14,13 @@ use faces_core::{
 use faces_proto::v1;
 use thiserror::Error;
 
+pub(crate) use self::event::event_fields;
 pub use self::{
     event::{event, event_kind},
     item::{attributes, item, item_change},
     link::link,
 };
-use crate::Reason;
+use crate::{Reason, wire::KeyFields};
 
 /// A field that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -73,11 +74,11 @@ pub fn source_key(key: &v1::SourceKey) -> Result<SourceKey, Violation> {
 ///
 /// # Errors
 /// The field at fault, from the key's root.
-pub fn source_hash(key: &v1::SourceKey) -> Result<(KeyHash, KeyKind), Violation> {
+fn source_hash(key: KeyFields<'_>) -> Result<(KeyHash, KeyKind), Violation> {
     let kind = key_kind(key.kind)?;
-    bu(&key.bu)?;
-    check_local_id(&key.id).map_err(|error| Violation::name("id", &error))?;
-    Ok((KeyHash::of(&key.bu, kind, &key.id), kind))
+    bu(key.bu)?;
+    check_local_id(key.id).map_err(|error| Violation::name("id", &error))?;
+    Ok((KeyHash::of(key.bu, kind, key.id), kind))
 }
 
 fn key_kind(number: i32) -> Result<KeyKind, Violation> {
@@ -186,7 +187,7 @@ pub(crate) mod tests {
             (v1::SourceKey { kind: 99, ..key("shop", "u1") }, "kind invalid_field"),
         ] {
             assert_eq!(verdict(source_key(&found)), expected, "{found:?}");
-            let short = source_hash(&found);
+            let short = source_hash(KeyFields::from(&found));
             assert_eq!(short, source_key(&found).map(|key| (key.hash(), key.kind())), "{found:?}");
         }
     }
