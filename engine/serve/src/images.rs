@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -22,6 +22,9 @@ use crate::{
 
 /// How long to wait for a moment between batches.
 const BOUNDARY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two sweeps at least so many times as long as one takes: it walks all that is held, and little expires meanwhile.
+const SWEEP_PAUSES: u32 = 50;
 
 /// What is said while an image is loaded: how far it is, in thousandths.
 #[derive(Debug, Default)]
@@ -54,7 +57,7 @@ pub fn load(config: &Config, state: &Arc<State>, loading: &Loading) -> Result<Op
         return Ok(None);
     }
     let mut store = open(&config.state.folder, config)?;
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let loaded = store.load(state, &|progress| loading.note(progress)).context("the state can't be loaded")?;
     let Some(loaded) = loaded else {
         tracing::info!(folder = %config.state.folder.display(), "no image of the state yet: reading the whole log");
@@ -91,8 +94,15 @@ pub fn open(folder: &Path, config: &Config) -> Result<ImageStore> {
 /// When the system has no thread left.
 pub fn start(mut store: ImageStore, state: Arc<State>, boundary: Boundary, period: Duration) -> std::io::Result<Background> {
     Background::start("faces-images", move |stop: &Stop| {
+        let mut sweep_due = Instant::now();
         loop {
             let goes_on = stop.sleep(period);
+            if Instant::now() >= sweep_due {
+                let began = Instant::now();
+                let swept = state.sweep();
+                tracing::debug!(?swept, "what is expired was let go");
+                sweep_due = Instant::now() + began.elapsed() * SWEEP_PAUSES;
+            }
             write(&mut store, &state, &boundary);
             if !goes_on {
                 break;
@@ -106,7 +116,6 @@ pub fn start(mut store: ImageStore, state: Arc<State>, boundary: Boundary, perio
 
 /// Writes one image. What goes wrong is said and counted; the image before stands.
 fn write(store: &mut ImageStore, state: &Arc<State>, boundary: &Boundary) {
-    let swept = state.sweep();
     let cut = boundary.at(BOUNDARY_PATIENCE, |positions| state.cut().map(|cut| (cut, serde_json::to_value(positions))));
     let written = match cut.flatten() {
         Some((cut, Ok(positions))) => store.write(cut, positions),
@@ -117,7 +126,7 @@ fn write(store: &mut ImageStore, state: &Arc<State>, boundary: &Boundary) {
     };
     match written {
         Ok(written) => {
-            tracing::debug!(?written, ?swept, "image written");
+            tracing::debug!(?written, "image written");
             metrics::image(Some(&written));
         }
         Err(error) => {
