@@ -172,8 +172,9 @@ async fn failed_to_catch_up(progress: &Progress) -> String {
 
 /// Time between two looks at what is derived: how soon a trend shows in order.
 const SETTLE_PERIOD: Duration = Duration::from_millis(100);
-/// At a flood of events of many items, so many times as long as the look took.
+/// At a flood of events of many items, so many times as long as the look took, but never longer than the most.
 const SETTLE_PAUSES: u32 = 50;
+const SETTLE_PERIOD_MAX: Duration = Duration::from_secs(2);
 
 /// Starts the thread that brings what is derived up to date.
 fn settle(state: Arc<State>) -> std::io::Result<Background> {
@@ -182,7 +183,7 @@ fn settle(state: Arc<State>) -> std::io::Result<Background> {
         while stop.sleep(pause) {
             let began = Instant::now();
             state.settle();
-            pause = SETTLE_PERIOD.max(began.elapsed() * SETTLE_PAUSES);
+            pause = (began.elapsed() * SETTLE_PAUSES).clamp(SETTLE_PERIOD, SETTLE_PERIOD_MAX);
         }
     })
 }

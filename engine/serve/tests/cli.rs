@@ -3,7 +3,12 @@
 
 mod house;
 
-use std::{fs, net::TcpListener, path::Path, process::Command};
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use house::{faces, faces_says, shops, write_lines};
 use serde_json::Value;
@@ -176,6 +181,17 @@ fn every_command_helps_with_an_example() {
         assert!(example.contains(&format!("faces {command}")), "{example}");
     }
     assert!(overview.contains("Example") && faces_says(&["--version"]).starts_with("faces "));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let folder = folder();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_faces"));
+    command.args(["state", "show", "--folder"]).arg(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut reader = command.spawn().unwrap();
+    drop(reader.stdout.take());
+    let output = reader.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
 
 fn json(arguments: &[&str]) -> Value {
