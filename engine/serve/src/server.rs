@@ -174,7 +174,7 @@ async fn failed_to_catch_up(progress: &Progress) -> String {
 const SETTLE_PERIOD: Duration = Duration::from_millis(100);
 /// At a flood of events of many items, so many times as long as the look took, but never longer than the most.
 const SETTLE_PAUSES: u32 = 50;
-const SETTLE_PERIOD_MAX: Duration = Duration::from_secs(2);
+const SETTLE_PERIOD_MAX: Duration = Duration::from_millis(500);
 
 /// Starts the thread that brings what is derived up to date.
 fn settle(state: Arc<State>) -> std::io::Result<Background> {

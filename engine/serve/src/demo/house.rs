@@ -77,7 +77,8 @@ impl House {
 
         let ready = || {
             let served = engine.generation().is_some_and(|serving| serving.manifest().id.to_string() == published);
-            served && progress.caught_up() && progress.counts().consumed() >= written
+            let all_counted = progress.counts().consumed() >= written && engine.state().is_settled();
+            served && progress.caught_up() && all_counted
         };
         let deadline = tokio::time::Instant::now() + START_MAX;
         while !ready() {
