@@ -28,6 +28,14 @@ fn files(folder: &Path, kind: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The newest image, or the segment that was written with it: one that nothing changed before shares the segments of the image before.
+fn newest(folder: &Path, dice: &mut ChaCha8Rng) -> PathBuf {
+    let image = files(folder, "image-").remove(0);
+    let name = image.file_stem().unwrap().to_str().unwrap().replace("image-", "segment-");
+    let segment = folder.join(format!("{name}.bin"));
+    if dice.random_bool(0.5) && segment.exists() { segment } else { image }
+}
+
 /// Truncates a file, or changes one byte of it; says what.
 fn damage(file: &Path, dice: &mut ChaCha8Rng) -> String {
     let mut bytes = fs::read(file).unwrap();
@@ -66,8 +74,7 @@ async fn a_damaged_image_is_passed_over_for_the_one_before() {
     let mut written = Traffic::burst(&house, form().seed_of(test), 1_500).await;
     for round in 0..form().of(3, 15) {
         write_images_and_end(&mut house, &mut dice).await;
-        let newest = if dice.random_bool(0.5) { "image-" } else { "segment-" };
-        let what = damage(&files(&house.state(), newest)[0], &mut dice);
+        let what = damage(&newest(&house.state(), &mut dice), &mut dice);
         form().say(test, &format!("round {round}: {what}"));
         house.start().await;
         let log = house.server_log();

@@ -121,7 +121,12 @@ impl House {
     /// Starts the server and waits until it is ready.
     pub(crate) async fn start(&mut self) {
         self.launch().await;
-        eventually("the server to be ready", async || (self.admin_get("/readyz")?.0 == 200).then_some(())).await;
+        eventually("the server to be ready", async || {
+            let server = self.server.as_mut().expect("it was launched");
+            assert!(server.process.ended().is_none(), "the server ended: {}", server.process.log());
+            (self.admin_get("/readyz")?.0 == 200).then_some(())
+        })
+        .await;
     }
 
     /// Starts the server and waits for its addresses only.
