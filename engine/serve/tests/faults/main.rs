@@ -13,7 +13,7 @@
 //!
 //! It prints its seed; `FACES_FAULTS_SEED=n` uses that one again (what is written and what is damaged then repeats; how processes interleave
 //! does not). `FACES_TEST_DURABLE_BROKER=/path/to/tansu` names a broker that keeps its data (see `faces_testbroker`), without which the
-//! test that kills the broker is skipped. The test of a full disk mounts 2 MiB of memory, for which it needs to be root.
+//! tests that kill the broker and that add partitions are skipped. The test of a full disk mounts 2 MiB of memory, for which it needs to be root.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod broker;
