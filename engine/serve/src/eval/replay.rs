@@ -31,6 +31,8 @@ use crate::{
 };
 
 const DAY_MS: i64 = 86_400_000;
+/// Generations trained at most while examples for the ranker are gathered, before the first query.
+const REBUILDS_BEFORE: i64 = 3;
 
 /// Where the log lies.
 #[derive(Clone, Debug)]
@@ -155,6 +157,9 @@ impl Replay {
         let mut next_rebuild = i64::MIN;
         let moments = moments(queries, visible, self.options.training.ranker.examples_max);
         let mut examples = Examples::new(self.options.training.ranker);
+        let period_ms = i64::from(self.options.rebuild_days) * DAY_MS;
+        let first_ms = moments.first().map_or(0, Moment::ts_ms);
+        let first_asked = queries.first().map(|query| query.ts_ms);
         for moment in moments {
             let ts_ms = moment.ts_ms();
             while let Some(row) = self.links.get(next_link).filter(|row| row.ts_ms < ts_ms) {
@@ -178,11 +183,11 @@ impl Replay {
                     engine.swap(serving.with_ranker(examples.ranker(cut_off_ms)));
                     replayed.rebuilds += 1;
                 }
-                let period_ms = i64::from(self.options.rebuild_days) * DAY_MS;
-                next_rebuild = match moment {
-                    Moment::Taking(_) if period_ms == 0 => queries.first().map_or(i64::MAX, |query| query.ts_ms),
-                    Moment::Asking(_) if period_ms == 0 => i64::MAX,
-                    _ => (cut_off_ms + period_ms).min(queries.first().map(|query| query.ts_ms).filter(|first| *first > ts_ms).unwrap_or(i64::MAX)),
+                next_rebuild = match first_asked.filter(|first| *first > ts_ms) {
+                    // Before the first query a few will do.
+                    Some(first) => (cut_off_ms + period_ms.max((first - first_ms) / REBUILDS_BEFORE)).min(first),
+                    None if period_ms == 0 => i64::MAX,
+                    None => cut_off_ms + period_ms,
                 };
             }
             let query = match moment {
