@@ -2,11 +2,38 @@
 //!
 //! Leakage is impossible by construction: before a query at time *t*, exactly the events with time < *t* have been applied, and
 //! the generation was trained on a log cut at or before *t*.
+//!
+//! [`Replay`] answers, [`Judge`] holds each answer against what was then taken, [`Outcomes`] is what is kept of it, and every figure
+//! ([`Summary`], [`Comparison`], the [`report`]) is computed from those.
 
-mod metrics;
+mod answers;
+mod bootstrap;
+mod compare;
+mod groups;
+mod items;
+mod judge;
+mod kinds;
+mod lists;
+mod measures;
+mod outcome;
+mod periods;
+mod persons;
+mod popularity;
 mod queries;
 mod replay;
+pub mod report;
+mod summary;
+mod tables;
 
-pub use metrics::{Metrics, Scorecard};
+pub use answers::Answers;
+pub use bootstrap::{Estimate, Interval, Rounds};
+pub use compare::{Comparison, GroupUplift};
+pub use judge::Judge;
+pub use kinds::{KindSet, kind_name};
+pub use lists::ListFigures;
+pub use measures::Measure;
+pub use outcome::{Outcome, Outcomes};
 pub use queries::{Query, QuerySet, read_queries};
-pub use replay::{Inputs, Replay, ReplayOptions};
+pub use replay::{Replay, ReplayOptions};
+pub use summary::{GroupFigures, Summary};
+pub use tables::{Inputs, Log, Tables};
