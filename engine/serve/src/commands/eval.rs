@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use faces_core::event::EventKind;
 use serde_json::{Value, json};
@@ -42,8 +42,11 @@ join), not of queries.")]
 pub struct EvalArgs {
     #[command(subcommand)]
     action: Option<Action>,
+    // Side by side, not one in the other: clap does not see that an optional group is given when it holds a group.
     #[command(flatten)]
     replay: Option<ReplayArgs>,
+    #[command(flatten)]
+    judging: Option<JudgingArgs>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -62,8 +65,6 @@ struct ReplayArgs {
     /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b).
     #[arg(long)]
     links: Option<PathBuf>,
-    #[command(flatten)]
-    judging: JudgingArgs,
     /// Use the target unit's history only, in profiles and in training.
     #[arg(long)]
     siloed: bool,
@@ -122,14 +123,14 @@ impl JudgingArgs {
 /// # Errors
 /// Anything wrong with the input, by file and row.
 pub fn run(args: &EvalArgs, config: &Config) -> Result<()> {
-    match (&args.action, &args.replay) {
-        (Some(Action::Compare(compare)), _) => compare::run(compare),
-        (None, Some(replay)) => run_replay(replay, config),
-        (None, None) => anyhow::bail!("nothing to do; see faces eval --help"),
+    match (&args.action, &args.replay, &args.judging) {
+        (Some(Action::Compare(compare)), ..) => compare::run(compare),
+        (None, Some(replay), Some(judging)) => run_replay(replay, judging, config),
+        _ => bail!("nothing to do; see faces eval --help"),
     }
 }
 
-fn run_replay(args: &ReplayArgs, config: &Config) -> Result<()> {
+fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, config: &Config) -> Result<()> {
     let started = Instant::now();
     let options = ReplayOptions {
         state: config.state_options(),
@@ -139,8 +140,7 @@ fn run_replay(args: &ReplayArgs, config: &Config) -> Result<()> {
         siloed: args.siloed,
         wanted: usize::from(args.k),
     };
-    let (inputs, judging) =
-        (Inputs { events: args.events.clone(), items: args.items.clone(), links: args.links.clone() }, &args.judging);
+    let inputs = Inputs { events: args.events.clone(), items: args.items.clone(), links: args.links.clone() };
     let set = read_queries(&judging.queries, judging.exclude.as_deref(), judging.hidden.as_deref())?;
     let replay = Replay::read(&inputs, options)?;
     let mut judge = Judge::new(replay.tables(), &set, judging.target_kinds())?;
@@ -168,7 +168,8 @@ fn run_replay(args: &ReplayArgs, config: &Config) -> Result<()> {
             replayed.events,
             if args.siloed { "each unit alone" } else { "units together" }
         );
-        let notes = RunNotes { subtitle, rounds: judging.rounds, inputs: inputs_of(args), configuration: configuration(config) };
+        let notes =
+            RunNotes { subtitle, rounds: judging.rounds, inputs: inputs_of(args, judging), configuration: configuration(config) };
         fs::write(path, render(&summary, &notes)?).with_context(|| format!("can't write {}", path.display()))?;
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -194,18 +195,18 @@ fn run_replay(args: &ReplayArgs, config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn inputs_of(args: &ReplayArgs) -> Vec<(String, String)> {
+fn inputs_of(args: &ReplayArgs, judging: &JudgingArgs) -> Vec<(String, String)> {
     let path = |path: &Path| path.display().to_string();
     let optional = |given: &Option<PathBuf>| given.as_deref().map_or_else(|| "–".to_owned(), path);
-    let types = args.judging.target_types.iter().map(|kind| crate::eval::kind_name(*kind)).collect::<Vec<_>>().join(", ");
+    let types = judging.target_types.iter().map(|kind| crate::eval::kind_name(*kind)).collect::<Vec<_>>().join(", ");
     let rebuilds = if args.rebuild_days == 0 { "once".to_owned() } else { format!("every {} days", args.rebuild_days) };
     [
         ("events", path(&args.events)),
         ("items", path(&args.items)),
         ("links", optional(&args.links)),
-        ("queries", path(&args.judging.queries)),
-        ("excluded items", optional(&args.judging.exclude)),
-        ("hidden accounts", optional(&args.judging.hidden)),
+        ("queries", path(&judging.queries)),
+        ("excluded items", optional(&judging.exclude)),
+        ("hidden accounts", optional(&judging.hidden)),
         ("answers", path(&args.out)),
         ("target types", if types.is_empty() { "all".to_owned() } else { types }),
         ("siloed", if args.siloed { "yes" } else { "no" }.to_owned()),
