@@ -49,15 +49,6 @@ impl Comparison {
             kinds: groups.kinds.iter().map(uplift).collect(),
         }
     }
-
-    /// For machines: groups by name, shares in [0, 1].
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        let by_name = |groups: &[GroupUplift]| -> Value {
-            Value::Object(groups.iter().map(|group| (group.name.clone(), group.to_json())).collect())
-        };
-        json!({ "segments": by_name(&self.segments), "units": by_name(&self.units), "target_types": by_name(&self.kinds) })
-    }
 }
 
 impl GroupUplift {
@@ -79,7 +70,9 @@ impl GroupUplift {
         [&self.baseline, &self.new, &self.uplift].map(|by_measure| by_measure.get(measure as usize).copied().unwrap_or_default())
     }
 
-    fn to_json(&self) -> Value {
+    /// For machines: figures by measure, shares in [0, 1].
+    #[must_use]
+    pub fn to_json(&self) -> Value {
         let mut object = Map::from_iter([("queries".into(), json!(self.queries)), ("persons".into(), json!(self.persons))]);
         for measure in Measure::ALL {
             let [baseline, new, uplift] = self.of(measure);

@@ -44,13 +44,13 @@ impl<'a> Judge<'a> {
     /// `target_kinds`. Costs two passes over the events.
     ///
     /// # Errors
-    /// A row that the engine would not accept, by its time.
+    /// An account that asks and that the engine would not accept; a target of an unknown event type, by its time.
     pub fn new(tables: Tables<'a>, set: &'a QuerySet, target_kinds: KindSet) -> Result<Self> {
         let mut judge = Self {
             set,
             items: Items::default(),
             has_catalogue: !tables.items.is_empty(),
-            persons: Persons::of_links(tables.links)?,
+            persons: Persons::of_links(tables.links),
             taken: HashMap::new(),
             past: HashMap::new(),
             popularity: HashMap::new(),
@@ -81,8 +81,8 @@ impl<'a> Judge<'a> {
             if set.hides(&row.bu, &row.local_user_id) {
                 continue;
             }
-            let person = judge.persons.of_account(&row.bu, &row.local_user_id)?;
-            if let Some(past) = judge.past.get_mut(&person) {
+            let person = judge.persons.of_account(&row.bu, &row.local_user_id).ok();
+            if let Some(past) = person.and_then(|person| judge.past.get_mut(&person)) {
                 past.entry(&row.bu).or_default().push(row.ts_ms);
             }
             if EventKind::from_name(&row.event_type).is_some_and(|kind| kind.strength() > 0.0) {

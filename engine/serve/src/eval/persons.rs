@@ -24,17 +24,12 @@ pub struct Persons {
 }
 
 impl Persons {
-    /// The engine's own partition of all links, within the default limits.
-    ///
-    /// # Errors
-    /// An account whose unit or id the engine does not accept.
-    pub fn of_links(links: &[LinkRow]) -> Result<Self> {
-        let mut pairs = Vec::new();
-        for link in links {
-            let a = rows::account(&link.bu_a, &link.local_user_a)?.hash();
-            let b = rows::account(&link.bu_b, &link.local_user_b)?.hash();
-            pairs.extend(KeyPair::new(a, b));
-        }
+    /// The engine's own partition of all links, within the default limits. Links that the engine would not accept join nobody.
+    #[must_use]
+    pub fn of_links(links: &[LinkRow]) -> Self {
+        let key = |bu: &str, id: &str| rows::account(bu, id).ok().map(|account| account.hash());
+        let ends = |link: &LinkRow| key(&link.bu_a, &link.local_user_a).zip(key(&link.bu_b, &link.local_user_b));
+        let mut pairs: Vec<KeyPair> = links.iter().filter_map(ends).filter_map(|(a, b)| KeyPair::new(a, b)).collect();
         pairs.sort_unstable();
         pairs.dedup();
         let live: Vec<LivePair> = pairs.into_iter().map(|pair| LivePair { pair, confidence: Confidence::FULL }).collect();
@@ -44,7 +39,7 @@ impl Persons {
                 joined.extend(group.into_iter().map(|key| (key, Person(smallest))));
             }
         }
-        Ok(Self { joined })
+        Self { joined }
     }
 
     /// The person of an account; one that no link names is a person of its own.
@@ -70,7 +65,7 @@ mod tests {
             bu_b: "films".into(),
             local_user_b: b.into(),
         };
-        let persons = Persons::of_links(&[link("1", "x"), link("2", "x"), link("3", "z")]).unwrap();
+        let persons = Persons::of_links(&[link("1", "x"), link("2", "x"), link("3", "z"), link("", "z")]);
         let person = |bu, id| persons.of_account(bu, id).unwrap();
         assert_eq!(person("shop", "1"), person("shop", "2"));
         assert_eq!(person("shop", "1"), person("films", "x"));

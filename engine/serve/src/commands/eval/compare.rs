@@ -1,13 +1,13 @@
 //! `faces eval compare`: is one run better than another, and how sure is that?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{JudgingArgs, shown};
-use crate::eval::{Answers, Comparison, Judge, Log, Outcomes, QuerySet, Rounds, read_queries};
+use crate::eval::{Answers, Comparison, GroupUplift, Judge, Log, Outcomes, QuerySet, Rounds, read_queries};
 
 /// Compares two files of answers to the same queries: relative uplift of the second over the first, with intervals.
 #[derive(Args, Debug)]
@@ -54,10 +54,12 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let ((baseline, baseline_unanswered), (new, new_unanswered)) = (judged(&args.baseline)?, judged(&args.answers)?);
     let comparison = Comparison::new(&baseline, &new, Rounds::new(judging.rounds));
     if judging.json {
-        let mut object = comparison.to_json();
-        object["baseline"] = json!({ "answers": args.baseline, "unanswered": baseline_unanswered });
-        object["new"] = json!({ "answers": args.answers, "unanswered": new_unanswered });
-        object["rounds"] = json!(judging.rounds);
+        let object = json!({
+            "baseline": { "answers": args.baseline, "unanswered": baseline_unanswered },
+            "new": { "answers": args.answers, "unanswered": new_unanswered },
+            "segments": by_name(&comparison.segments), "units": by_name(&comparison.units),
+            "target_types": by_name(&comparison.kinds), "rounds": judging.rounds,
+        });
         println!("{object}");
         return Ok(());
     }
@@ -68,7 +70,11 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     Ok(())
 }
 
-fn warn_of_unanswered(set: &QuerySet, path: &std::path::Path, unanswered: usize) {
+fn by_name(groups: &[GroupUplift]) -> Value {
+    Value::Object(groups.iter().map(|group| (group.name.clone(), group.to_json())).collect())
+}
+
+fn warn_of_unanswered(set: &QuerySet, path: &Path, unanswered: usize) {
     if unanswered > 0 {
         eprintln!("{} does not answer {unanswered} of {} queries; they count as misses", path.display(), set.queries.len());
     }
