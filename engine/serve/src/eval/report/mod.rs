@@ -62,7 +62,7 @@ pub fn render(summary: &Summary, notes: &RunNotes) -> Result<String> {
 
     page.heading("How popular is what is recommended");
     page.text(
-        "Each step to the right is half as popular. Where recommended items lie left of those taken, answers lean on best sellers; \
+        "Each step to the right is half as popular: at 0 an item has all events of its unit so far, at 10 about a thousandth. Where recommended items lie left of those taken, answers lean on best sellers; \
          to the right of them, on the long tail.",
     );
     page.push(&popularity(summary)?);
@@ -145,15 +145,16 @@ fn over_time(summary: &Summary) -> Result<String> {
 }
 
 fn popularity(summary: &Summary) -> Result<String> {
-    let used = |shares: &[f64]| shares.iter().rposition(|share| *share > 0.0).map_or(0, |last| last + 1);
-    let bins = used(&summary.recommended_bits).max(used(&summary.taken_bits));
-    let labels: Vec<String> = (0..bins).map(|bits| bits.to_string()).collect();
+    let both = || summary.recommended_bits.iter().zip(&summary.taken_bits).map(|(one, other)| one + other);
+    let first = both().position(|share| share > 0.0).unwrap_or(0);
+    let bins = both().rposition(|share| share > 0.0).map_or(0, |last| last + 1 - first);
+    let labels: Vec<String> = (first..first + bins).map(|bits| bits.to_string()).collect();
     let series = [("recommended", BLUE, &summary.recommended_bits), ("taken", ORANGE, &summary.taken_bits)];
     let series = series.map(|(name, colour, shares)| {
         let point = |share: &f64| Estimate { value: Some(share * 100.0), interval: None };
-        Series { name, colour, points: shares.iter().take(bins).map(point).collect() }
+        Series { name, colour, points: shares.iter().skip(first).take(bins).map(point).collect() }
     });
-    plots::lines("Share of items, %", "rarity, bits (a 2^bits-th of all events)", &labels, &series)
+    plots::lines("Share of items, %", "rarity of the item at that moment, bits", &labels, &series)
 }
 
 fn shown(measure: Measure, estimate: Estimate) -> Estimate {

@@ -59,8 +59,15 @@ macro_rules! axes {
             SegmentValue::CenterOf(place) => $labels.get(*place).map(|label| shortened(label, room)).unwrap_or_default(),
             _ => String::new(),
         };
+        let number =
+            |value: &f64| if (value - value.round()).abs() < 1e-9 { format!("{value:.0}") } else { format!("{value:.2}") };
         let mut mesh = $chart.configure_mesh();
-        mesh.disable_x_mesh().x_labels(LABELS_MAX).x_label_formatter(&name).y_labels(6).label_style(("sans-serif", 14));
+        mesh.disable_x_mesh()
+            .x_labels(LABELS_MAX)
+            .x_label_formatter(&name)
+            .y_labels(6)
+            .y_label_formatter(&number)
+            .label_style(("sans-serif", 14));
         mesh.bold_line_style(GRID).light_line_style(TRANSPARENT).axis_style(GRID);
         if !$x_title.is_empty() {
             mesh.x_desc($x_title);
@@ -88,7 +95,7 @@ macro_rules! whisker {
 pub fn bars(title: &str, x_title: &str, bars: &[Bar], colour: RGBColor) -> Result<String> {
     let labels: Vec<String> = bars.iter().map(|bar| bar.label.clone()).collect();
     let top = top_of(bars.iter().map(|bar| bar.height));
-    figure(title, &labels, |area| {
+    figure(title, &[], &labels, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(10)
             .margin_top(24)
@@ -124,7 +131,8 @@ pub fn bars(title: &str, x_title: &str, bars: &[Bar], colour: RGBColor) -> Resul
 /// A plot that can't be drawn.
 pub fn lines(title: &str, x_title: &str, labels: &[String], series: &[Series<'_>]) -> Result<String> {
     let top = top_of(series.iter().flat_map(|series| series.points.iter().copied()));
-    figure(title, labels, |area| {
+    let names: Vec<(&str, RGBColor)> = series.iter().map(|series| (series.name, series.colour)).collect();
+    figure(title, &names, labels, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(10)
             .x_label_area_size(if x_title.is_empty() { 32 } else { 48 })
@@ -136,24 +144,26 @@ pub fn lines(title: &str, x_title: &str, labels: &[String], series: &[Series<'_>
             let points: Vec<_> =
                 line.points.iter().enumerate().filter_map(|(place, point)| Some((place, point.value?))).collect();
             let points = points.into_iter().map(|(place, value)| (SegmentValue::CenterOf(place), value));
-            let legend = move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(3));
-            chart.draw_series(LineSeries::new(points, colour.stroke_width(2)).point_size(3))?.label(line.name).legend(legend);
+            chart.draw_series(LineSeries::new(points, colour.stroke_width(2)).point_size(3))?;
             for (place, point) in line.points.iter().enumerate() {
                 if let Some(interval) = point.interval {
                     whisker!(chart, place, interval, colour);
                 }
             }
         }
-        let mut names = chart.configure_series_labels();
-        names.position(SeriesLabelPosition::UpperRight).label_font(("sans-serif", 14)).draw()?;
         Ok(())
     })
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-/// Draws, and wraps the drawing; in words where there is nothing to draw.
-fn figure(title: &str, labels: &[String], draw: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<String> {
+/// Draws, and wraps the drawing with its title and the names of its colours; in words where there is nothing to draw.
+fn figure(
+    title: &str,
+    names: &[(&str, RGBColor)],
+    labels: &[String],
+    draw: impl FnOnce(&Area<'_>) -> Result<()>,
+) -> Result<String> {
     let title = escape(title);
     if labels.is_empty() {
         return Ok(format!("<p>{title}: nothing to show.</p>\n"));
@@ -167,8 +177,13 @@ fn figure(title: &str, labels: &[String], draw: impl FnOnce(&Area<'_>) -> Result
     // The opening tag is replaced by one that scales and needs no namespace inside HTML.
     let drawing = svg.split_once('>').map_or("", |(_, rest)| rest);
     let (width, height) = SIZE;
+    let key = |(name, colour): &(&str, RGBColor)| {
+        let class = if *colour == ORANGE { "orange" } else { "blue" };
+        format!("<i class=\"{class}\"></i>{}", escape(name))
+    };
+    let names: String = names.iter().map(key).collect();
     Ok(format!(
-        "<figure>\n<figcaption>{title}</figcaption>\n<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">\
+        "<figure>\n<figcaption>{title}{names}</figcaption>\n<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">\
          {drawing}</figure>\n"
     ))
 }
