@@ -6,13 +6,18 @@ const COLUMNS: [Measure; 5] = [Measure::Hr10, Measure::Hr20, Measure::Ndcg10, Me
 
 /// A table of means, and beside it the intervals of the two that matter most.
 pub fn summary(summary: &Summary) {
+    let groups: Vec<(String, &GroupFigures)> = std::iter::once(("", &summary.all))
+        .chain(summary.segments.iter().map(|group| ("", group)))
+        .chain(summary.units.iter().map(|group| ("unit ", group)))
+        .chain(summary.kinds.iter().map(|group| ("type ", group)))
+        .map(|(title, group)| (format!("{title}{}", group.name), group))
+        .collect();
+    let width = width_of(groups.iter().map(|(label, _)| label));
     println!(
-        "{:<10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}  95 % of HR@20, NDCG@10",
+        "{:<width$} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}  95 % of HR@20, NDCG@10",
         "segment", "queries", "HR@10 %", "HR@20 %", "NDCG@10", "MRR@20", "recall@20", "novelty"
     );
-    std::iter::once(&summary.all).chain(&summary.segments).for_each(|group| line("", group));
-    summary.units.iter().for_each(|group| line("unit ", group));
-    summary.kinds.iter().for_each(|group| line("type ", group));
+    groups.iter().for_each(|(label, group)| line(&format!("{label:<width$}"), group));
     let percent = |share: Option<f64>| share.map_or_else(|| "–".into(), |share| format!("{:.1} %", share * 100.0));
     let lists = summary.all.lists;
     println!(
@@ -23,8 +28,12 @@ pub fn summary(summary: &Summary) {
     );
 }
 
-fn line(title: &str, group: &GroupFigures) {
-    print!("{:<10} {:>8}", format!("{title}{}", group.name), group.queries);
+fn width_of<'a>(labels: impl Iterator<Item = &'a String>) -> usize {
+    labels.map(|label| label.chars().count()).fold(10, usize::max)
+}
+
+fn line(label: &str, group: &GroupFigures) {
+    print!("{label} {:>8}", group.queries);
     for measure in COLUMNS {
         let width = if measure == Measure::Recall20 { 9 } else { 8 };
         print!(" {:>width$}", shown(measure, group.mean(measure)));
@@ -44,14 +53,18 @@ fn shown(measure: Measure, estimate: Estimate) -> String {
 
 /// Per group: means before and after, and the uplift with its interval.
 pub fn comparison(comparison: &Comparison) {
-    println!("{:<10} {:>8} {:>8}  uplift, 95 % of resamplings", "segment", "queries", "persons");
-    comparison.segments.iter().for_each(|group| uplift_line("", group));
-    comparison.units.iter().for_each(|group| uplift_line("unit ", group));
-    comparison.kinds.iter().for_each(|group| uplift_line("type ", group));
+    let groups: Vec<(String, &GroupUplift)> = (comparison.segments.iter().map(|group| ("", group)))
+        .chain(comparison.units.iter().map(|group| ("unit ", group)))
+        .chain(comparison.kinds.iter().map(|group| ("type ", group)))
+        .map(|(title, group)| (format!("{title}{}", group.name), group))
+        .collect();
+    let width = width_of(groups.iter().map(|(label, _)| label));
+    println!("{:<width$} {:>8} {:>8}  uplift, 95 % of resamplings", "segment", "queries", "persons");
+    groups.iter().for_each(|(label, group)| uplift_line(&format!("{label:<width$}"), group));
 }
 
-fn uplift_line(title: &str, group: &GroupUplift) {
-    print!("{:<10} {:>8} {:>8} ", format!("{title}{}", group.name), group.queries, group.persons);
+fn uplift_line(label: &str, group: &GroupUplift) {
+    print!("{label} {:>8} {:>8} ", group.queries, group.persons);
     for measure in [Measure::Hr20, Measure::Ndcg10] {
         let [baseline, new, uplift] = group.of(measure);
         let percent = uplift.value.map_or_else(|| "–".into(), |uplift| format!("{:+.1} %", uplift * 100.0));
