@@ -326,9 +326,12 @@ fn target_types_and_the_page() {
 
     let page = fs::read_to_string(page).unwrap();
     let hr_20 = bought["segments"]["all"]["hr_20"].as_f64().unwrap() * 100.0;
-    for part in
-        [format!("<b>{hr_20:.2}</b>"), "queries.csv".into(), "purchase, cart".into(), "ranking.trend_half_life_days".into()]
-    {
+    for part in [
+        format!("<b>{hr_20:.2}</b>"),
+        "queries.csv".into(),
+        "purchase, cart".into(),
+        "<dt>ranking.co_visitation_weight</dt><dd>0.7</dd>".into(),
+    ] {
         assert!(page.contains(&part), "{part}");
     }
     assert!(!page.contains("http"));

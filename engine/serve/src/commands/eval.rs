@@ -236,6 +236,10 @@ fn flatten(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
     match value {
         Value::Object(keys) => keys.iter().for_each(|(key, value)| flatten(&format!("{name}.{key}"), value, pairs)),
         Value::String(text) => pairs.push((name.to_owned(), text.clone())),
+        // Many keys are f32: as such they read as they were written, 0.7 and not 0.699999988.
+        Value::Number(number) if number.is_f64() => {
+            pairs.push((name.to_owned(), (number.as_f64().unwrap_or_default() as f32).to_string()));
+        }
         other => pairs.push((name.to_owned(), other.to_string())),
     }
 }

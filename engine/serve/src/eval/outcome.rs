@@ -12,7 +12,7 @@ pub const RANK_MAX: u8 = 20;
 pub struct Target {
     /// As what: viewed, bought, …
     pub kinds: KindSet,
-    /// Where it stood in the answer, from 1 to [`RANK_MAX`].
+    /// Where it stood among the first 20 of the answer.
     pub rank: Option<NonZeroU8>,
 }
 

@@ -40,7 +40,7 @@ pub fn render(summary: &Summary, notes: &RunNotes) -> Result<String> {
 
     page.heading("By segment");
     page.text(
-        "Warm: the person has done something in the unit before (thin: one to four things). Cold: only elsewhere in the group.",
+        "Warm: the person has done something in the unit before (thin: one to four things). Cold: only elsewhere in the group. None: nowhere.",
     );
     page.push(&bars("HR@20 by segment, %", Measure::Hr20, BLUE, &summary.all, &summary.segments)?);
     page.push(&bars("NDCG@10 by segment, %", Measure::Ndcg10, ORANGE, &summary.all, &summary.segments)?);
