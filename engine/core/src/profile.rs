@@ -16,11 +16,16 @@ pub const FRAGMENTS_MAX: usize = 8;
 /// Most behaviours that speak for taste in one profile; the newest are taken.
 pub const BEHAVIOURS_MAX: usize = 64;
 
+/// Most behaviours that say what a person had or looked at before; the newest are taken.
+pub const PAST_MAX: usize = 256;
+
 /// A person as one request sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
     /// What speaks for taste (interest, intent, ownership), newest first, at most [`BEHAVIOURS_MAX`].
     pub taste: Vec<Behaviour>,
+    /// What speaks for taste, further back: newest first, at most [`PAST_MAX`].
+    pub past: Vec<Behaviour>,
     /// What was turned down, newest first, at most [`BEHAVIOURS_MAX`].
     pub rejected: Vec<Behaviour>,
     /// What was shown, newest first, at most [`BEHAVIOURS_MAX`].
@@ -38,11 +43,11 @@ impl Profile {
         fragments.sort_unstable_by_key(|(key, fragment)| (std::cmp::Reverse(fragment.newest()), *key));
         fragments.dedup_by_key(|(key, _)| *key);
         fragments.truncate(FRAGMENTS_MAX);
-        let newest = |classes: &[BehaviourClass]| {
+        let newest = |classes: &[BehaviourClass], most: usize| {
             let parts = fragments.iter().flat_map(|(_, fragment)| classes.iter().flat_map(|class| fragment.class(*class)));
             let mut merged: Vec<Behaviour> = parts.collect();
             merged.sort_unstable_by_key(|behaviour| std::cmp::Reverse((behaviour.time, behaviour.event)));
-            merged.truncate(BEHAVIOURS_MAX);
+            merged.truncate(most);
             merged
         };
         let owned_classes = [BehaviourClass::Ownership, BehaviourClass::Rejection];
@@ -51,10 +56,12 @@ impl Profile {
         let mut owned: Vec<ItemId> = owned_parts.map(|behaviour| behaviour.item).collect();
         owned.sort_unstable();
         owned.dedup();
+        let past = newest(&[BehaviourClass::Interest, BehaviourClass::Intent, BehaviourClass::Ownership], PAST_MAX);
         Self {
-            taste: newest(&[BehaviourClass::Interest, BehaviourClass::Intent, BehaviourClass::Ownership]),
-            rejected: newest(&[BehaviourClass::Rejection]),
-            shown: newest(&[BehaviourClass::Exposure]),
+            taste: past.iter().take(BEHAVIOURS_MAX).copied().collect(),
+            past,
+            rejected: newest(&[BehaviourClass::Rejection], BEHAVIOURS_MAX),
+            shown: newest(&[BehaviourClass::Exposure], BEHAVIOURS_MAX),
             owned,
             lines: Vec::new(),
         }

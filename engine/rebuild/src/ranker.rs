@@ -5,7 +5,7 @@
 //! the result depends on the set of examples alone. Segments are fitted around what all people have in common, the more freely the
 //! more examples they have.
 
-use faces_core::ranking::{Ranker, Segment, features};
+use faces_core::ranking::{Ranker, Regime, features};
 use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -15,12 +15,12 @@ const WIDTH: usize = features::COUNT;
 /// One moment: what stood for choice, and what was taken.
 #[derive(Debug, Clone)]
 pub struct Example {
-    /// What is known of the person.
-    pub segment: Segment,
+    /// Which weights it speaks for.
+    pub regime: Regime,
     /// When, milliseconds since 1970.
     pub ts_ms: i64,
-    /// How many of the candidates were taken; they come first.
-    pub taken: usize,
+    /// What taking each of the first candidates, which were taken, is worth; above 0.
+    pub taken: Vec<f32>,
     /// Features by candidate, [`features::COUNT`] each.
     pub values: Vec<f32>,
     /// Each of the candidates that were not taken stands for so many.
@@ -53,15 +53,15 @@ const GAIN_MIN: f64 = 1e-6;
 /// Fits a ranker; `None` without a single example in which something was taken.
 #[must_use]
 pub fn fit(examples: &[Example], params: &RankerParams) -> Option<Ranker> {
-    let useful: Vec<&Example> = examples.iter().filter(|example| example.taken > 0 && example.others() > 0).collect();
+    let useful: Vec<&Example> = examples.iter().filter(|example| !example.taken.is_empty() && example.others() > 0).collect();
     if useful.is_empty() {
         return None;
     }
     let scales = scales(&useful);
     let common = newton(&useful, &scales, &DVector::zeros(WIDTH), params.ridge);
-    let weights = Segment::ALL.map(|segment| {
-        let of_segment: Vec<&Example> = useful.iter().copied().filter(|example| example.segment == segment).collect();
-        let weights = if of_segment.is_empty() { common.clone() } else { newton(&of_segment, &scales, &common, params.segment_ridge) };
+    let weights = Regime::all().map(|regime| {
+        let of_regime: Vec<&Example> = useful.iter().copied().filter(|example| example.regime == regime).collect();
+        let weights = if of_regime.is_empty() { common.clone() } else { newton(&of_regime, &scales, &common, params.segment_ridge) };
         std::array::from_fn(|n| (weights[n] * scales[n]) as f32)
     });
     Some(Ranker { weights, repeat_units: Vec::new() })
@@ -73,7 +73,7 @@ impl Example {
     }
 
     fn others(&self) -> usize {
-        self.candidates().saturating_sub(self.taken)
+        self.candidates().saturating_sub(self.taken.len())
     }
 }
 
@@ -125,21 +125,24 @@ impl Slope {
         });
         let offset = f64::from(example.stands_for).ln();
         let mut scores = rows.tr_mul(weights);
-        scores.iter_mut().skip(example.taken).for_each(|score| *score += offset);
+        scores.iter_mut().skip(example.taken.len()).for_each(|score| *score += offset);
         let top = scores.max();
         let total: f64 = scores.iter().map(|score| (score - top).exp()).sum();
         let chances = scores.map(|score| (score - top).exp() / total);
-        let share = 1.0 / example.taken as f64;
+        let all: f64 = example.taken.iter().map(|worth| f64::from(*worth)).sum();
+        let shares = DVector::from_iterator(example.taken.len(), example.taken.iter().map(|worth| f64::from(*worth) / all));
+        // A moment counts by the most that was taken in it: a purchase more than a look.
+        let counts = f64::from(example.taken.iter().copied().fold(0.0, f32::max)).sqrt();
         let log_total = total.ln() + top;
-        self.likelihood += scores.iter().take(example.taken).map(|score| (score - log_total) * share).sum::<f64>();
+        self.likelihood += counts * scores.iter().zip(&shares).map(|(score, share)| (score - log_total) * share).sum::<f64>();
         let mean = &rows * &chances;
-        let taken_mean = rows.columns(0, example.taken).column_sum() * share;
-        self.gradient += taken_mean - &mean;
+        let taken_mean = rows.columns(0, example.taken.len()) * &shares;
+        self.gradient += (taken_mean - &mean) * counts;
         if with_curvature {
             let mut weighted = rows.clone();
             weighted.column_iter_mut().zip(chances.iter()).for_each(|(mut column, chance)| column *= *chance);
-            self.curvature.gemm(1.0, &weighted, &rows.transpose(), 1.0);
-            self.curvature.ger(-1.0, &mean, &mean, 1.0);
+            self.curvature.gemm(counts, &weighted, &rows.transpose(), 1.0);
+            self.curvature.ger(-counts, &mean, &mean, 1.0);
         }
     }
 }

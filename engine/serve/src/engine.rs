@@ -11,7 +11,7 @@ use faces_core::{
     key::SourceKey,
     profile::{BEHAVIOURS_MAX, Profile},
     ranking::{
-        Candidate, CandidateSet, Condition, Features, Model, Pipeline, Query, RankingOptions, Scratch, Segment, Signal, Slate,
+        Candidate, CandidateSet, Condition, Features, Model, Pipeline, Query, RankingOptions, Scratch, Regime, Signal, Slate,
         explain::{Reason, explain},
         query::signals,
     },
@@ -145,13 +145,13 @@ impl Engine {
     }
 
     /// What would be ranked for a person, and what the ranker would know of it.
-    pub fn examine<R>(&self, ask: &Ask<'_>, look: impl FnOnce(Segment, &[Candidate], &Features) -> R) -> R {
+    pub fn examine<R>(&self, ask: &Ask<'_>, look: impl FnOnce(Regime, &[Candidate], &Features) -> R) -> R {
         let (profile, signals) = self.view(ask);
         let generation = self.generation();
         let query = self.query(ask, &profile, &signals, generation.as_deref());
         WORK.with_borrow_mut(|(scratch, candidates)| {
             let (candidates, features) = self.pipeline.examine(&query, scratch, candidates);
-            look(Segment::of(&query), candidates, features)
+            look(Regime::of(&query, features), candidates, features)
         })
     }
 
@@ -249,6 +249,7 @@ fn add_context(profile: &mut Profile, ask: &Ask<'_>) {
         let behaviour =
             Behaviour { time: ask.now, event: EventId::from_raw(place as u64), item: *item, kind: *kind, rating_tenths: None };
         profile.taste.insert(place.min(profile.taste.len()), behaviour);
+        profile.past.insert(place.min(profile.past.len()), behaviour);
     }
     profile.taste.truncate(BEHAVIOURS_MAX);
 }

@@ -216,3 +216,123 @@ fn a_link_of_the_query_time_or_later_does_not_show() {
     assert_eq!(with(links("after.csv", 21, 0)), none, "after it");
     assert_ne!(with(links("before.csv", 20, -1)), none, "a millisecond before");
 }
+
+/// Runs `faces eval compare --json` over two files of answers.
+fn compare(bench: &Bench, events: &Path, more: &[&str]) -> Result<Value, String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_faces"));
+    command.args(["eval", "compare", "--json"]).arg(bench.path("old.csv")).arg(bench.path("new.csv"));
+    command.arg("--queries").arg(bench.path("queries.csv")).arg("--events").arg(events).args(more);
+    let output = command.output().unwrap();
+    if output.status.success() {
+        Ok(serde_json::from_slice(&output.stdout).unwrap())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// Four people, each with a query on day 20 and what they took then; the first two are one person by a link.
+fn compared(bench: &Bench) -> PathBuf {
+    bench.queries(&[(1, 20), (2, 20), (3, 20), (4, 20)]);
+    bench.write("old.csv", "query_id,rank,item_id\n0,1,i1\n0,2,i9\n1,2,i2\n2,1,i9\n");
+    bench.write("new.csv", "query_id,rank,item_id\n0,1,i1\n1,1,i2\n2,1,i9\n2,3,i3\n3,1,i8\n9,1,i1\n");
+    let rows: Vec<Row> = (1..5).map(|person| (person, 20, person, "shop")).chain([(1, 3, 30, "shop")]).collect();
+    bench.events("taken.csv", &rows)
+}
+
+#[test]
+fn compare_gives_uplift_by_segment() {
+    let bench = Bench::new();
+    let events = compared(&bench);
+    let report = compare(&bench, &events, &[]).unwrap();
+    let all = &report["segments"]["all"];
+    assert_eq!((&all["queries"], &all["persons"]), (&4.into(), &4.into()));
+    let figure = |measure: &str, name: &str| all[measure][name].as_f64().unwrap();
+    assert!((figure("hr_20", "baseline") - 0.5).abs() < 1e-12 && (figure("hr_20", "new") - 0.75).abs() < 1e-12);
+    assert!((figure("hr_20", "uplift") - 0.5).abs() < 1e-12);
+    // Old: ranks 1 and 2; new: 1, 1 and 3.
+    let old_ndcg = (1.0 + 1.0 / 3.0_f64.log2()) / 4.0;
+    let new_ndcg = (1.0 + 1.0 + 1.0 / 4.0_f64.log2()) / 4.0;
+    assert!((figure("ndcg_10", "uplift") - (new_ndcg / old_ndcg - 1.0)).abs() < 1e-12);
+    let interval = &all["hr_20"]["uplift_interval"];
+    assert!(interval[0].as_f64().unwrap() <= 0.5 && interval[1].as_f64().unwrap() >= 0.5, "{interval}");
+    assert_eq!(report["segments"]["thin"]["queries"], 1, "one earlier event");
+    assert_eq!(report["segments"]["warm"]["queries"], 4, "as the file says");
+    assert_eq!((&report["baseline"]["unanswered"], &report["new"]["unanswered"]), (&1.into(), &0.into()));
+    assert_eq!(report, compare(&bench, &events, &[]).unwrap(), "seeded");
+
+    let links = format!("ts_ms,bu_a,local_user_a,bu_b,local_user_b\n{},shop,p1,shop,p2\n", 20_030 * DAY_MS);
+    let links = bench.write("links.csv", &links);
+    let linked = compare(&bench, &events, &["--links", links.to_str().unwrap()]).unwrap();
+    assert_eq!(linked["segments"]["all"]["persons"], 3);
+    assert_eq!(linked["segments"]["all"]["hr_20"]["uplift"], all["hr_20"]["uplift"]);
+
+    let none = compare(&bench, &events, &["--target-types", "view,cart"]).unwrap();
+    assert_eq!(none["segments"]["all"]["queries"], 0, "all were bought");
+}
+
+#[test]
+fn compare_refuses_what_can_not_be_compared() {
+    let bench = Bench::new();
+    let events = compared(&bench);
+    let refused = |old: &str| {
+        bench.write("old.csv", old);
+        compare(&bench, &events, &[]).unwrap_err()
+    };
+    assert!(refused("query_id,rank,item_id\n77,1,i1\n").contains("no answer to any of the 4 queries"));
+    assert!(refused("query_id,rank,item_id\n0,0,i1\n").contains("rank 0"));
+    assert!(refused("query_id,rank,item_id\n0,1,i1\n0,1,i2\n").contains("two items at one rank"));
+    assert!(refused("query_id,rank,item_id\n0,1,i1\n0,2,i1\n").contains("an item twice"));
+    compared(&bench);
+    assert!(compare(&bench, &events, &["--target-types", "teleport"]).unwrap_err().contains("teleport"));
+    bench.write("queries.csv", "query_id,ts_ms,bu,local_user_id\na,1728000000000,shop,p1\na,1728000000000,shop,p2\n");
+    assert!(compare(&bench, &events, &[]).unwrap_err().contains("two queries"));
+}
+
+#[test]
+fn comparing_a_run_with_itself_gives_its_own_figures_and_no_uplift() {
+    let bench = Bench::new();
+    bench.queries(&[(1, 20), (2, 20), (3, 20)]);
+    let mut rows = history();
+    rows.extend([(1, 20, 5, "shop"), (1, 20, 7, "shop"), (2, 20, 8, "shop")]);
+    let events = bench.events("events.csv", &rows);
+    let (_, run) = bench.eval(&events, &[]);
+    for name in ["old.csv", "new.csv"] {
+        fs::copy(bench.path("recs.csv"), bench.path(name)).unwrap();
+    }
+    let report = compare(&bench, &events, &[]).unwrap();
+    for measure in ["hr_10", "hr_20", "ndcg_10", "mrr_20", "recall_20", "novelty_20"] {
+        let compared = &report["segments"]["all"][measure];
+        assert_eq!(compared["baseline"], run["segments"]["all"][measure], "{measure}");
+        assert_eq!(compared["new_interval"], run["segments"]["all"]["intervals"][measure], "{measure}");
+        assert_eq!(compared["uplift"], 0.0, "{measure}");
+    }
+}
+
+#[test]
+fn target_types_and_the_page() {
+    let bench = Bench::new();
+    bench.queries(&[(1, 20), (2, 20)]);
+    let mut rows = history();
+    rows.extend([(1, 20, 5, "shop"), (2, 20, 8, "shop")]);
+    let events = bench.events("events.csv", &rows);
+    let page = bench.path("quality.html");
+    let (_, bought) = bench.eval(&events, &["--target-types", "BUY,cart", "--report", page.to_str().unwrap()]);
+    assert_eq!(bought["segments"]["all"]["queries"], 2, "buy is another name of purchase");
+    assert_eq!(bought["target_types"]["purchase"]["queries"], 2);
+    assert_eq!(bought["units"]["shop"]["hr_20"], bought["segments"]["all"]["hr_20"]);
+    let (_, viewed) = bench.eval(&events, &["--target-types", "view", "--rounds", "0"]);
+    assert_eq!(viewed["segments"]["all"]["queries"], 0);
+    assert_eq!(viewed["segments"]["all"]["hr_20"], Value::Null);
+
+    let page = fs::read_to_string(page).unwrap();
+    let hr_20 = bought["segments"]["all"]["hr_20"].as_f64().unwrap() * 100.0;
+    for part in [
+        format!("<b>{hr_20:.2}</b>"),
+        "queries.csv".into(),
+        "purchase, cart".into(),
+        "<dt>ranking.co_visitation_weight</dt><dd>0.7</dd>".into(),
+    ] {
+        assert!(page.contains(&part), "{part}");
+    }
+    assert!(!page.contains("http"));
+}

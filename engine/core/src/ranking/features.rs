@@ -9,7 +9,6 @@
 use crate::{
     event::EventKind,
     ids::{EventTime, ItemId},
-    profile::Profile,
     ranking::{candidate::Candidate, query::Query, stage::SourceKind},
 };
 
@@ -44,9 +43,10 @@ pub const NAMES: [&str; COUNT] = [
     "turned_down", "shown",
     "category", "price",
     "age",
+    "had_1", "had_7", "had_30", "had_180",
 ];
 /// How many features there are.
-pub const COUNT: usize = 37;
+pub const COUNT: usize = 41;
 const FIRST_DEMAND: usize = 18;
 /// A share this small is as good as none.
 const FLOOR: f32 = 0.01;
@@ -59,6 +59,7 @@ pub struct Features {
     candidates: usize,
     had: Vec<Had>,
     shares: Vec<f32>,
+    hottest: f32,
 }
 
 /// What the person did with one item of the unit.
@@ -69,13 +70,23 @@ struct Had {
     newest: EventTime,
     place: u32,
     intended: bool,
+    faded: [f32; HAD_HALF_LIVES_DAYS.len()],
 }
+
+/// Half-lives of what the person did with an item.
+const HAD_HALF_LIVES_DAYS: [f32; 4] = [1.0, 7.0, 30.0, 180.0];
 
 impl Features {
     /// How many candidates it speaks of.
     #[must_use]
     pub const fn candidates(&self) -> usize {
         self.candidates
+    }
+
+    /// Demand of the hottest candidate as a share of the unit's hottest item; 1 where nothing is wanted.
+    #[must_use]
+    pub const fn hottest(&self) -> f32 {
+        self.hottest
     }
 
     /// The values of one feature, by candidate.
@@ -102,6 +113,10 @@ impl Features {
             let mut shares = std::mem::take(&mut self.shares);
             shares.clear();
             trends.shares(query.bu, candidates.iter().map(|candidate| candidate.item), |share| shares.push(share));
+            if n == 0 {
+                let hottest = shares.iter().copied().fold(0.0, f32::max);
+                self.hottest = if hottest > 0.0 { hottest } else { 1.0 };
+            }
             self.set_shares(FIRST_DEMAND + 2 * n, DEMAND_FLOOR, shares.iter().copied());
             self.shares = shares;
         }
@@ -143,6 +158,9 @@ impl Features {
                 put(28, (1.0 + days * 24.0).log2() / 10.0);
                 put(29, 1.0 / (1.0 + of_item.place as f32));
                 put(30, if of_item.intended { 1.0 } else { 0.0 });
+                for (n, faded) in of_item.faded.iter().enumerate() {
+                    put(37 + n, 1.0 + (faded + FLOOR).log2() / 6.0);
+                }
             }
             put(31, f32::from(u8::from(query.profile.owns(candidate.item))));
             if !query.profile.rejected.is_empty() || !query.profile.shown.is_empty() {
@@ -195,22 +213,25 @@ impl Features {
 /// The items of the unit that the person did something with, by item.
 fn note_had(query: &Query<'_>, had: &mut Vec<Had>) {
     had.clear();
-    let Profile { taste, .. } = query.profile;
-    for (place, behaviour) in taste.iter().enumerate() {
-        let intended = matches!(behaviour.kind, EventKind::Favourite | EventKind::Cart);
-        match had.iter_mut().find(|had| had.item == behaviour.item) {
-            Some(of_item) => {
-                of_item.times += 1;
-                of_item.intended |= intended;
-            }
-            None => had.push(Had {
-                item: behaviour.item,
-                times: 1,
-                newest: behaviour.time,
-                place: place as u32,
-                intended,
-            }),
-        }
+    for (place, behaviour) in query.profile.past.iter().enumerate() {
+        let days = query.now.days_since(behaviour.time).max(0.0) as f32;
+        had.push(Had {
+            item: behaviour.item,
+            times: 1,
+            newest: behaviour.time,
+            place: place as u32,
+            intended: matches!(behaviour.kind, EventKind::Favourite | EventKind::Cart),
+            faded: HAD_HALF_LIVES_DAYS.map(|half_life| behaviour.kind.strength() * (-days / half_life).exp2()),
+        });
     }
-    had.sort_unstable_by_key(|had| had.item);
+    had.sort_unstable_by_key(|had| (had.item, had.place));
+    had.dedup_by(|older, newer| {
+        let is_same = older.item == newer.item;
+        if is_same {
+            newer.times += 1;
+            newer.intended |= older.intended;
+            newer.faded.iter_mut().zip(older.faded).for_each(|(sum, faded)| *sum += faded);
+        }
+        is_same
+    });
 }

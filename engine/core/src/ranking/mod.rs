@@ -23,5 +23,5 @@ pub use model::{Model, Near};
 pub use pipeline::{Pipeline, RankingOptions, Slate};
 pub use features::Features;
 pub use query::{Query, Scratch, Signal};
-pub use ranker::{Ranker, Segment};
+pub use ranker::{Ranker, Regime, Segment};
 pub use stage::{Filter, Scorer, Selector, Source, SourceKind};

@@ -56,11 +56,47 @@ impl Segment {
     }
 }
 
-/// Weights by segment, and what else was learnt.
+/// Share of the unit's hottest item that the hottest candidate must have, for the head of demand to count as present.
+const HEAD_SHARE_MIN: f32 = 0.8;
+
+/// Which weights are for a request: the segment, and whether the unit's hottest items stand for choice. Under a filter, or on a
+/// later page, they don't, and what is left is ordered differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Regime {
+    /// Who asks.
+    pub segment: Segment,
+    /// Whether the hottest items are missing.
+    pub is_tail: bool,
+}
+
+impl Regime {
+    /// How many there are.
+    pub const COUNT: usize = 2 * Segment::ALL.len();
+
+    /// Of a request and its candidates.
+    #[must_use]
+    pub fn of(query: &Query<'_>, features: &Features) -> Self {
+        Self { segment: Segment::of(query), is_tail: features.hottest() < HEAD_SHARE_MIN }
+    }
+
+    /// All of them, in order of [`Self::position`].
+    #[must_use]
+    pub fn all() -> [Self; Self::COUNT] {
+        std::array::from_fn(|n| Self { segment: *Segment::ALL.get(n / 2).unwrap_or(&Segment::Stranger), is_tail: n % 2 == 1 })
+    }
+
+    /// Place among all.
+    #[must_use]
+    pub const fn position(self) -> usize {
+        self.segment as usize * 2 + self.is_tail as usize
+    }
+}
+
+/// Weights by regime, and what else was learnt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranker {
-    /// By [`Segment`], then by feature.
-    pub weights: [[f32; COUNT]; 4],
+    /// By [`Regime::position`], then by feature.
+    pub weights: [[f32; COUNT]; Regime::COUNT],
     /// Units where people take the same item again.
     pub repeat_units: Vec<String>,
 }
@@ -68,7 +104,7 @@ pub struct Ranker {
 impl Ranker {
     /// Sets the score of every candidate. Cost: a multiplication and an addition a feature and candidate.
     pub fn score(&self, query: &Query<'_>, features: &Features, candidates: &mut [Candidate], scores: &mut Vec<f32>) {
-        let Some(weights) = self.weights.get(Segment::of(query) as usize) else { return };
+        let Some(weights) = self.weights.get(Regime::of(query, features).position()) else { return };
         scores.clear();
         scores.resize(candidates.len(), 0.0);
         for (feature, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {

@@ -1,24 +1,62 @@
 //! `faces eval`: offline quality, through the served code.
 
-use std::{path::PathBuf, time::Instant};
+mod compare;
+mod shown;
 
-use anyhow::{Context as _, Result};
-use clap::Args;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use faces_core::event::EventKind;
 use faces_index::IndexKind;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::progress;
-use crate::eval::{Inputs, Replay, ReplayOptions, read_queries};
+use crate::{
+    config::Config,
+    eval::{
+        Inputs, Judge, KindSet, Replay, ReplayOptions, Rounds, Summary, read_queries,
+        report::{RunNotes, render},
+    },
+};
 
 /// Replays a log in time order through the served code and answers queries; scores the answers too.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:
   faces eval --events events.csv.zst --items items.csv.zst --links links.csv.zst --queries q.csv --out recs.csv
   faces eval --events e.parquet --items i.parquet --queries q.csv --siloed --rebuild-days 7 --out siloed.csv --json
+  faces eval --events e.csv --items i.csv --queries q.csv --out recs.csv --target-types buy,cart --report quality.html
+  faces eval compare siloed.csv recs.csv --queries q.csv --events e.csv.zst --links l.csv.zst
 
 Before a query at time t exactly the events with time < t have been applied, and the generation in service was trained
-on a log cut at or before t. Output rows are query_id,rank,item_id, rank from 1.")]
+on a log cut at or before t. Output rows are query_id,rank,item_id, rank from 1.
+
+A query's targets are what its account did at its very moment; queries without targets are answered but not scored.
+Segments are those of the queries file; without, warm: the person has events in the unit before, cold: only elsewhere,
+none: nowhere. Thin are those with one to four. Intervals hold 95 of 100 resamplings of persons (accounts that links
+join), not of queries.")]
 pub struct EvalArgs {
+    #[command(subcommand)]
+    action: Option<Action>,
+    // Side by side, not one in the other: clap does not see that an optional group is given when it holds a group.
+    #[command(flatten)]
+    replay: Option<ReplayArgs>,
+    #[command(flatten)]
+    judging: Option<JudgingArgs>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    Compare(compare::CompareArgs),
+}
+
+#[derive(Args, Debug)]
+struct ReplayArgs {
     /// Events table: CSV, CSV + zstd or Parquet (ts_ms,bu,local_user_id,item_id,event_type[,value,currency]).
     #[arg(long)]
     events: PathBuf,
@@ -28,15 +66,6 @@ pub struct EvalArgs {
     /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b).
     #[arg(long)]
     links: Option<PathBuf>,
-    /// Queries: query_id,ts_ms,bu,local_user_id[,segment].
-    #[arg(long)]
-    queries: PathBuf,
-    /// Items that may not be recommended on a day: day_ms,bu,item_id.
-    #[arg(long)]
-    exclude: Option<PathBuf>,
-    /// Accounts whose events are not replayed: bu,local_user_id.
-    #[arg(long)]
-    hidden: Option<PathBuf>,
     /// Use the target unit's history only, in profiles and in training.
     #[arg(long)]
     siloed: bool,
@@ -49,16 +78,60 @@ pub struct EvalArgs {
     /// Where the answers go.
     #[arg(long)]
     out: PathBuf,
+    /// Write the figures as one HTML page that needs nothing else.
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+}
+
+/// What is asked, and what counts.
+#[derive(Args, Debug)]
+struct JudgingArgs {
+    /// Queries: query_id,ts_ms,bu,local_user_id[,segment].
+    #[arg(long)]
+    queries: PathBuf,
+    /// Items that may not be recommended on a day: day_ms,bu,item_id.
+    #[arg(long)]
+    exclude: Option<PathBuf>,
+    /// Accounts whose events are not replayed: bu,local_user_id.
+    #[arg(long)]
+    hidden: Option<PathBuf>,
+    /// Only events of these types count as targets, e.g. buy,cart. Default: all.
+    #[arg(long, value_delimiter = ',', value_name = "TYPE,...", value_parser = event_kind)]
+    target_types: Vec<EventKind>,
+    /// How often persons are resampled for intervals; 0: no intervals.
+    #[arg(long, default_value_t = Rounds::USUAL, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100_000))]
+    rounds: u32,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
+}
+
+fn event_kind(name: &str) -> Result<EventKind, String> {
+    crate::rows::event_kind(name.trim()).map_err(|error| error.to_string())
+}
+
+impl JudgingArgs {
+    fn target_kinds(&self) -> KindSet {
+        if self.target_types.is_empty() {
+            return KindSet::ALL;
+        }
+        self.target_types.iter().fold(KindSet::default(), |set, kind| set.with(KindSet::of(*kind)))
+    }
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// Anything wrong with the input, by file and row.
-pub fn run(args: &EvalArgs, config: &crate::config::Config) -> Result<()> {
+pub fn run(args: &EvalArgs, config: &Config) -> Result<()> {
+    match (&args.action, &args.replay, &args.judging) {
+        (Some(Action::Compare(compare)), ..) => compare::run(compare),
+        (None, Some(replay), Some(judging)) => run_replay(replay, judging, config),
+        _ => bail!("nothing to do; see faces eval --help"),
+    }
+}
+
+fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, config: &Config) -> Result<()> {
     let started = Instant::now();
     let mut training = config.training.clone();
     // How items are searched makes hardly a difference to quality, and tuning that anew for every generation takes most of the time.
@@ -72,8 +145,9 @@ pub fn run(args: &EvalArgs, config: &crate::config::Config) -> Result<()> {
         wanted: usize::from(args.k),
     };
     let inputs = Inputs { events: args.events.clone(), items: args.items.clone(), links: args.links.clone() };
-    let set = read_queries(&args.queries, args.exclude.as_deref(), args.hidden.as_deref())?;
+    let set = read_queries(&judging.queries, judging.exclude.as_deref(), judging.hidden.as_deref())?;
     let replay = Replay::read(&inputs, options)?;
+    let mut judge = Judge::new(replay.tables(), &set, judging.target_kinds())?;
     let mut out = csv::Writer::from_path(&args.out).with_context(|| format!("can't write {}", args.out.display()))?;
     out.write_record(["query_id", "rank", "item_id"])?;
     let bar = progress::bar(set.queries.len() as u64, "queries");
@@ -84,34 +158,92 @@ pub fn run(args: &EvalArgs, config: &crate::config::Config) -> Result<()> {
             for (n, item) in items.iter().enumerate() {
                 out.write_record([&query.query_id, &(n + 1).to_string(), *item])?;
             }
-            Ok(())
+            judge.add(query, items.iter().enumerate().map(|(n, item)| (n + 1, *item)))
         },
     )?;
     out.flush()?;
     bar.finish_and_clear();
-    let (means, coverage) = (replayed.scorecard.means(), replayed.scorecard.coverage_20(replayed.items));
-    if args.json {
+    let summary = Summary::new(&judge.finish(), Rounds::new(judging.rounds));
+    if let Some(path) = &args.report {
+        let subtitle = format!(
+            "{} queries against {} items, {} events replayed, {}",
+            set.queries.len(),
+            replayed.items,
+            replayed.events,
+            if args.siloed { "each unit alone" } else { "units together" }
+        );
+        let notes =
+            RunNotes { subtitle, rounds: judging.rounds, inputs: inputs_of(args, judging), configuration: configuration(config) };
+        fs::write(path, render(&summary, &notes)?).with_context(|| format!("can't write {}", path.display()))?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    if judging.json {
         let object = json!({
             "queries": set.queries.len(), "events_applied": replayed.events, "events_hidden": replayed.events_hidden,
-            "rebuilds": replayed.rebuilds, "items": replayed.items, "siloed": args.siloed, "segments": means,
-            "coverage_20": coverage, "seconds": started.elapsed().as_secs_f64(), "out": args.out,
+            "rebuilds": replayed.rebuilds, "items": replayed.items, "siloed": args.siloed, "segments": summary.segments_json(),
+            "units": summary.units_json(), "target_types": summary.kinds_json(), "coverage_20": summary.all.lists.coverage_20,
+            "first_hits": summary.first_hits, "rounds": judging.rounds, "seconds": seconds, "out": args.out, "report": args.report,
         });
         println!("{object}");
         return Ok(());
     }
-    println!("{:<10} {:>8} {:>8} {:>8} {:>8} {:>8}", "segment", "queries", "HR@10 %", "HR@20 %", "NDCG@10", "MRR@20");
-    for (name, m) in means {
-        let [hr_10, hr_20, ndcg_10, mrr_20] = [m.hr_10, m.hr_20, m.ndcg_10, m.mrr_20].map(|share| share * 100.0);
-        println!("{name:<10} {:>8} {hr_10:>8.2} {hr_20:>8.2} {ndcg_10:>8.2} {mrr_20:>8.2}", m.queries);
-    }
+    shown::summary(&summary);
     println!(
-        "coverage@20 {:.1} % of {} items; {} events applied, {} rebuilds, {:.1} s; answers in {}",
-        coverage * 100.0,
+        "coverage@20 {:.1} % of {} items; {} events applied, {} rebuilds, {seconds:.1} s; answers in {}",
+        summary.all.lists.coverage_20.unwrap_or(0.0) * 100.0,
         replayed.items,
         replayed.events,
         replayed.rebuilds,
-        started.elapsed().as_secs_f64(),
         args.out.display()
     );
     Ok(())
+}
+
+fn inputs_of(args: &ReplayArgs, judging: &JudgingArgs) -> Vec<(String, String)> {
+    let path = |path: &Path| path.display().to_string();
+    let optional = |given: &Option<PathBuf>| given.as_deref().map_or_else(|| "–".to_owned(), path);
+    let types = judging.target_types.iter().map(|kind| crate::eval::kind_name(*kind)).collect::<Vec<_>>().join(", ");
+    let rebuilds = if args.rebuild_days == 0 { "once".to_owned() } else { format!("every {} days", args.rebuild_days) };
+    [
+        ("events", path(&args.events)),
+        ("items", path(&args.items)),
+        ("links", optional(&args.links)),
+        ("queries", path(&judging.queries)),
+        ("excluded items", optional(&judging.exclude)),
+        ("hidden accounts", optional(&judging.hidden)),
+        ("answers", path(&args.out)),
+        ("target types", if types.is_empty() { "all".to_owned() } else { types }),
+        ("siloed", if args.siloed { "yes" } else { "no" }.to_owned()),
+        ("trained", rebuilds),
+        ("items an answer", args.k.to_string()),
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+    ]
+    .map(|(name, text)| (name.to_owned(), text))
+    .to_vec()
+}
+
+/// The sections that answers depend on, key by key.
+fn configuration(config: &Config) -> Vec<(String, String)> {
+    let sections = [
+        ("identity", serde_json::to_value(config.identity)),
+        ("ranking", serde_json::to_value(&config.ranking)),
+        ("training", serde_json::to_value(&config.training)),
+    ];
+    let mut pairs = Vec::new();
+    for (name, section) in sections {
+        flatten(name, &section.unwrap_or_default(), &mut pairs);
+    }
+    pairs
+}
+
+fn flatten(name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(keys) => keys.iter().for_each(|(key, value)| flatten(&format!("{name}.{key}"), value, pairs)),
+        Value::String(text) => pairs.push((name.to_owned(), text.clone())),
+        // Many keys are f32: as such they read as they were written, 0.7 and not 0.699999988.
+        Value::Number(number) if number.is_f64() => {
+            pairs.push((name.to_owned(), (number.as_f64().unwrap_or_default() as f32).to_string()));
+        }
+        other => pairs.push((name.to_owned(), other.to_string())),
+    }
 }

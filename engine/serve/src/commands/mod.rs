@@ -58,7 +58,7 @@ enum Command {
     Import(import::ImportArgs),
     Rebuild(rebuild::RebuildArgs),
     Generations(generations::GenerationsArgs),
-    Eval(eval::EvalArgs),
+    Eval(Box<eval::EvalArgs>),
     State(state::StateArgs),
     Index(index::IndexArgs),
     Dlq(dlq::DlqArgs),

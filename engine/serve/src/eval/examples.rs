@@ -1,10 +1,11 @@
 //! Examples for the ranker out of a replay: at a moment of the past, what the served code would have ranked, and what was then taken.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use faces_core::{
     ids::{BuId, EventTime},
     key::SourceKey,
+    ranking::features,
 };
 use faces_rebuild::ranker::{Example, RankerParams, fit};
 use rand_chacha::{
@@ -14,9 +15,7 @@ use rand_chacha::{
 
 use crate::engine::{Ask, Engine};
 
-/// Share of examples whose hottest items are ruled out, so that the ranker also learns to order what a filter leaves.
-const HEADLESS_SHARE: f64 = 0.5;
-/// How many are ruled out then.
+/// How many of the hottest items are ruled out, so that the ranker also learns to order what a filter leaves.
 const HEAD: usize = 100;
 /// Share of takes that are repeats, from which a unit counts as one where people take the same again.
 const REPEAT_SHARE: f64 = 0.02;
@@ -44,55 +43,63 @@ impl Examples {
         }
     }
 
-    /// Notes one moment: who is about to take what.
-    pub fn note(&mut self, engine: &Engine, key: &SourceKey, bu: BuId, unit: &str, now: EventTime, taken: &HashSet<&str>, siloed: bool) {
-        let catalogue = engine.state().catalogue();
-        let mut excluded = Vec::new();
-        if f64::from(self.random.next_u32()) / f64::from(u32::MAX) < HEADLESS_SHARE {
-            engine.state().trending().top(bu, |item, _| {
-                excluded.push(item);
-                excluded.len() < HEAD
-            });
-            excluded.sort_unstable();
+    /// Notes one moment: who is about to take what, and what that is worth. Twice: with everything for choice, and without what is
+    /// hottest, as under a filter.
+    pub fn note(&mut self, engine: &Engine, key: &SourceKey, bu: BuId, now: EventTime, taken: &HashMap<&str, f32>, siloed: bool) {
+        let mut head = Vec::new();
+        engine.state().trending().top(bu, |item, _| {
+            head.push(item);
+            head.len() < HEAD
+        });
+        head.sort_unstable();
+        self.seen += 1;
+        for excluded in [&[], head.as_slice()] {
+            let keys = [key.clone()];
+            let ask = Ask { excluded, suppress_owned: Some(false), siloed, ..Ask::new(&keys, bu, now) };
+            let example = self.example(engine, &ask, taken);
+            if example.taken.is_empty() {
+                continue;
+            }
+            self.reached += 1;
+            if self.kept.len() >= 2 * self.params.examples_max {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(example);
         }
-        let keys = [key.clone()];
-        let ask = Ask { excluded: &excluded, suppress_owned: Some(false), siloed, ..Ask::new(&keys, bu, now) };
+    }
+
+    fn example(&mut self, engine: &Engine, ask: &Ask<'_>, taken: &HashMap<&str, f32>) -> Example {
+        let catalogue = engine.state().catalogue();
         let (random, others_max) = (&mut self.random, self.params.others_max);
-        let counts = self.takes.entry(unit.to_owned()).or_default();
-        let example = engine.examine(&ask, |segment, candidates, features| {
-            let is_taken = |place: &usize| {
+        let counts = self.takes.entry(catalogue.bu_name(ask.bu).to_owned()).or_default();
+        engine.examine(ask, |regime, candidates, features| {
+            let worth = |place: &usize| {
                 let name = candidates.get(*place).and_then(|candidate| catalogue.item_name(candidate.item));
-                name.is_some_and(|name| taken.contains(name))
+                name.and_then(|name| taken.get(name)).copied()
             };
-            let (mut places, mut others): (Vec<usize>, Vec<usize>) = (0..candidates.len()).partition(is_taken);
+            let (mut places, mut others): (Vec<usize>, Vec<usize>) = (0..candidates.len()).partition(|place| worth(place).is_some());
             let owned = features.row(31);
             counts.0 += taken.len() as u64;
             counts.1 += places.iter().filter(|place| owned.get(**place).is_some_and(|owned| *owned > 0.0)).count() as u64;
-            let (count, all) = (places.len(), others.len());
+            let worths = places.iter().filter_map(worth).collect();
+            let all = others.len();
             for n in 0..others_max.min(all) {
                 let other = n + random.next_u32() as usize % (all - n);
                 others.swap(n, other);
             }
             others.truncate(others_max);
             places.extend(&others);
-            let value = |place: usize| (0..faces_core::ranking::features::COUNT).map(move |feature| features.row(feature)[place]);
+            let row = |place: usize| {
+                (0..features::COUNT).map(move |feature| features.row(feature).get(place).copied().unwrap_or(0.0))
+            };
             Example {
-                segment,
-                ts_ms: now.millis(),
-                taken: count,
-                values: places.into_iter().flat_map(value).collect(),
+                regime,
+                ts_ms: ask.now.millis(),
+                taken: worths,
+                values: places.into_iter().flat_map(row).collect(),
                 stands_for: all as f32 / others.len().max(1) as f32,
             }
-        });
-        self.seen += 1;
-        if example.taken == 0 {
-            return;
-        }
-        self.reached += 1;
-        if self.kept.len() >= self.params.examples_max {
-            self.kept.pop_front();
-        }
-        self.kept.push_back(example);
+        })
     }
 
     /// A ranker of what came before `cut_off_ms`.
@@ -105,8 +112,8 @@ impl Examples {
         ranker.repeat_units.sort_unstable();
         if std::env::var_os("FACES_DEBUG_RANKER").is_some() {
             eprintln!("examples {before} of {} (seen {} reached {}) repeat {:?}", all.len(), self.seen, self.reached, ranker.repeat_units);
-            for (n, name) in faces_core::ranking::features::NAMES.iter().enumerate() {
-                eprintln!("{name:26} {:8.2} {:8.2} {:8.2} {:8.2}", ranker.weights[0][n], ranker.weights[1][n], ranker.weights[2][n], ranker.weights[3][n]);
+            for (n, name) in features::NAMES.iter().enumerate() {
+                eprintln!("{name:26} {:8.2} {:8.2} {:8.2} {:8.2}", ranker.weights[2][n], ranker.weights[3][n], ranker.weights[6][n], ranker.weights[7][n]);
             }
         }
         Some(ranker)

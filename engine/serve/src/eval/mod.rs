@@ -2,12 +2,43 @@
 //!
 //! Leakage is impossible by construction: before a query at time *t*, exactly the events with time < *t* have been applied, and
 //! the generation was trained on a log cut at or before *t*.
+//!
+//! [`Replay`] answers, [`Judge`] holds each answer against what was then taken, [`Outcomes`] is what is kept of it, and every figure
+//! ([`Summary`], [`Comparison`], the [`report`]) is computed from those.
 
+mod answers;
+mod bootstrap;
+mod compare;
 mod examples;
-mod metrics;
+mod groups;
+mod items;
+mod judge;
+mod kinds;
+mod lists;
+mod measures;
+mod outcome;
+mod periods;
+mod persons;
+mod popularity;
 mod queries;
 mod replay;
+pub mod report;
+mod summary;
+mod tables;
 
-pub use metrics::{Metrics, Scorecard};
+pub use answers::Answers;
+pub use bootstrap::{Estimate, Interval, Rounds};
+pub use compare::{Comparison, GroupUplift};
+pub use items::ItemNumber;
+pub use judge::Judge;
+pub use kinds::{KindSet, kind_name};
+pub use lists::ListFigures;
+pub use measures::{Measure, Scores};
+pub use outcome::{Outcome, Outcomes, Past, Target};
+pub use periods::Period;
+pub use persons::Person;
+pub use popularity::BitsHistogram;
 pub use queries::{Query, QuerySet, read_queries};
-pub use replay::{Inputs, Replay, ReplayOptions};
+pub use replay::{Replay, ReplayOptions};
+pub use summary::{GroupFigures, Summary};
+pub use tables::{Inputs, Log, Tables};

@@ -5,8 +5,10 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, de::DeserializeOwned};
+
+const DAY_MS: i64 = 86_400_000;
 
 /// One question.
 #[derive(Clone, Debug, Deserialize)]
@@ -65,6 +67,34 @@ pub fn read_queries(queries: &Path, exclude: Option<&Path>, hidden: Option<&Path
         set.hidden = read_rows::<Hidden>(path)?.into_iter().map(|row| (row.bu, row.local_user_id)).collect();
     }
     Ok(set)
+}
+
+impl QuerySet {
+    /// Are an account's events left out?
+    #[must_use]
+    pub fn hides(&self, bu: &str, local_user_id: &str) -> bool {
+        !self.hidden.is_empty() && self.hidden.contains(&(bu.to_owned(), local_user_id.to_owned()))
+    }
+
+    /// Checks that every query has a name of its own, by which answers are found.
+    ///
+    /// # Errors
+    /// The first name that two queries have.
+    pub fn check_names(&self) -> Result<()> {
+        let mut names = HashSet::new();
+        let twice = self.queries.iter().find(|query| !names.insert(query.query_id.as_str()));
+        match twice {
+            Some(query) => bail!("two queries are called {:?}", query.query_id),
+            None => Ok(()),
+        }
+    }
+
+    /// Items that neither an answer nor its targets may hold.
+    #[must_use]
+    pub fn ruled_out(&self, query: &Query) -> &[String] {
+        let day_ms = query.ts_ms - query.ts_ms.rem_euclid(DAY_MS);
+        self.excluded.get(&(day_ms, query.bu.clone())).map(Vec::as_slice).unwrap_or_default()
+    }
 }
 
 fn read_rows<Row: DeserializeOwned>(path: &Path) -> Result<Vec<Row>> {

@@ -1,12 +1,11 @@
 //! The replay itself: events strictly before a query, then the query.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    path::{Path, PathBuf},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use faces_core::{
     ids::{EventTime, ItemId},
     record::{Apply as _, Outcome},
@@ -14,15 +13,15 @@ use faces_core::{
 };
 use faces_rebuild::{
     TrainParams,
-    tables::{EventRow, ItemRow, LinkRow, TableError, read_events, read_items, read_links},
+    tables::{EventRow, ItemRow, LinkRow, TableError},
     train,
     training::assemble,
 };
 
 use super::{
     examples::Examples,
-    metrics::Scorecard,
     queries::{Query, QuerySet},
+    tables::{Inputs, Log, Tables},
 };
 use crate::{
     engine::{Ask, Engine, EngineOptions},
@@ -33,17 +32,6 @@ use crate::{
 const DAY_MS: i64 = 86_400_000;
 /// Generations trained at most while examples for the ranker are gathered, before the first query.
 const REBUILDS_BEFORE: i64 = 3;
-
-/// Where the log lies.
-#[derive(Clone, Debug)]
-pub struct Inputs {
-    /// Events table.
-    pub events: PathBuf,
-    /// Items table.
-    pub items: PathBuf,
-    /// Links table.
-    pub links: Option<PathBuf>,
-}
 
 /// How to replay.
 #[derive(Clone, Debug)]
@@ -73,8 +61,6 @@ pub struct Replay {
 /// What a replay came to.
 #[derive(Debug, Default)]
 pub struct Replayed {
-    /// Metrics.
-    pub scorecard: Scorecard,
     /// Events applied.
     pub events: u64,
     /// Events left out because their account is hidden.
@@ -91,16 +77,14 @@ impl Replay {
     /// # Errors
     /// A table that can't be read, by file and row.
     pub fn read(inputs: &Inputs, options: ReplayOptions) -> Result<Self> {
-        let mut events: Vec<EventRow> = read_table(&inputs.events, read_events(&inputs.events)?)?;
-        let items = read_table(&inputs.items, read_items(&inputs.items)?)?;
-        let mut links: Vec<LinkRow> = match &inputs.links {
-            Some(path) => read_table(path, read_links(path)?)?,
-            None => Vec::new(),
-        };
-        ensure!(!events.is_empty(), "{} holds no events", inputs.events.display());
-        events.sort_by_key(|row| row.ts_ms);
-        links.sort_by_key(|row| row.ts_ms);
+        let Log { events, items, links } = Log::read(&inputs.events, Some(&inputs.items), inputs.links.as_deref())?;
         Ok(Self { events, items, links, options })
+    }
+
+    /// What is replayed.
+    #[must_use]
+    pub fn tables(&self) -> Tables<'_> {
+        Tables { events: &self.events, items: &self.items, links: &self.links }
     }
 
     /// Answers every query, in order of time; siloed, a unit at a time, each as if there were no other. `answered` gets each query
@@ -145,7 +129,6 @@ impl Replay {
         answered: &mut dyn FnMut(&Query, &[&str]) -> Result<()>,
         replayed: &mut Replayed,
     ) -> Result<()> {
-        let targets = self.targets(set);
         let state = Arc::new(State::new(self.options.state));
         let engine = Engine::new(Arc::clone(&state), self.options.engine.clone());
         let mut writer = state.writer();
@@ -192,39 +175,25 @@ impl Replay {
             }
             let query = match moment {
                 Moment::Asking(query) => query,
-                Moment::Taking(rows) => {
-                    let Some(row) = rows.first() else { continue };
+                Moment::Taking(of_moment) => {
+                    let Some(row) = of_moment.first() else { continue };
                     let key = rows::account(&row.bu, &row.local_user_id)?;
                     let bu = engine.state().catalogue().bu_or_new(&row.bu).context("too many business units")?;
-                    let taken: HashSet<&str> = rows.iter().map(|row| row.item_id.as_str()).collect();
-                    examples.note(&engine, &key, bu, &row.bu, EventTime::from_millis(ts_ms), &taken, self.options.siloed);
+                    let mut taken: HashMap<&str, f32> = HashMap::new();
+                    for row in &of_moment {
+                        let strength = rows::event_kind(&row.event_type).map_or(0.0, |kind| kind.strength());
+                        let held = taken.entry(&row.item_id).or_default();
+                        *held = held.max(strength);
+                    }
+                    examples.note(&engine, &key, bu, EventTime::from_millis(ts_ms), &taken, self.options.siloed);
                     continue;
                 }
             };
             let names = self.answer(&engine, set, query)?;
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let empty = HashSet::new();
-            let taken = targets.get(&(query.bu.as_str(), query.local_user_id.as_str(), query.ts_ms)).unwrap_or(&empty);
-            let ruled_out = set.excluded.get(&day_and_unit(query));
-            let taken: HashSet<&str> =
-                taken.iter().copied().filter(|item| ruled_out.is_none_or(|out| !out.iter().any(|name| name == item))).collect();
-            replayed.scorecard.add(&query.segment, &query.bu, &names, &taken);
             answered(query, &names)?;
         }
         Ok(())
-    }
-
-    /// What the asking account did at the moment of each query.
-    fn targets<'a>(&'a self, set: &'a QuerySet) -> HashMap<(&'a str, &'a str, i64), HashSet<&'a str>> {
-        let asked: HashSet<(&str, &str, i64)> =
-            set.queries.iter().map(|q| (q.bu.as_str(), q.local_user_id.as_str(), q.ts_ms)).collect();
-        let mut targets: HashMap<(&str, &str, i64), HashSet<&str>> = HashMap::new();
-        for row in &self.events {
-            if let Some(known) = asked.get(&(row.bu.as_str(), row.local_user_id.as_str(), row.ts_ms)) {
-                targets.entry(*known).or_default().insert(&row.item_id);
-            }
-        }
-        targets
     }
 
     fn answer(&self, engine: &Engine, set: &QuerySet, query: &Query) -> Result<Vec<String>> {
@@ -300,8 +269,4 @@ fn moments<'a>(queries: &[&'a Query], visible: &[&'a EventRow], examples_max: us
 
 fn day_and_unit(query: &Query) -> (i64, String) {
     (query.ts_ms - query.ts_ms.rem_euclid(DAY_MS), query.bu.clone())
-}
-
-fn read_table<Row>(path: &Path, table: impl Iterator<Item = Result<Row, TableError>>) -> Result<Vec<Row>> {
-    table.collect::<Result<_, _>>().with_context(|| format!("can't read {}", path.display()))
 }

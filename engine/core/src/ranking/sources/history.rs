@@ -1,11 +1,14 @@
 //! What the person had or looked at before, in the asked unit: where people buy again, the best guess of all. Cost: a walk over the
-//! person's signals.
+//! person's past.
 
 use crate::ranking::{
     candidate::CandidateSet,
     query::{Query, Scratch},
     stage::{Source, SourceKind},
 };
+
+/// By how many days a behaviour counts half.
+const HALF_LIFE_DAYS: f32 = 30.0;
 
 /// Retrieval of the person's own items.
 #[derive(Debug)]
@@ -17,8 +20,13 @@ impl Source for History {
     }
 
     fn retrieve(&self, query: &Query<'_>, _scratch: &mut Scratch, into: &mut CandidateSet) {
-        for signal in query.signals.iter().filter(|signal| !signal.is_elsewhere) {
-            into.add(signal.item, SourceKind::History, signal.weight);
+        let catalogue = query.state.catalogue();
+        for behaviour in query.profile.past.iter().filter(|behaviour| catalogue.bu_of(behaviour.item) == Some(query.bu)) {
+            let fade = (-query.now.days_since(behaviour.time).max(0.0) as f32 / HALF_LIFE_DAYS).exp2();
+            if let Some(candidate) = into.entry(behaviour.item) {
+                let held = candidate.part(SourceKind::History);
+                candidate.set_part(SourceKind::History, held + behaviour.kind.strength() * fade);
+            }
         }
     }
 }

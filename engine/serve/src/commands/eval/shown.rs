@@ -1,0 +1,77 @@
+//! Figures as lines of text.
+
+use crate::eval::{Comparison, Estimate, GroupFigures, GroupUplift, Measure, Summary};
+
+const COLUMNS: [Measure; 5] = [Measure::Hr10, Measure::Hr20, Measure::Ndcg10, Measure::Mrr20, Measure::Recall20];
+
+/// A table of means, and beside it the intervals of the two that matter most.
+pub fn summary(summary: &Summary) {
+    let groups: Vec<(String, &GroupFigures)> = std::iter::once(("", &summary.all))
+        .chain(summary.segments.iter().map(|group| ("", group)))
+        .chain(summary.units.iter().map(|group| ("unit ", group)))
+        .chain(summary.kinds.iter().map(|group| ("type ", group)))
+        .map(|(title, group)| (format!("{title}{}", group.name), group))
+        .collect();
+    let width = width_of(groups.iter().map(|(label, _)| label));
+    println!(
+        "{:<width$} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}  95 % of HR@20, NDCG@10",
+        "segment", "queries", "HR@10 %", "HR@20 %", "NDCG@10", "MRR@20", "recall@20", "novelty"
+    );
+    groups.iter().for_each(|(label, group)| line(&format!("{label:<width$}"), group));
+    let percent = |share: Option<f64>| share.map_or_else(|| "–".into(), |share| format!("{:.1} %", share * 100.0));
+    let lists = summary.all.lists;
+    println!(
+        "personalisation@20 {}; Gini {}; top hundredth of the items has {} of all places",
+        percent(lists.personalisation_20),
+        percent(lists.gini_20),
+        percent(lists.top_share_20)
+    );
+}
+
+fn width_of<'a>(labels: impl Iterator<Item = &'a String>) -> usize {
+    labels.map(|label| label.chars().count()).fold(10, usize::max)
+}
+
+fn line(label: &str, group: &GroupFigures) {
+    print!("{label} {:>8}", group.queries);
+    for measure in COLUMNS {
+        let width = if measure == Measure::Recall20 { 9 } else { 8 };
+        print!(" {:>width$}", shown(measure, group.mean(measure)));
+    }
+    print!(" {:>8} ", shown(Measure::Novelty20, group.mean(Measure::Novelty20)));
+    for measure in [Measure::Hr20, Measure::Ndcg10] {
+        if let Some(interval) = group.mean(measure).interval {
+            print!(" [{:.2}, {:.2}]", measure.shown(interval.low), measure.shown(interval.high));
+        }
+    }
+    println!();
+}
+
+fn shown(measure: Measure, estimate: Estimate) -> String {
+    estimate.value.map_or_else(|| "–".into(), |value| format!("{:.2}", measure.shown(value)))
+}
+
+/// Per group: means before and after, and the uplift with its interval.
+pub fn comparison(comparison: &Comparison) {
+    let groups: Vec<(String, &GroupUplift)> = (comparison.segments.iter().map(|group| ("", group)))
+        .chain(comparison.units.iter().map(|group| ("unit ", group)))
+        .chain(comparison.kinds.iter().map(|group| ("type ", group)))
+        .map(|(title, group)| (format!("{title}{}", group.name), group))
+        .collect();
+    let width = width_of(groups.iter().map(|(label, _)| label));
+    println!("{:<width$} {:>8} {:>8}  uplift, 95 % of resamplings", "segment", "queries", "persons");
+    groups.iter().for_each(|(label, group)| uplift_line(&format!("{label:<width$}"), group));
+}
+
+fn uplift_line(label: &str, group: &GroupUplift) {
+    print!("{label} {:>8} {:>8} ", group.queries, group.persons);
+    for measure in [Measure::Hr20, Measure::Ndcg10] {
+        let [baseline, new, uplift] = group.of(measure);
+        let percent = uplift.value.map_or_else(|| "–".into(), |uplift| format!("{:+.1} %", uplift * 100.0));
+        print!(" {} {} -> {}: {percent}", measure.title(), shown(measure, baseline), shown(measure, new));
+        if let Some(interval) = uplift.interval {
+            print!(" [{:+.1}, {:+.1}]", interval.low * 100.0, interval.high * 100.0);
+        }
+        print!("{}", if measure == Measure::Hr20 { ";" } else { "\n" });
+    }
+}
