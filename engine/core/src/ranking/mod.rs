@@ -11,11 +11,12 @@ pub mod filters;
 pub mod model;
 pub mod pipeline;
 pub mod query;
-pub mod selector;
+pub mod rerank;
+pub mod rules;
 pub mod sources;
 pub mod stage;
 
-pub use candidate::{Candidate, CandidateSet, Score};
+pub use candidate::{Candidate, CandidateSet, Placed, Score};
 pub use condition::Condition;
 pub use model::{Model, Near};
 pub use pipeline::{Pipeline, RankingOptions, Slate};

@@ -6,7 +6,7 @@ use crate::{
     event::Behaviour,
     ids::{BuId, EventTime, ItemId},
     profile::Profile,
-    ranking::{condition::Condition, model::Model},
+    ranking::{condition::Condition, model::Model, rules::InForce},
     state::State,
 };
 
@@ -31,6 +31,10 @@ pub struct Query<'a> {
     pub signals: &'a [Signal],
     /// Whose items are wanted.
     pub bu: BuId,
+    /// Where the slate is shown; `None` for answers that are no placement's.
+    pub placement: Option<&'a str>,
+    /// The rules in force.
+    pub rules: InForce<'a>,
     /// Now, in event time.
     pub now: EventTime,
     /// Items wanted.
