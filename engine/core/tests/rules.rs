@@ -1,6 +1,7 @@
 //! Rules inside the whole pipeline: whatever they say, a slate stays whole, allowed and repeat-free, and pins give way to filters.
 #![allow(clippy::expect_used, reason = "a test that can't build its world has failed")]
 
+#[allow(dead_code, reason = "each test uses its part of the world")]
 mod world;
 
 use std::{collections::BTreeSet, num::NonZeroU16};

@@ -1,5 +1,4 @@
 //! A small world for contract tests: keys, items, random records, a model made of hashes, and one way to ask.
-#![allow(dead_code, reason = "each test binary uses its part of the world")]
 
 use std::{sync::Arc, time::Instant};
 

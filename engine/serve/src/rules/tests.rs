@@ -87,6 +87,13 @@ fn a_sound_file_says_what_it_says() {
 }
 
 #[test]
+fn the_documented_file_is_sound() {
+    let manual = include_str!("../../../../docs/operations.md");
+    let example = manual.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(parse(example).unwrap().rules.count(), 8);
+}
+
+#[test]
 fn every_problem_is_told_with_its_line_and_the_way_out() {
     check("[[pin]]\nbu = ", &[(2, &["no TOML"])]);
     check("[[pim]]\nx = 1\n[rules]\n", &[(1, &["pim", "pin, boost"]), (3, &["rules"])]);

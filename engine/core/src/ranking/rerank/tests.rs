@@ -230,6 +230,9 @@ fn rules() -> impl Strategy<Value = Rules> {
     })
 }
 
+/// Which group of a cap an item is of.
+type Group = Box<dyn Fn(usize) -> Option<usize>>;
+
 proptest! {
     #[test]
     fn without_rules_it_is_the_best_under_the_cap(scores in vec(-2.0..2.0_f32, 0..30), wanted in 0..20_usize, cap in 0.05..1.2_f32) {
@@ -278,10 +281,10 @@ proptest! {
         }
         // Whoever is over a cap is pinned, or there is nobody left who is under all.
         let limit = |share: f32| (wanted as f32 * share).ceil().max(1.0) as usize;
-        let mut caps: Vec<(Box<dyn Fn(usize) -> Option<usize>>, usize)> = Vec::new();
+        let mut caps: Vec<(Group, usize)> = Vec::new();
         let mut is_by_category = false;
         for cap in &rules.caps {
-            let group: Box<dyn Fn(usize) -> Option<usize>> = match &cap.what.by {
+            let group: Group = match &cap.what.by {
                 CapBy::Category => { is_by_category = true; Box::new(|n| Some(n % CATEGORIES)) }
                 CapBy::Brand => Box::new(|n| Some(n % BRANDS)),
                 CapBy::Items(matcher) => { let of = (0..BRANDS).find(|b| of_brand(*b) == *matcher); Box::new(move |n| (Some(n % BRANDS) == of).then_some(9)) }
