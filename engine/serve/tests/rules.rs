@@ -151,14 +151,22 @@ async fn new_items_are_explored_with_a_propensity() {
     let Some((house, mut clients)) = opened(&file).await else { return };
     clients.list(vec![item(CINEMA, 98), item(CINEMA, 99)], now_ms() - 60_000).await;
     let mut seen = BTreeSet::new();
+    let day = || now_ms() / 86_400_000; // chance hangs on it
     for person in 0..20 {
         let request = v1::RecommendRequest { keys: vec![house::calls::key(CINEMA, &format!("u{person}"))], ..placed(CINEMA) };
+        let today = day();
         let items = clients.slate(request.clone()).await.items;
         let explored: Vec<_> = items.iter().filter(|item| item.propensity > 0.0).collect();
         let [one] = explored[..] else { panic!("{items:?}") };
         assert!(one.propensity == 0.5 && ["c98", "c99"].contains(&&*one.item_id), "{one:?}");
         assert!(one.reason.as_ref().unwrap().rules.contains(&"explore".to_owned()), "{one:?}");
-        assert_eq!(clients.slate(request).await.items, items, "the same person sees the same");
+        let again = clients.slate(request).await.items;
+        if day() == today {
+            // Not the scores: what is new fades from one millisecond to the next.
+            let shown =
+                |items: &[v1::Recommendation]| items.iter().map(|of| (of.item_id.clone(), of.propensity)).collect::<Vec<_>>();
+            assert_eq!(shown(&again), shown(&items), "the same person sees the same");
+        }
         seen.insert(one.item_id.clone());
     }
     assert_eq!(seen.len(), 2, "different persons see different ones");
