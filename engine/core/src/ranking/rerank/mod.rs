@@ -1,7 +1,7 @@
 //! Re-ranking: from sorted candidates to a slate, under the rules of the business. One file per component.
 //!
-//! In this order: boosts and burials change scores and order ([`adjust`]); pins take their places ([`pins`]); diversity reorders the best
-//! of the rest ([`diversity`]); caps decide who of them stands ([`caps`]); some places go to new items by chance ([`explore`]). What is
+//! In this order: boosts and burials change scores and order (`adjust`); pins take their places (`pins`); diversity reorders the best
+//! of the rest (`diversity`); caps decide who of them stands (`caps`); some places go to new items by chance (`explore`). What is
 //! never shown is a filter ([`Hidden`]), so that no other component can bring it back.
 //!
 //! Pins and explored items count against caps. Without rules, the slate is the best of what is sorted, under the configured cap by
