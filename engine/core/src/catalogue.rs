@@ -80,6 +80,7 @@ struct Slot {
     name_hash: u64,
     bits: AtomicU8,
     category: AtomicU32, // CategoryId + 1; 0 for none
+    price: AtomicU32,    // bits of a f32; NaN for none
     listed_at: AtomicI64,
     standing: RwLock<Standing>,
 }
@@ -241,6 +242,7 @@ impl Catalogue {
         let was_listed = slot.is_listed();
         slot.listed_at.store(record.listed_at.map_or(i64::MAX, EventTime::millis), Ordering::Relaxed);
         slot.category.store(self.category_code(&record.attributes), Ordering::Relaxed);
+        slot.price.store(record.attributes.price.map_or(f32::NAN, |price| price as f32).to_bits(), Ordering::Relaxed);
         slot.bits.store(bits, Ordering::Release);
         match (was_listed, slot.is_listed()) {
             (false, true) => _ = self.listed.fetch_add(1, Ordering::Relaxed),
@@ -351,6 +353,12 @@ impl Catalogue {
         code.checked_sub(1).map(CategoryId)
     }
 
+    /// The item's price, as near as ranking needs it.
+    #[must_use]
+    pub fn price(&self, item: ItemId) -> Option<f32> {
+        Some(f32::from_bits(self.slot(item)?.price.load(Ordering::Relaxed))).filter(|price| price.is_finite())
+    }
+
     /// Time of the oldest record that listed the item.
     #[must_use]
     pub fn listed_at(&self, item: ItemId) -> Option<EventTime> {
@@ -398,6 +406,7 @@ impl Slot {
             name_hash: Catalogue::hash_of_name(item_id),
             bits: AtomicU8::new(0),
             category: AtomicU32::new(0),
+            price: AtomicU32::new(f32::NAN.to_bits()),
             listed_at: AtomicI64::new(i64::MAX),
             standing: RwLock::default(),
         }

@@ -18,6 +18,7 @@ pub mod identity;
 pub mod ids;
 pub mod journal;
 pub mod key;
+pub mod neighbours;
 pub mod profile;
 pub mod ranking;
 pub mod record;

@@ -8,6 +8,7 @@ use crate::{
     fragment::Fragment,
     ids::{EventTime, ItemId},
     key::KeyHash,
+    neighbours::LineId,
 };
 
 /// Most fragments that one profile folds; the newest are taken.
@@ -26,6 +27,8 @@ pub struct Profile {
     pub shown: Vec<Behaviour>,
     /// Items bought, rated, reviewed or turned down, sorted, from every fragment folded: these are not offered again by default.
     pub owned: Vec<ItemId>,
+    /// The person's own lines among the neighbours.
+    pub lines: Vec<LineId>,
 }
 
 impl Profile {
@@ -53,6 +56,7 @@ impl Profile {
             rejected: newest(&[BehaviourClass::Rejection]),
             shown: newest(&[BehaviourClass::Exposure]),
             owned,
+            lines: Vec::new(),
         }
     }
 

@@ -40,6 +40,7 @@ struct Shard<V> {
 struct Entry<V> {
     value: V,
     changed: u32,
+    tag: u32, // what is derived of the value lies there: no part of it, and no part of a cut
 }
 
 /// What to do with a value after an update.
@@ -67,14 +68,29 @@ impl<V: Clone + Default> Table<V> {
         self.shard(shard_of(key)).read().entries.get(key).map(|entry| read(&entry.value))
     }
 
+    /// Reads a value and its tag under its shard's lock, briefly.
+    pub(crate) fn read_tagged<R>(&self, key: KeyHash, read: impl FnOnce(&V, u32) -> R) -> Option<R> {
+        self.shard(shard_of(key)).read().entries.get(key).map(|entry| read(&entry.value, entry.tag))
+    }
+
     /// Changes a value, made new if need be. `change` says whether it did.
     pub(crate) fn update<R>(&self, key: KeyHash, clock: &CutClock, change: impl FnOnce(&mut V) -> (Changed, R)) -> R {
+        self.update_tagged(key, clock, |value, _| change(value))
+    }
+
+    /// [`Self::update`] with the value's tag, which is 0 at first.
+    pub(crate) fn update_tagged<R>(
+        &self,
+        key: KeyHash,
+        clock: &CutClock,
+        change: impl FnOnce(&mut V, &mut u32) -> (Changed, R),
+    ) -> R {
         let shard = &mut *self.shard(shard_of(key)).write();
         let CutTime { stamp, open } = clock.now();
-        let entry = shard.entries.get_or_insert_with(key, || Entry { value: V::default(), changed: u32::MAX });
+        let entry = shard.entries.get_or_insert_with(key, || Entry { value: V::default(), changed: u32::MAX, tag: 0 });
         let is_wanted = open > shard.read_cut && entry.changed <= open;
         let before = is_wanted.then(|| entry.clone());
-        let (changed, result) = change(&mut entry.value);
+        let (changed, result) = change(&mut entry.value, &mut entry.tag);
         if changed == Changed::Yes {
             entry.changed = stamp;
             if let Some(before) = before {
@@ -91,7 +107,12 @@ impl<V: Clone + Default> Table<V> {
     }
 
     /// Calls `change` with every value of a shard, as [`Self::update`] does.
-    pub(crate) fn update_all(&self, shard: usize, clock: &CutClock, mut change: impl FnMut(KeyHash, &mut V) -> Changed) {
+    pub(crate) fn update_all(
+        &self,
+        shard: usize,
+        clock: &CutClock,
+        mut change: impl FnMut(KeyHash, &mut V, &mut u32) -> Changed,
+    ) {
         let shard = &mut *self.shard(shard).write();
         let CutTime { stamp, open } = clock.now();
         if shard.before_cut != open {
@@ -101,7 +122,7 @@ impl<V: Clone + Default> Table<V> {
         for (key, entry) in shard.entries.iter_mut() {
             let is_wanted = open > shard.read_cut && entry.changed <= open;
             let before = is_wanted.then(|| entry.clone());
-            if change(key, &mut entry.value) == Changed::Yes {
+            if change(key, &mut entry.value, &mut entry.tag) == Changed::Yes {
                 entry.changed = stamp;
                 shard.before.extend(before.map(|before| (key, before)));
             }
@@ -132,6 +153,11 @@ impl<V: Clone + Default> Table<V> {
         shard.before = Vec::new();
     }
 
+    /// Calls `visit` with every value of a shard, which stays as it is, and its tag.
+    pub(crate) fn tag_all(&self, shard: usize, mut visit: impl FnMut(KeyHash, &V, &mut u32)) {
+        self.shard(shard).write().entries.iter_mut().for_each(|(key, entry)| visit(key, &entry.value, &mut entry.tag));
+    }
+
     /// Calls `visit` with every value of a shard as it is.
     pub(crate) fn visit(&self, shard: usize, mut visit: impl FnMut(KeyHash, &V)) {
         self.shard(shard).read().entries.iter().for_each(|(key, entry)| visit(key, &entry.value));
@@ -141,7 +167,7 @@ impl<V: Clone + Default> Table<V> {
     pub(crate) fn restore(&self, shard: usize, values: impl ExactSizeIterator<Item = (KeyHash, V)>) {
         let mut shard = self.shard(shard).write();
         shard.entries.reserve(values.len());
-        values.for_each(|(key, value)| shard.entries.insert(key, Entry { value, changed: UNCHANGED }));
+        values.for_each(|(key, value)| shard.entries.insert(key, Entry { value, changed: UNCHANGED, tag: 0 }));
     }
 
     pub(crate) fn len(&self) -> usize {

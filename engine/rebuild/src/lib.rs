@@ -23,6 +23,7 @@ mod embeddings;
 pub mod generation;
 mod interests;
 pub mod popularity;
+pub mod ranker;
 pub mod tables;
 mod train;
 pub mod training;

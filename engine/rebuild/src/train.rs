@@ -13,6 +13,7 @@ use crate::{
     generation::{Counts, FORMAT_NAME, FORMAT_VERSION, Generation, GenerationId, Manifest, Space, UnitIndex},
     interests::interests,
     popularity::{Popularity, PopularityParams, popularity},
+    ranker::RankerParams,
     training::Log,
 };
 
@@ -30,6 +31,8 @@ pub struct TrainParams {
     pub index: BuildSpec,
     /// What tuning aims at, and how far it goes.
     pub tuning: TuneSpec,
+    /// The ranker.
+    pub ranker: RankerParams,
 }
 
 impl TrainParams {

@@ -11,7 +11,7 @@ use faces_core::{
     key::SourceKey,
     profile::{BEHAVIOURS_MAX, Profile},
     ranking::{
-        Candidate, CandidateSet, Condition, Model, Pipeline, Query, RankingOptions, Scratch, Signal, Slate,
+        Candidate, CandidateSet, Condition, Features, Model, Pipeline, Query, RankingOptions, Scratch, Segment, Signal, Slate,
         explain::{Reason, explain},
         query::signals,
         rules::{InForce, Moment, Rules},
@@ -167,6 +167,17 @@ impl Engine {
         self.answer(ask, &profile, &signals)
     }
 
+    /// What would be ranked for a person, and what the ranker would know of it.
+    pub fn examine<R>(&self, ask: &Ask<'_>, look: impl FnOnce(Segment, &[Candidate], &Features) -> R) -> R {
+        let (profile, signals) = self.view(ask);
+        let generation = self.generation();
+        let query = self.query(ask, &profile, &signals, generation.as_deref(), InForce::default());
+        WORK.with_borrow_mut(|(scratch, candidates)| {
+            let (candidates, features) = self.pipeline.examine(&query, scratch, candidates);
+            look(Segment::of(&query), candidates, features)
+        })
+    }
+
     /// A slate for each, all from one generation and with shared passes over its index: the same slates as one by one, cheaper.
     #[must_use]
     pub fn recommend_each(&self, asks: &[Ask<'_>]) -> Vec<Answer> {
@@ -198,7 +209,7 @@ impl Engine {
             profile.owned.insert(position, item);
         }
         let alike = Ask { placement: None, suppress_owned: Some(true), ..ask.clone() };
-        self.answer(&alike, &profile, &[Signal { item, weight: 1.0 }])
+        self.answer(&alike, &profile, &[Signal { item, weight: 1.0, place: 0, is_elsewhere: false }])
     }
 
     fn answer(&self, ask: &Ask<'_>, profile: &Profile, signals: &[Signal]) -> Answer {
@@ -240,7 +251,7 @@ impl Engine {
             condition: ask.condition,
             excluded: ask.excluded,
             served: ask.served,
-            suppress_owned: ask.suppress_owned.unwrap_or_else(|| !self.is_repeat_unit(ask.bu)),
+            suppress_owned: ask.suppress_owned.unwrap_or_else(|| !self.is_repeat_unit(ask.bu, generation)),
             deadline: ask.deadline,
         }
     }
@@ -250,9 +261,11 @@ impl Engine {
         rules.in_force(&Moment { bu: self.state.catalogue().bu_name(ask.bu), placement: ask.placement, now }, ask.keys)
     }
 
-    fn is_repeat_unit(&self, bu: BuId) -> bool {
+    /// As configured, or as learnt.
+    fn is_repeat_unit(&self, bu: BuId, generation: Option<&ServingGeneration>) -> bool {
         let name = self.state.catalogue().bu_name(bu);
-        self.options.repeat_units.iter().any(|unit| unit == name)
+        let learnt = generation.and_then(|generation| generation.ranker()).map(|ranker| ranker.repeat_units.as_slice());
+        self.options.repeat_units.iter().chain(learnt.unwrap_or_default()).any(|unit| unit == name)
     }
 }
 

@@ -64,6 +64,11 @@ impl IdentityGraph {
 
     /// Applies a statement. Order, repeats and delays between statements don't matter.
     pub fn apply(&self, statement: &Statement) -> Linked {
+        self.apply_and_tell(statement, &mut Vec::new())
+    }
+
+    /// [`Self::apply`]; appends the keys whose persons it may have changed.
+    pub(crate) fn apply_and_tell(&self, statement: &Statement, changed: &mut Vec<KeyHash>) -> Linked {
         let _one_at_a_time = self.writing.lock();
         let (a, b) = statement.pair().ends();
         let stated = Stated { evidence: statement.evidence, register: statement.register() };
@@ -96,6 +101,7 @@ impl IdentityGraph {
             }
         }
         touched.extend(self.component(seeds));
+        changed.extend(&touched);
         self.divide(touched);
         Linked::Applied
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     ids::{BuId, ItemId},
-    ranking::condition::Condition,
+    ranking::{condition::Condition, ranker::Ranker},
 };
 
 /// A question for the nearest items.
@@ -52,4 +52,9 @@ pub trait Model: Send + Sync {
 
     /// Calls `take` with the items of `bu` that were popular when the generation was built, most popular first, until it returns false.
     fn popular(&self, bu: BuId, take: &mut dyn FnMut(ItemId) -> bool);
+
+    /// The ranker that was trained with the generation, if it was.
+    fn ranker(&self) -> Option<&Ranker> {
+        None
+    }
 }

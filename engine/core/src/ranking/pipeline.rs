@@ -5,11 +5,12 @@ use crate::{
     ranking::{
         blend::FixedBlend,
         candidate::{Candidate, CandidateSet, Score},
+        features::Features,
         filters::{Excluded, Matching, Owned, Servable, Tired},
         query::{Query, Scratch, SignalOptions},
         rerank::{Hidden, Rerank, pins},
         rules::Share,
-        sources::{CoVisitation, Interest, New, Trending},
+        sources::{CoVisitation, History, Interest, Neighbours, New, Together, Trending},
         stage::{Filter, Scorer, Selector, Source, SourceKind},
     },
 };
@@ -77,6 +78,9 @@ impl Pipeline {
             sources: vec![
                 Box::new(Trending { items: PER_SOURCE }),
                 Box::new(New { items: NEW_ITEMS, age_days_max: NEW_DAYS }),
+                Box::new(History),
+                Box::new(Neighbours { candidates_max: PER_SOURCE }),
+                Box::new(Together { candidates_max: PER_SOURCE }),
                 Box::new(CoVisitation { candidates_max: PER_SOURCE }),
                 Box::new(Interest { neighbours: PER_SOURCE }),
             ],
@@ -112,23 +116,10 @@ impl Pipeline {
     /// A slate. Never holds an item twice or one that a filter removes; shorter than wanted only if nothing else is allowed.
     #[must_use]
     pub fn recommend(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) -> Slate {
-        candidates.clear();
-        let mut slate = Slate { cut_short: self.retrieve(query, scratch, candidates), ..Slate::default() };
+        let mut slate = Slate::default();
         let filters: Vec<&dyn Filter> = self.filters.iter().map(|f| &**f).filter(|filter| filter.applies(query)).collect();
-        let (pins, without_chance) = pins::due(query);
-        pins::offer(&pins, candidates);
-        for filter in &filters {
-            let before = candidates.as_slice().len();
-            // A pin is worth more than what gives way before an empty place does.
-            let stays = |item| filter.yields() && pins.iter().any(|pin| pin.item == item);
-            candidates.retain(|candidate| filter.keeps(query, candidate.item) || stays(candidate.item));
-            let removed = before - candidates.as_slice().len();
-            if removed > 0 {
-                slate.removed.push((filter.name(), removed));
-            }
-        }
-        slate.pins_skipped = without_chance + pins.iter().filter(|pin| candidates.get_mut(pin.item).is_none()).count();
-        self.scorer.score(query, candidates.as_mut_slice());
+        self.gather(query, &filters, scratch, candidates, &mut slate);
+        self.score(query, scratch, candidates);
         let mut sorted = candidates.as_slice().to_vec();
         sorted.sort_unstable_by(Candidate::best_first(query.state.catalogue()));
         self.selector.select(query, &sorted, &mut slate.items);
@@ -142,6 +133,56 @@ impl Pipeline {
         }
         self.selector.place(&mut slate.items);
         slate
+    }
+
+    /// Retrieves candidates and takes out what may not stand.
+    fn gather(
+        &self,
+        query: &Query<'_>,
+        filters: &[&dyn Filter],
+        scratch: &mut Scratch,
+        candidates: &mut CandidateSet,
+        slate: &mut Slate,
+    ) {
+        candidates.clear();
+        slate.cut_short = self.retrieve(query, scratch, candidates);
+        let (pins, without_chance) = pins::due(query);
+        pins::offer(&pins, candidates);
+        for filter in filters {
+            let before = candidates.as_slice().len();
+            // A pin is worth more than what gives way before an empty place does.
+            let stays = |item| filter.yields() && pins.iter().any(|pin| pin.item == item);
+            candidates.retain(|candidate| filter.keeps(query, candidate.item) || stays(candidate.item));
+            let removed = before - candidates.as_slice().len();
+            if removed > 0 {
+                slate.removed.push((filter.name(), removed));
+            }
+        }
+        slate.pins_skipped = without_chance + pins.iter().filter(|pin| candidates.get_mut(pin.item).is_none()).count();
+    }
+
+    /// By the generation's ranker, or by the fixed blend where there is none.
+    fn score(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) {
+        match query.model.and_then(|model| model.ranker()) {
+            Some(ranker) => {
+                scratch.features.fill(query, candidates.as_slice());
+                ranker.score(query, &scratch.features, candidates.as_mut_slice(), &mut scratch.scores);
+            }
+            None => self.scorer.score(query, candidates.as_mut_slice()),
+        }
+    }
+
+    /// The candidates that a slate would be made of, with what a ranker knows of them: what rankers are trained on.
+    pub fn examine<'a>(
+        &self,
+        query: &Query<'_>,
+        scratch: &'a mut Scratch,
+        candidates: &'a mut CandidateSet,
+    ) -> (&'a [Candidate], &'a Features) {
+        let filters: Vec<&dyn Filter> = self.filters.iter().map(|f| &**f).filter(|filter| filter.applies(query)).collect();
+        self.gather(query, &filters, scratch, candidates, &mut Slate::default());
+        scratch.features.fill(query, candidates.as_slice());
+        (candidates.as_slice(), &scratch.features)
     }
 
     /// Orders `given` for the person; every one is returned. Unknown to every source: score of its trend alone.
@@ -159,7 +200,7 @@ impl Pipeline {
         }
         self.retrieve(query, scratch, candidates);
         candidates.retain(|candidate| candidate.part(SourceKind::Request) > 0.0);
-        self.scorer.score(query, candidates.as_mut_slice());
+        self.score(query, scratch, candidates);
         let mut sorted = candidates.as_slice().to_vec();
         sorted.sort_by(|a, b| b.score.value().total_cmp(&a.score.value())); // stable: the caller's order breaks ties
         sorted

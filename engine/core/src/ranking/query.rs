@@ -1,12 +1,13 @@
 //! What one request asks, as the stages see it, and the memory they share.
 
-use std::time::Instant;
+use std::{collections::HashMap, time::Instant};
 
 use crate::{
     event::Behaviour,
     ids::{BuId, EventTime, ItemId},
+    neighbours::LineId,
     profile::Profile,
-    ranking::{condition::Condition, model::Model, rules::InForce},
+    ranking::{condition::Condition, features::Features, model::Model, rules::InForce},
     state::State,
 };
 
@@ -17,6 +18,10 @@ pub struct Signal {
     pub item: ItemId,
     /// Its weight, above 0.
     pub weight: f32,
+    /// How many other items the person did something with since, at most 255.
+    pub place: u8,
+    /// Whether it is of another business unit than the asked one.
+    pub is_elsewhere: bool,
 }
 
 /// One request.
@@ -27,7 +32,7 @@ pub struct Query<'a> {
     pub model: Option<&'a dyn Model>,
     /// Who asks.
     pub profile: &'a Profile,
-    /// What the person's items weigh, strongest first.
+    /// What the person's items weigh, newest first.
     pub signals: &'a [Signal],
     /// Whose items are wanted.
     pub bu: BuId,
@@ -80,15 +85,16 @@ impl Default for SignalOptions {
     }
 }
 
-/// The person's items by weight: strength of the event, faded by age and position, summed per item; strongest first.
+/// The person's items, newest first: strength of the event, faded by age and position, summed per item.
 #[must_use]
 pub fn signals(state: &State, taste: &[Behaviour], bu: BuId, now: EventTime, options: SignalOptions) -> Vec<Signal> {
     let mut signals: Vec<Signal> = Vec::with_capacity(taste.len());
     let mut lead = 1.0_f32;
     let session_start = now.plus_millis(-options.session_minutes * 60_000);
     for behaviour in taste {
+        let is_elsewhere = state.catalogue().bu_of(behaviour.item) != Some(bu);
         let fade = (-now.days_since(behaviour.time).max(0.0) / options.half_life_days).exp2() as f32;
-        let unit = if state.catalogue().bu_of(behaviour.item) == Some(bu) { 1.0 } else { options.cross_unit_weight };
+        let unit = if is_elsewhere { options.cross_unit_weight } else { 1.0 };
         let session = if behaviour.time >= session_start { options.session_boost } else { 1.0 };
         let weight = behaviour.kind.strength() * fade * lead * unit * session;
         lead *= options.position_decay;
@@ -97,10 +103,12 @@ pub fn signals(state: &State, taste: &[Behaviour], bu: BuId, now: EventTime, opt
         }
         match signals.iter_mut().find(|signal| signal.item == behaviour.item) {
             Some(signal) => signal.weight += weight,
-            None => signals.push(Signal { item: behaviour.item, weight }),
+            None => {
+                let place = signals.len().min(255) as u8;
+                signals.push(Signal { item: behaviour.item, weight, place, is_elsewhere });
+            }
         }
     }
-    signals.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| state.catalogue().by_name(a.item, b.item)));
     signals
 }
 
@@ -113,7 +121,11 @@ pub struct Scratch {
     pub(crate) ranked: Vec<(f32, ItemId)>,
     pub(crate) items: Vec<ItemId>,
     pub(crate) cosines: Vec<f32>,
+    pub(crate) lines: HashMap<LineId, (f32, u8), foldhash::fast::RandomState>, // how alike, and through which place first
+    pub(crate) alike: Vec<(f32, u8, LineId)>,
     pub(crate) ahead: Ahead,
+    pub(crate) features: Features,
+    pub(crate) scores: Vec<f32>,
 }
 
 /// What was retrieved for the requests of a batch together, before each went its way.

@@ -24,11 +24,23 @@ pub enum SourceKind {
     Popular,
     /// Given by the caller.
     Request,
+    /// Taken by the keys that took what the person took.
+    Neighbours,
+    /// The same, through what the person did in other business units.
+    NeighboursElsewhere,
+    /// Taken together, these days, with what the person did.
+    Together,
+    /// Taken together with what the person did last.
+    Latest,
+    /// Taken together with what the person did in other business units.
+    Elsewhere,
+    /// Had or looked at by the person before.
+    History,
 }
 
 impl SourceKind {
     /// How many there are.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 12;
 
     /// Place in [`Candidate::parts`].
     #[must_use]

@@ -61,7 +61,32 @@ impl State {
             self.horizon.fetch_max(horizon.millis(), Relaxed);
         }
         self.identity.recount();
+        self.draw_lines();
         self.settle();
+    }
+}
+
+impl State {
+    /// Makes the lines of all keys, and what leads to them, from the fragments: the keys whose behaviour is oldest first, so that
+    /// the latest takers keep their places.
+    fn draw_lines(&self) {
+        let mut drawn = Vec::new();
+        for shard in super::shards() {
+            self.fragments.tag_all(shard, |key, fragment, tag| {
+                let is_alone = self.identity.person(key).is_none();
+                drawn.extend(
+                    self.neighbours.follow(fragment, tag, is_alone).map(|(line, latest, _)| (latest.newest(), line, key)),
+                );
+            });
+        }
+        drawn.sort_unstable_by_key(|(newest, line, _)| (*newest, *line));
+        for (_, line, key) in &drawn {
+            if self.identity.person(*key).is_some_and(|keys| keys.first() == Some(key)) {
+                self.group(*key);
+            }
+            let latest = self.neighbours.latest(*line);
+            self.neighbours.recount(*line, &latest, |item| self.catalogue.bu_of(item));
+        }
     }
 }
 

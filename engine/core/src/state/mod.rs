@@ -27,6 +27,7 @@ use crate::{
     identity::{IdentityGraph, Limits},
     ids::{BuId, EventTime, ItemId},
     key::{KeyHash, SourceKey},
+    neighbours::{LineId, Neighbours},
     profile::Profile,
     record::{Apply, Writer},
     table::{SHARDS, Table},
@@ -72,13 +73,19 @@ pub struct State {
     probation: Probation,
     identity: IdentityGraph,
     catalogue: Catalogue,
-    demand: Demand<2>,
+    demand: Demand<{ HALF_LIVES }>,
+    neighbours: Neighbours,
     clock: Arc<CutClock>,
     newest: AtomicI64,   // newest event time applied
     horizon: AtomicI64,  // behaviours up to it are expired, whatever the retention says
     kept_cut: AtomicU32, // the last cut that somebody builds on
 }
 
+/// Half-lives by which demand is put in order.
+const HALF_LIVES: usize = 4;
+/// Days of the ones that are always there, beside what counts as trending and as popular.
+const SHORT_HALF_LIFE_DAYS: f64 = 1.0;
+const LONG_HALF_LIFE_DAYS: f64 = 30.0;
 const TRENDING: usize = 0;
 const POPULAR: usize = 1;
 
@@ -100,7 +107,13 @@ impl State {
             probation: Probation::new(options.probation_keys_max),
             identity: IdentityGraph::with_clock(options.identity, Arc::clone(&clock)),
             catalogue: Catalogue::new(Arc::clone(&clock)),
-            demand: Demand::new([options.trend_half_life_days, options.popular_half_life_days]),
+            demand: Demand::new([
+                options.trend_half_life_days,
+                options.popular_half_life_days,
+                SHORT_HALF_LIFE_DAYS,
+                LONG_HALF_LIFE_DAYS,
+            ]),
+            neighbours: Neighbours::default(),
             clock,
             newest: AtomicI64::new(i64::MIN),
             horizon: AtomicI64::new(i64::MIN),
@@ -132,7 +145,27 @@ impl State {
         self.trends(POPULAR)
     }
 
-    #[expect(clippy::expect_used, reason = "both were made in `new`")]
+    /// What is wanted by each half-life: what trends, what is popular, the last days, the last months.
+    #[must_use]
+    pub fn demand(&self) -> [&Trends; HALF_LIVES] {
+        std::array::from_fn(|which| self.trends(which))
+    }
+
+    /// Who did what, and what they took together.
+    #[must_use]
+    pub const fn neighbours(&self) -> &Neighbours {
+        &self.neighbours
+    }
+
+    /// Makes one ring of the lines of the person that `key` belongs to.
+    fn group(&self, key: KeyHash) {
+        self.neighbours.group(|| {
+            let keys = self.identity.person(key).unwrap_or_else(|| vec![key]);
+            keys.iter().filter_map(|key| LineId::from_tag(self.fragments.read_tagged(*key, |_, tag| tag)?)).collect()
+        });
+    }
+
+    #[expect(clippy::expect_used, reason = "all were made in `new`")]
     fn trends(&self, which: usize) -> &Trends {
         self.demand.trends(which).expect("made in `new`")
     }
@@ -160,8 +193,10 @@ impl State {
     #[must_use]
     pub fn profile(&self, keys: &[SourceKey], only: Option<BuId>) -> Profile {
         let horizon = self.horizon();
+        let mut lines = Vec::new();
         let held = self.person_keys(keys).into_iter().filter_map(|key| {
-            let mut fragment = self.fragments.read(key, Fragment::clone)?;
+            let (mut fragment, tag) = self.fragments.read_tagged(key, |fragment, tag| (fragment.clone(), tag))?;
+            lines.extend(LineId::from_tag(tag));
             if only.is_some() || horizon.is_some() {
                 fragment.retain(|behaviour| {
                     let is_asked = only.is_none_or(|bu| self.catalogue.bu_of(behaviour.item) == Some(bu));
@@ -170,7 +205,8 @@ impl State {
             }
             (!fragment.is_empty()).then_some((key, fragment))
         });
-        Profile::fold(held.collect())
+        let fragments = held.collect();
+        Profile { lines, ..Profile::fold(fragments) }
     }
 
     /// Source keys with behaviour.

@@ -98,10 +98,14 @@ impl State {
         for shard in shards() {
             let mut demanded = Vec::new();
             if let Some(horizon) = horizon {
-                self.fragments.update_all(shard, &self.clock, |_, fragment| {
+                self.fragments.update_all(shard, &self.clock, |_, fragment, tag| {
                     let held = fragment.len();
                     fragment.expire_up_to(horizon, |behaviour| demanded.push(behaviour));
-                    if fragment.len() == held { Changed::No } else { Changed::Yes }
+                    if fragment.len() == held {
+                        return Changed::No;
+                    }
+                    self.neighbours.follow(fragment, tag, true);
+                    Changed::Yes
                 });
             }
             swept.behaviours += demanded.len() as u64;

@@ -63,14 +63,24 @@ impl Writer for StateWriter<'_> {
         let behaviour =
             Behaviour { time: event.time, event: event.id, item, kind: event.kind, rating_tenths: rating_tenths(event) };
         let state = self.state;
-        let (inserted, is_first) = state.fragments.update(event.source, &state.clock, |fragment| {
+        let is_fleeting = event.source_kind.is_fleeting();
+        let speaks = event.kind.strength() > 0.0;
+        let (inserted, is_first, line) = state.fragments.update_tagged(event.source, &state.clock, |fragment, tag| {
             let inserted = fragment.insert(behaviour);
             let changed = matches!(inserted, Inserted::New { .. } | Inserted::Replaced);
-            (if changed { Changed::Yes } else { Changed::No }, (inserted, changed && fragment.len() == 1))
+            let line = if changed && speaks { state.neighbours.follow(fragment, tag, is_fleeting) } else { None };
+            (if changed { Changed::Yes } else { Changed::No }, (inserted, changed && fragment.len() == 1, line))
         });
         match inserted {
             Inserted::New { let_go } => {
                 self.demand(&behaviour, bu, 1);
+                if let Some((line, latest, is_new)) = line {
+                    if is_new {
+                        state.neighbours.post(line, &latest);
+                        state.group(event.source);
+                    }
+                    state.neighbours.took(line, &latest, item, event.time, |item| state.catalogue.bu_of(item));
+                }
                 match let_go {
                     Some(let_go) => {
                         let bu = state.catalogue.bu_of(let_go.item).unwrap_or(bu);
@@ -79,7 +89,7 @@ impl Writer for StateWriter<'_> {
                     None => self.grown += 1,
                 }
                 if is_first
-                    && event.source_kind.is_fleeting()
+                    && is_fleeting
                     && let Some(lone) = state.let_lone_go(event.source)
                 {
                     self.grown -= 1;
@@ -95,8 +105,12 @@ impl Writer for StateWriter<'_> {
     }
 
     fn link(&mut self, statement: &Statement) -> Outcome {
-        match self.state.identity.apply(statement) {
-            Linked::Applied => Outcome::Applied,
+        let mut touched = Vec::new();
+        match self.state.identity.apply_and_tell(statement, &mut touched) {
+            Linked::Applied => {
+                touched.into_iter().for_each(|key| self.state.group(key));
+                Outcome::Applied
+            }
             Linked::Duplicate => Outcome::Duplicate,
             Linked::Superseded => Outcome::Expired,
         }

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use faces_index::IndexKind;
 use serde_json::json;
 
 use super::progress;
@@ -59,10 +60,13 @@ pub struct EvalArgs {
 /// Anything wrong with the input, by file and row.
 pub fn run(args: &EvalArgs, config: &crate::config::Config) -> Result<()> {
     let started = Instant::now();
+    let mut training = config.training.clone();
+    // How items are searched makes hardly a difference to quality, and tuning that anew for every generation takes most of the time.
+    training.index.kind = training.index.kind.or(Some(IndexKind::Exact));
     let options = ReplayOptions {
         state: config.state_options(),
         engine: config.engine_options(),
-        training: config.training.clone(),
+        training,
         rebuild_days: args.rebuild_days,
         siloed: args.siloed,
         wanted: usize::from(args.k),

@@ -66,9 +66,10 @@ fn reason(item: &v1::Recommendation) -> String {
         None => verb.to_owned(),
     };
     match reason.source() {
-        CandidateSource::CoVisitation => because("goes with"),
+        CandidateSource::CoVisitation | CandidateSource::Neighbours => because("goes with"),
         CandidateSource::Interest => because("close to"),
         CandidateSource::Trending => "trending".into(),
+        CandidateSource::History => "again".into(),
         CandidateSource::New => "new".into(),
         CandidateSource::Popular => "popular".into(),
         CandidateSource::Request | CandidateSource::Unspecified => String::new(),

@@ -3,6 +3,7 @@
 //! Leakage is impossible by construction: before a query at time *t*, exactly the events with time < *t* have been applied, and
 //! the generation was trained on a log cut at or before *t*.
 
+mod examples;
 mod metrics;
 mod queries;
 mod replay;

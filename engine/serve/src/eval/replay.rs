@@ -20,6 +20,7 @@ use faces_rebuild::{
 };
 
 use super::{
+    examples::Examples,
     metrics::Scorecard,
     queries::{Query, QuerySet},
 };
@@ -30,6 +31,8 @@ use crate::{
 };
 
 const DAY_MS: i64 = 86_400_000;
+/// Generations trained at most while examples for the ranker are gathered, before the first query.
+const REBUILDS_BEFORE: i64 = 3;
 
 /// Where the log lies.
 #[derive(Clone, Debug)]
@@ -152,13 +155,19 @@ impl Replay {
         replayed.items = engine.state().catalogue().listed_count();
         let (mut next_event, mut next_link) = (0, 0);
         let mut next_rebuild = i64::MIN;
-        for query in queries {
-            while let Some(row) = self.links.get(next_link).filter(|row| row.ts_ms < query.ts_ms) {
+        let moments = moments(queries, visible, self.options.training.ranker.examples_max);
+        let mut examples = Examples::new(self.options.training.ranker);
+        let period_ms = i64::from(self.options.rebuild_days) * DAY_MS;
+        let first_ms = moments.first().map_or(0, Moment::ts_ms);
+        let first_asked = queries.first().map(|query| query.ts_ms);
+        for moment in moments {
+            let ts_ms = moment.ts_ms();
+            while let Some(row) = self.links.get(next_link).filter(|row| row.ts_ms < ts_ms) {
                 writer.record(&rows::link(row).with_context(|| format!("link row at {} ms", row.ts_ms))?);
                 next_link += 1;
             }
             let first = next_event;
-            while let Some(row) = visible.get(next_event).filter(|row| row.ts_ms < query.ts_ms) {
+            while let Some(row) = visible.get(next_event).filter(|row| row.ts_ms < ts_ms) {
                 let record = rows::event(row).with_context(|| format!("event row at {} ms", row.ts_ms))?;
                 replayed.events += u64::from(writer.record(&record) == Outcome::Applied);
                 next_event += 1;
@@ -167,15 +176,31 @@ impl Replay {
                 writer.flush();
                 state.settle();
             }
-            if query.ts_ms >= next_rebuild {
-                let cut_off_ms = query.ts_ms - query.ts_ms.rem_euclid(DAY_MS);
+            if ts_ms >= next_rebuild {
+                let cut_off_ms = ts_ms - ts_ms.rem_euclid(DAY_MS);
                 if let Some(generation) = self.rebuild(visible.get(..next_event).unwrap_or_default(), cut_off_ms)? {
-                    engine.swap(ServingGeneration::new(generation, engine.state().catalogue()));
+                    let serving = ServingGeneration::new(generation, engine.state().catalogue());
+                    engine.swap(serving.with_ranker(examples.ranker(cut_off_ms)));
                     replayed.rebuilds += 1;
                 }
-                let period_ms = i64::from(self.options.rebuild_days) * DAY_MS;
-                next_rebuild = if period_ms == 0 { i64::MAX } else { cut_off_ms + period_ms };
+                next_rebuild = match first_asked.filter(|first| *first > ts_ms) {
+                    // Before the first query a few will do.
+                    Some(first) => (cut_off_ms + period_ms.max((first - first_ms) / REBUILDS_BEFORE)).min(first),
+                    None if period_ms == 0 => i64::MAX,
+                    None => cut_off_ms + period_ms,
+                };
             }
+            let query = match moment {
+                Moment::Asking(query) => query,
+                Moment::Taking(rows) => {
+                    let Some(row) = rows.first() else { continue };
+                    let key = rows::account(&row.bu, &row.local_user_id)?;
+                    let bu = engine.state().catalogue().bu_or_new(&row.bu).context("too many business units")?;
+                    let taken: HashSet<&str> = rows.iter().map(|row| row.item_id.as_str()).collect();
+                    examples.note(&engine, &key, bu, &row.bu, EventTime::from_millis(ts_ms), &taken, self.options.siloed);
+                    continue;
+                }
+            };
             let names = self.answer(&engine, set, query)?;
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let empty = HashSet::new();
@@ -239,6 +264,38 @@ impl Replay {
             Err(error) => Err(error).context("training failed"),
         }
     }
+}
+
+/// What happens at one point of a replay.
+enum Moment<'a> {
+    /// A query.
+    Asking(&'a Query),
+    /// Rows of one account, unit and time: an example for the ranker.
+    Taking(Vec<&'a EventRow>),
+}
+
+impl Moment<'_> {
+    fn ts_ms(&self) -> i64 {
+        match self {
+            Self::Asking(query) => query.ts_ms,
+            Self::Taking(rows) => rows.first().map_or(0, |row| row.ts_ms),
+        }
+    }
+}
+
+/// Queries and examples in order of time; of the time before the first query, the latest `examples_max` examples.
+fn moments<'a>(queries: &[&'a Query], visible: &[&'a EventRow], examples_max: usize) -> Vec<Moment<'a>> {
+    let (first, last) = (queries.first().map_or(i64::MAX, |query| query.ts_ms), queries.last().map_or(0, |query| query.ts_ms));
+    let speaks = |row: &&&EventRow| rows::event_kind(&row.event_type).is_ok_and(|kind| kind.strength() > 0.0) && row.ts_ms < last;
+    let mut taking: Vec<&EventRow> = visible.iter().filter(speaks).copied().collect();
+    taking.sort_by(|a, b| (a.ts_ms, &a.bu, &a.local_user_id).cmp(&(b.ts_ms, &b.bu, &b.local_user_id)));
+    let groups = taking.chunk_by(|a, b| (a.ts_ms, &a.bu, &a.local_user_id) == (b.ts_ms, &b.bu, &b.local_user_id));
+    let mut moments: Vec<Moment<'_>> = groups.map(|rows| Moment::Taking(rows.to_vec())).collect();
+    let before = moments.partition_point(|moment| moment.ts_ms() < first);
+    moments.drain(..before.saturating_sub(examples_max));
+    moments.extend(queries.iter().map(|query| Moment::Asking(query)));
+    moments.sort_by_key(Moment::ts_ms);
+    moments
 }
 
 fn day_and_unit(query: &Query) -> (i64, String) {

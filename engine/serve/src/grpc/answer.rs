@@ -45,10 +45,14 @@ pub fn item_ref(catalogue: &Catalogue, item: ItemId) -> v1::ItemRef {
 const fn source(kind: SourceKind) -> v1::CandidateSource {
     match kind {
         SourceKind::Interest => v1::CandidateSource::Interest,
-        SourceKind::CoVisitation => v1::CandidateSource::CoVisitation,
+        SourceKind::CoVisitation | SourceKind::Together | SourceKind::Latest | SourceKind::Elsewhere => {
+            v1::CandidateSource::CoVisitation
+        }
         SourceKind::Trending => v1::CandidateSource::Trending,
         SourceKind::New => v1::CandidateSource::New,
         SourceKind::Popular => v1::CandidateSource::Popular,
+        SourceKind::Neighbours | SourceKind::NeighboursElsewhere => v1::CandidateSource::Neighbours,
+        SourceKind::History => v1::CandidateSource::History,
         SourceKind::Request => v1::CandidateSource::Request,
     }
 }

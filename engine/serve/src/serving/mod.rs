@@ -12,7 +12,7 @@ use std::sync::{
 use faces_core::{
     catalogue::Catalogue,
     ids::{BuId, ItemId},
-    ranking::{Condition, Model, Near},
+    ranking::{Condition, Model, Near, Ranker},
 };
 use faces_index::LiveStatus;
 use faces_rebuild::{EmbeddingSource, Generation, Manifest};
@@ -37,6 +37,7 @@ pub struct ServingGeneration {
     neighbours: Vec<(ItemId, f32)>,
     runs: Vec<Run>,
     popular: Vec<(BuId, Vec<ItemId>)>,
+    ranker: Option<Ranker>,
     /// Up to where the catalogue's journal has been followed.
     followed: AtomicU64,
     /// Held by who follows.
@@ -88,6 +89,7 @@ impl ServingGeneration {
             neighbours: Vec::with_capacity(co_visited.rows().len()),
             runs: Vec::new(),
             popular: Vec::new(),
+            ranker: None,
             followed,
             following: Mutex::new(()),
         };
@@ -109,6 +111,12 @@ impl ServingGeneration {
             }
         }
         serving
+    }
+
+    /// With a ranker.
+    #[must_use]
+    pub fn with_ranker(self, ranker: Option<Ranker>) -> Self {
+        Self { ranker, ..self }
     }
 
     /// Takes over what changed in the catalogue since the last time: what items carry, and which can be had. Cost: microseconds
@@ -248,5 +256,9 @@ impl Model for ServingGeneration {
                 return;
             }
         }
+    }
+
+    fn ranker(&self) -> Option<&Ranker> {
+        self.ranker.as_ref()
     }
 }

@@ -1,12 +1,19 @@
 //! Retrieval, a file per source.
 
 mod co_visitation;
+mod history;
 mod interest;
+mod neighbours;
 mod new;
+mod sums;
+mod together;
 mod trending;
 
 pub use co_visitation::CoVisitation;
+pub use history::History;
 pub use interest::Interest;
 pub(crate) use interest::dot as cosine;
+pub use neighbours::Neighbours;
 pub use new::New;
+pub use together::Together;
 pub use trending::Trending;

@@ -1,0 +1,202 @@
+//! Who did what this person did, and what else they took: the live neighbours, written by the events themselves.
+//!
+//! - a [`line`] per source key: its newest items, 64 bytes;
+//! - [`postings`] per item: which lines took it, in a bounded number of places;
+//! - [`transitions`] per item: what was taken together with it, as counts that fade.
+//!
+//! Lines of one person form a ring, so that what is known of somebody in one business unit leads to what they do in another, and
+//! an unlink takes the lines apart again.
+//!
+//! **The law, and where it ends.** A line is a function of what its fragment holds, a ring of the links that stand: both are as if
+//! nothing had ever been otherwise. Postings and transitions are bounded samples; which of many takers keep a place depends on the
+//! order in which events came, and a pair counted stays counted until it has faded. They are derived, never stored, no part of the
+//! digest, and built anew from the fragments at a start.
+//!
+//! **Privacy.** An item that fewer than [`TAKERS_MIN`] keys took is never named because of a neighbour.
+
+mod line;
+mod postings;
+mod transitions;
+
+use parking_lot::Mutex;
+
+use self::{line::Line, postings::Postings, transitions::Transitions};
+use crate::{
+    fragment::Fragment,
+    ids::{BuId, EventTime, ItemId},
+};
+
+pub use line::LINE_ITEMS;
+pub(crate) use line::Latest;
+
+/// Fewest takers of an item that neighbours may speak for.
+pub const TAKERS_MIN: usize = 3;
+/// Lines of one person that are looked at.
+const RING_MAX: usize = 8;
+/// Items of each other line of the person that an event is paired with.
+const OTHER_LINE_ITEMS: usize = 4;
+/// By how much time between two events their pair counts half, and what it counts at least.
+const CLOSE_MINUTES: f32 = 14.0 * 1_440.0;
+const CLOSE_MIN: f32 = 0.2;
+
+/// A line's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LineId(u32);
+
+/// All lines, and what leads to them.
+#[derive(Debug, Default)]
+pub struct Neighbours {
+    lines: boxcar::Vec<Line>,
+    postings: Postings,
+    transitions: Transitions,
+    grouping: Mutex<()>,
+}
+
+impl LineId {
+    /// The line in a tag beside a fragment; 0 is none.
+    pub(crate) const fn from_tag(tag: u32) -> Option<Self> {
+        match tag.checked_sub(1) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// Position in dense arrays.
+    #[must_use]
+    pub const fn position(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl Neighbours {
+    /// Brings a key's line in step with its fragment; `tag` says which line that is, 0 before it has one. Keys that come and go by
+    /// the million get one with their second item.
+    pub(crate) fn follow(&self, fragment: &Fragment, tag: &mut u32, is_fleeting: bool) -> Option<(LineId, Latest, bool)> {
+        let latest = Latest::of(fragment);
+        let is_new = *tag == 0;
+        if is_new {
+            if latest.len < 1 + usize::from(is_fleeting) {
+                return None;
+            }
+            *tag = self.lines.push(Line::default()) as u32 + 1;
+        }
+        let line = LineId::from_tag(*tag)?;
+        self.lines.get(line.position())?.write(&latest);
+        Some((line, latest, is_new))
+    }
+
+    /// Counts that the key of `line` took `item`. Cost: a row change for each of its other latest items.
+    pub(crate) fn took(
+        &self,
+        line: LineId,
+        latest: &Latest,
+        item: ItemId,
+        time: EventTime,
+        bu_of: impl Fn(ItemId) -> Option<BuId>,
+    ) {
+        let minute = line::minute_of(time);
+        self.postings.add(item, line.0, minute);
+        self.transitions.count(item, minute);
+        let Some(own_bu) = bu_of(item) else { return };
+        let Some((place, _)) = latest.find(item) else { return };
+        let pair = |other: ItemId, at: u32, gap: usize| {
+            let Some(bu) = bu_of(other).filter(|_| other != item) else { return };
+            let close = (-(minute.abs_diff(at) as f32) / CLOSE_MINUTES).exp2().max(CLOSE_MIN);
+            let weight = close / (gap as f32).sqrt();
+            self.transitions.add(item, other, bu, minute, weight);
+            self.transitions.add(other, item, own_bu, minute, weight);
+        };
+        let at = |latest: &Latest, age| latest.minute.saturating_sub(line::minutes_of(age) as u32);
+        for (other_place, (other, age)) in latest.items().enumerate() {
+            pair(other, at(latest, age), other_place.abs_diff(place));
+        }
+        for other_line in self.others(line) {
+            let latest = self.latest(other_line);
+            for (n, (other, age)) in latest.items().take(OTHER_LINE_ITEMS).enumerate() {
+                pair(other, at(&latest, age), n + 1);
+            }
+        }
+    }
+
+    /// Posts a line with all its items, oldest first: when it is new, or put back.
+    pub(crate) fn post(&self, line: LineId, latest: &Latest) {
+        let mut items: Vec<_> = latest.items().collect();
+        items.reverse();
+        for (item, age) in items {
+            self.postings.add(item, line.0, latest.minute.saturating_sub(line::minutes_of(age) as u32));
+        }
+    }
+
+    /// Counts the pairs of a line that is put back, as if its items were taken now in their order.
+    pub(crate) fn recount(&self, line: LineId, latest: &Latest, bu_of: impl Fn(ItemId) -> Option<BuId>) {
+        for n in (0..latest.len).rev() {
+            let mut so_far = Latest { minute: latest.minute, ..Latest::default() };
+            for (place, (item, age)) in latest.items().skip(n).enumerate() {
+                if let (Some(held), Some(code)) = (so_far.items.get_mut(place), so_far.ages.get_mut(place)) {
+                    (*held, *code) = (item, age);
+                    so_far.len = place + 1;
+                }
+            }
+            if let Some((item, age)) = latest.items().nth(n) {
+                let minute = i64::from(latest.minute) - line::minutes_of(age) as i64;
+                self.took(line, &so_far, item, line::time_of(minute), &bu_of);
+            }
+        }
+    }
+
+    /// Makes one ring of the lines of one person.
+    pub(crate) fn group(&self, lines_of: impl FnOnce() -> Vec<LineId>) {
+        let _one_at_a_time = self.grouping.lock();
+        let lines = lines_of(); // asked under the lock, so that the last to ask sees everything
+        for (n, line) in lines.iter().enumerate() {
+            let next = lines.get((n + 1) % lines.len()).filter(|next| *next != line);
+            if let Some(held) = self.lines.get(line.position()) {
+                held.set_next(next.map(|next| next.0));
+            }
+        }
+    }
+
+    /// What a line says.
+    pub(crate) fn latest(&self, line: LineId) -> Latest {
+        self.lines.get(line.position()).map(Line::read).unwrap_or_default()
+    }
+
+    /// The other lines of the same person.
+    pub fn others(&self, line: LineId) -> impl Iterator<Item = LineId> + '_ {
+        let mut at = line;
+        (0..RING_MAX).map_while(move |_| {
+            let next = self.lines.get(at.position())?.next().map(LineId).filter(|next| *next != line)?;
+            at = next;
+            Some(next)
+        })
+    }
+
+    /// Calls `take` with the items of a line, newest first, each with its age in minutes at `now`.
+    pub fn items(&self, line: LineId, now: EventTime, mut take: impl FnMut(ItemId, f32)) {
+        let latest = self.latest(line);
+        let since = line::minute_of(now).saturating_sub(latest.minute) as f32;
+        latest.items().for_each(|(item, age)| take(item, since + line::minutes_of(age)));
+    }
+
+    /// Calls `take` with the lines that took an item, the latest first.
+    pub fn takers(&self, item: ItemId, mut take: impl FnMut(LineId)) {
+        self.postings.visit(item, |slot| take(LineId(slot)));
+    }
+
+    /// Whether enough keys took an item for neighbours to speak of it.
+    #[must_use]
+    pub fn may_name(&self, item: ItemId) -> bool {
+        self.postings.count(item) >= TAKERS_MIN
+    }
+
+    /// Calls `take` with the items of `bu` taken together with `item`, and how often as a share of the item's own takes.
+    pub fn together(&self, item: ItemId, bu: BuId, shrink: f32, take: impl FnMut(ItemId, f32)) {
+        self.transitions.visit(item, bu, shrink, take);
+    }
+
+    /// Lines kept.
+    #[must_use]
+    pub fn line_count(&self) -> usize {
+        self.lines.count()
+    }
+}

@@ -1,0 +1,120 @@
+//! Who took an item: lines in a fixed number of places. Part are the latest; part were the latest of an earlier minute, so that an
+//! item taken thousands of times a second still remembers the last half hour, and one taken once a month the last years.
+
+use parking_lot::RwLock;
+
+use crate::ids::ItemId;
+
+/// Places for the latest takers of an item.
+const RECENT: usize = 64;
+/// Places for takers of earlier minutes.
+const SAMPLED: usize = 64;
+
+/// Takers by item.
+#[derive(Debug, Default)]
+pub(super) struct Postings {
+    rows: boxcar::Vec<RwLock<Row>>,
+}
+
+#[derive(Debug, Default)]
+struct Row {
+    recent: Ring<RECENT>,
+    sampled: Ring<SAMPLED>,
+    sampled_minute: u32,
+}
+
+/// The latest `N`, in the order they came.
+#[derive(Debug, Default)]
+struct Ring<const N: usize> {
+    slots: Vec<u32>,
+    next: usize,
+}
+
+impl<const N: usize> Ring<N> {
+    /// Gives what had to go.
+    fn push(&mut self, slot: u32) -> Option<u32> {
+        if self.slots.len() < N {
+            if self.slots.len() == self.slots.capacity() {
+                self.slots.reserve_exact((self.slots.len() / 2).max(2).min(N - self.slots.len()));
+            }
+            self.slots.push(slot);
+            return None;
+        }
+        let oldest = self.slots.get_mut(self.next).map(|held| std::mem::replace(held, slot));
+        self.next = (self.next + 1) % N;
+        oldest
+    }
+
+    fn newest_first(&self) -> impl Iterator<Item = u32> + '_ {
+        let (newer, older) = self.slots.split_at_checked(self.next).unwrap_or_default();
+        newer.iter().rev().chain(older.iter().rev()).copied()
+    }
+}
+
+impl Postings {
+    /// Notes a taker, once.
+    pub(super) fn add(&self, item: ItemId, slot: u32, minute: u32) {
+        while self.rows.count() <= item.position() {
+            self.rows.push(RwLock::default());
+        }
+        let Some(row) = self.rows.get(item.position()) else { return };
+        let row = &mut *row.write();
+        if row.recent.slots.contains(&slot) || row.sampled.slots.contains(&slot) {
+            return;
+        }
+        if let Some(before) = row.recent.push(slot)
+            && minute != row.sampled_minute
+        {
+            row.sampled_minute = minute;
+            row.sampled.push(before);
+        }
+    }
+
+    /// Calls `take` with the takers of an item, the latest first.
+    pub(super) fn visit(&self, item: ItemId, take: impl FnMut(u32)) {
+        if let Some(row) = self.rows.get(item.position()) {
+            let row = row.read();
+            row.recent.newest_first().chain(row.sampled.newest_first()).for_each(take);
+        }
+    }
+
+    /// How many takers of an item are known.
+    pub(super) fn count(&self, item: ItemId) -> usize {
+        self.rows.get(item.position()).map_or(0, |row| {
+            let row = row.read();
+            row.recent.slots.len() + row.sampled.slots.len()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn takers(postings: &Postings) -> Vec<u32> {
+        let mut found = Vec::new();
+        postings.visit(ItemId::new(3), |slot| found.push(slot));
+        found
+    }
+
+    #[test]
+    fn each_once_and_the_latest_first() {
+        let postings = Postings::default();
+        for slot in [5, 6, 5, 7, 6] {
+            postings.add(ItemId::new(3), slot, 0);
+        }
+        assert_eq!(takers(&postings), [7, 6, 5]);
+        assert_eq!((postings.count(ItemId::new(3)), postings.count(ItemId::new(2)), postings.count(ItemId::new(99))), (3, 0, 0));
+    }
+
+    #[test]
+    fn a_hot_item_keeps_some_of_every_minute() {
+        let postings = Postings::default();
+        for minute in 0..100 {
+            (0..10_000).for_each(|n| postings.add(ItemId::new(3), minute * 10_000 + n, minute));
+        }
+        let minutes: std::collections::BTreeSet<_> = takers(&postings).iter().map(|slot| slot / 10_000).collect();
+        assert_eq!(takers(&postings).len(), RECENT + SAMPLED);
+        assert!(minutes.len() >= SAMPLED && minutes.contains(&(99 - SAMPLED as u32 + 1)), "{minutes:?}");
+    }
+}

@@ -1,0 +1,79 @@
+//! The learned ranker: a linear score over [`features`](super::features), one set of weights for each kind of person.
+//!
+//! Linear because it is measured to be enough here and costs a multiplication a feature; what makes it strong is that features are
+//! logarithms of shares, so that it weighs products of sources. Trained as a conditional logit: the score's exponential is how
+//! likely a candidate is to be taken, of those that stand for choice.
+
+use crate::ranking::{
+    candidate::{Candidate, Score},
+    features::{COUNT, Features},
+    query::Query,
+};
+
+/// Kinds of person, by what is known of them in the asked unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Segment {
+    /// Nothing, anywhere.
+    Stranger,
+    /// Nothing here, something in another unit.
+    Cold,
+    /// One to four behaviours here.
+    Thin,
+    /// More.
+    Warm,
+}
+
+/// Behaviours in the unit from which a person counts as warm.
+const WARM_MIN: usize = 5;
+
+impl Segment {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Stranger, Self::Cold, Self::Thin, Self::Warm];
+
+    /// The person's, for this request.
+    #[must_use]
+    pub fn of(query: &Query<'_>) -> Self {
+        let catalogue = query.state.catalogue();
+        let here = query.profile.taste.iter().filter(|b| catalogue.bu_of(b.item) == Some(query.bu)).take(WARM_MIN).count();
+        match here {
+            0 if query.profile.taste.is_empty() => Self::Stranger,
+            0 => Self::Cold,
+            WARM_MIN => Self::Warm,
+            _ => Self::Thin,
+        }
+    }
+
+    /// What to call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stranger => "stranger",
+            Self::Cold => "cold",
+            Self::Thin => "thin",
+            Self::Warm => "warm",
+        }
+    }
+}
+
+/// Weights by segment, and what else was learnt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranker {
+    /// By [`Segment`], then by feature.
+    pub weights: [[f32; COUNT]; 4],
+    /// Units where people take the same item again.
+    pub repeat_units: Vec<String>,
+}
+
+impl Ranker {
+    /// Sets the score of every candidate. Cost: a multiplication and an addition a feature and candidate.
+    pub fn score(&self, query: &Query<'_>, features: &Features, candidates: &mut [Candidate], scores: &mut Vec<f32>) {
+        let Some(weights) = self.weights.get(Segment::of(query) as usize) else { return };
+        scores.clear();
+        scores.resize(candidates.len(), 0.0);
+        for (feature, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
+            scores.iter_mut().zip(features.row(feature)).for_each(|(score, value)| *score += weight * value);
+        }
+        candidates.iter_mut().zip(scores).for_each(|(candidate, score)| candidate.score = Score::new(*score));
+    }
+}
