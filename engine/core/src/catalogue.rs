@@ -314,6 +314,12 @@ impl Catalogue {
         self.slot(item).map_or(0, |slot| slot.name_hash)
     }
 
+    /// What [`Self::name_hash`] says of an item with this external id, whether anything has named it or not.
+    #[must_use]
+    pub fn hash_of_name(item_id: &str) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(item_id.as_bytes())
+    }
+
     /// An order of items that every process agrees on, whichever it met first: what breaks ties.
     #[must_use]
     pub fn by_name(&self, a: ItemId, b: ItemId) -> std::cmp::Ordering {
@@ -397,7 +403,7 @@ impl Slot {
         Self {
             bu,
             id: item_id.into(),
-            name_hash: xxhash_rust::xxh3::xxh3_64(item_id.as_bytes()),
+            name_hash: Catalogue::hash_of_name(item_id),
             bits: AtomicU8::new(0),
             category: AtomicU32::new(0),
             price: AtomicU32::new(f32::NAN.to_bits()),

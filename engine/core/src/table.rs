@@ -107,7 +107,12 @@ impl<V: Clone + Default> Table<V> {
     }
 
     /// Calls `change` with every value of a shard, as [`Self::update`] does.
-    pub(crate) fn update_all(&self, shard: usize, clock: &CutClock, mut change: impl FnMut(KeyHash, &mut V, &mut u32) -> Changed) {
+    pub(crate) fn update_all(
+        &self,
+        shard: usize,
+        clock: &CutClock,
+        mut change: impl FnMut(KeyHash, &mut V, &mut u32) -> Changed,
+    ) {
         let shard = &mut *self.shard(shard).write();
         let CutTime { stamp, open } = clock.now();
         if shard.before_cut != open {

@@ -35,6 +35,8 @@ pub struct RankerParams {
     pub examples_max: usize,
     /// Candidates of an example that were not taken, at most: a random sample.
     pub others_max: usize,
+    /// By how many days an example's age it counts half.
+    pub half_life_days: f64,
     /// Strength of the penalty on all people's weights, in examples.
     pub ridge: f64,
     /// Strength with which a segment is held to what all people have in common, in examples.
@@ -43,31 +45,167 @@ pub struct RankerParams {
 
 impl Default for RankerParams {
     fn default() -> Self {
-        Self { examples_max: 20_000, others_max: 60, ridge: 5.0, segment_ridge: 50.0 }
+        Self { examples_max: 20_000, others_max: 60, half_life_days: 365.0, ridge: 5.0, segment_ridge: 50.0 }
     }
 }
 
 const STEPS_MAX: usize = 25;
 const GAIN_MIN: f64 = 1e-6;
 
-/// Fits a ranker; `None` without a single example in which something was taken.
+/// What came of training, for one regime.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The segment.
+    pub segment: String,
+    /// Whether the unit's hottest items were ruled out.
+    pub is_tail: bool,
+    /// Examples of the later period that it was judged on.
+    pub examples: usize,
+    /// The best single feature of the earlier period.
+    pub single: String,
+    /// Its NDCG@20 in the later period, of examples whose target was retrieved.
+    pub single_ndcg: f64,
+    /// The blend's.
+    pub blend_ndcg: f64,
+    /// Lower end of the gain's interval, one-sided 90 %.
+    pub gain_low: f64,
+    /// Whether the blend is published.
+    pub is_blend: bool,
+}
+
+/// Fits a ranker to what happened before `now_ms`; `None` without a single example in which something was taken.
+///
+/// It is fitted to the earlier examples first, and judged on the later ones: where the lower bound of the blend's gain over the best
+/// single feature is negative, that feature alone orders the regime. What is published is then fitted to all.
 #[must_use]
-pub fn fit(examples: &[Example], params: &RankerParams) -> Option<Ranker> {
-    let useful: Vec<&Example> = examples.iter().filter(|example| !example.taken.is_empty() && example.others() > 0).collect();
+pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<(Ranker, Vec<Verdict>)> {
+    let mut useful: Vec<Weighed<'_>> = examples
+        .iter()
+        .filter(|example| !example.taken.is_empty() && example.others() > 0 && example.ts_ms < now_ms)
+        .map(|example| Weighed::new(example, params, now_ms))
+        .collect();
     if useful.is_empty() {
         return None;
     }
+    useful.sort_by_key(|weighed| weighed.example.ts_ms); // stable
+    let (earlier, later) = useful.split_at((useful.len() as f64 * EARLIER_SHARE) as usize);
     let scales = scales(&useful);
-    let common = newton(&useful, &scales, &DVector::zeros(WIDTH), params.ridge);
-    let weights = Regime::all().map(|regime| {
-        let of_regime: Vec<&Example> = useful.iter().copied().filter(|example| example.regime == regime).collect();
-        let weights = if of_regime.is_empty() { common.clone() } else { newton(&of_regime, &scales, &common, params.segment_ridge) };
+    let weights = fit_regimes(&useful, &scales, params);
+    let tried = fit_regimes(earlier, &scales, params);
+    let (mut published, mut verdicts) = (weights, Vec::new());
+    for (place, regime) in Regime::all().into_iter().enumerate() {
+        let of_regime = |weighed: &&Weighed<'_>| weighed.example.regime == regime;
+        let earlier: Vec<_> = earlier.iter().filter(of_regime).collect();
+        let later: Vec<_> = later.iter().filter(of_regime).collect();
+        let single = best_single(&earlier);
+        let verdict = judge(regime, &later, &tried[place], single);
+        if !verdict.is_blend {
+            published[place] = alone(single);
+        }
+        verdicts.push(verdict);
+    }
+    Some((Ranker { weights: published, repeat_units: Vec::new() }, verdicts))
+}
+
+type Weights = [f32; WIDTH];
+
+/// Weights by regime: first of all people; of each regime around those.
+fn fit_regimes(examples: &[Weighed<'_>], scales: &[f64], params: &RankerParams) -> [Weights; Regime::COUNT] {
+    let all: Vec<&Weighed<'_>> = examples.iter().collect();
+    let common = newton(&all, scales, &DVector::zeros(WIDTH), params.ridge);
+    Regime::all().map(|regime| {
+        let of_regime: Vec<&Weighed<'_>> = examples.iter().filter(|weighed| weighed.example.regime == regime).collect();
+        let weights = if of_regime.is_empty() { common.clone() } else { newton(&of_regime, scales, &common, params.segment_ridge) };
         std::array::from_fn(|n| (weights[n] * scales[n]) as f32)
-    });
-    Some(Ranker { weights, repeat_units: Vec::new() })
+    })
+}
+
+/// A single feature as weights; demand breaks its ties.
+fn alone(feature: usize) -> Weights {
+    let mut weights = [0.0; WIDTH];
+    weights[TIE_BREAK] = 1e-3;
+    weights[feature] = 1.0;
+    weights
+}
+
+/// The feature that alone orders best.
+fn best_single(examples: &[&Weighed<'_>]) -> usize {
+    let worth = |feature: &usize| {
+        let weights = alone(*feature);
+        examples.iter().map(|weighed| weighed.example.ndcg(&weights)).sum::<f64>()
+    };
+    // Of equal ones, as without examples, the first.
+    SINGLES.into_iter().map(|feature| (worth(&feature), feature)).fold((-1.0, TIE_BREAK), |best, of| if of.0 > best.0 { of } else { best }).1
+}
+
+fn judge(regime: Regime, later: &[&Weighed<'_>], blend: &Weights, single: usize) -> Verdict {
+    let single_weights = alone(single);
+    let pairs: Vec<(f64, f64)> =
+        later.iter().map(|weighed| (weighed.example.ndcg(blend), weighed.example.ndcg(&single_weights))).collect();
+    let n = pairs.len() as f64;
+    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| if pairs.is_empty() { 0.0 } else { pairs.iter().map(of).sum::<f64>() / n };
+    let gain = mean(&|(blend, single)| blend - single);
+    let variance = mean(&|(blend, single)| (blend - single - gain).powi(2));
+    let gain_low = gain - CONFIDENCE_Z * (variance / n.max(1.0)).sqrt();
+    Verdict {
+        segment: regime.segment.name().to_owned(),
+        is_tail: regime.is_tail,
+        examples: pairs.len(),
+        single: features::NAMES[single].to_owned(),
+        single_ndcg: mean(&|(_, single)| *single),
+        blend_ndcg: mean(&|(blend, _)| *blend),
+        gain_low,
+        is_blend: pairs.len() >= JUDGED_MIN && gain_low >= 0.0,
+    }
+}
+
+/// Share of examples that come first, and that the blend is judged by the others.
+const EARLIER_SHARE: f64 = 0.7;
+/// Fewest examples that a blend may be judged on.
+const JUDGED_MIN: usize = 30;
+/// One-sided 90 %.
+const CONFIDENCE_Z: f64 = 1.2816;
+/// Features that may order a slate alone, one for each source.
+const SINGLES: [usize; 13] = [25, 19, 21, 23, 1, 3, 5, 7, 9, 11, 13, 16, 39];
+/// Demand of the last months.
+const TIE_BREAK: usize = 25;
+
+/// An example, and how much it counts.
+#[derive(Debug, Clone, Copy)]
+struct Weighed<'a> {
+    example: &'a Example,
+    counts: f64,
+}
+
+impl<'a> Weighed<'a> {
+    /// A moment counts by the most that was taken in it (a purchase more than a look), and the less the longer ago it was.
+    fn new(example: &'a Example, params: &RankerParams, now_ms: i64) -> Self {
+        let days = (now_ms - example.ts_ms) as f64 / 86_400_000.0;
+        let worth = f64::from(example.taken.iter().copied().fold(0.0, f32::max));
+        Self { example, counts: worth.sqrt() * (-days / params.half_life_days).exp2() }
+    }
 }
 
 impl Example {
+    /// NDCG@20 of the candidates by some weights, as near as the sample of others tells their rank.
+    fn ndcg(&self, weights: &Weights) -> f64 {
+        let mut scored: Vec<(f32, bool)> = self
+            .values
+            .chunks_exact(WIDTH)
+            .enumerate()
+            .map(|(n, row)| (row.iter().zip(weights).map(|(value, weight)| value * weight).sum(), n < self.taken.len()))
+            .collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let (mut rank, mut gain) = (0.0_f64, 0.0);
+        for (_, is_taken) in scored {
+            rank += if is_taken { 1.0 } else { f64::from(self.stands_for) };
+            if is_taken && rank <= 20.0 {
+                gain += 1.0 / (rank + 1.0).log2();
+            }
+        }
+        gain / (0..self.taken.len().min(20)).map(|n| 1.0 / (n as f64 + 2.0).log2()).sum::<f64>()
+    }
+
     fn candidates(&self) -> usize {
         self.values.len() / WIDTH
     }
@@ -78,10 +216,10 @@ impl Example {
 }
 
 /// What brings each feature to a standard deviation of 1 inside an example; 0 for one that never varies.
-fn scales(examples: &[&Example]) -> Vec<f64> {
+fn scales(examples: &[Weighed<'_>]) -> Vec<f64> {
     let mut squares = vec![0.0; WIDTH];
     let mut count = 0.0;
-    for example in examples {
+    for Weighed { example, .. } in examples {
         let n = example.candidates() as f64;
         let mut sums = [0.0; WIDTH];
         let mut sums_of_squares = [0.0; WIDTH];
@@ -118,7 +256,8 @@ impl Slope {
         self
     }
 
-    fn add(&mut self, example: &Example, scales: &[f64], weights: &DVector<f64>, with_curvature: bool) {
+    fn add(&mut self, weighed: &Weighed<'_>, scales: &[f64], weights: &DVector<f64>, with_curvature: bool) {
+        let (example, counts) = (weighed.example, weighed.counts);
         let n = example.candidates();
         let rows = DMatrix::from_fn(WIDTH, n, |feature, candidate| {
             f64::from(example.values[candidate * WIDTH + feature]) * scales[feature]
@@ -131,8 +270,6 @@ impl Slope {
         let chances = scores.map(|score| (score - top).exp() / total);
         let all: f64 = example.taken.iter().map(|worth| f64::from(*worth)).sum();
         let shares = DVector::from_iterator(example.taken.len(), example.taken.iter().map(|worth| f64::from(*worth) / all));
-        // A moment counts by the most that was taken in it: a purchase more than a look.
-        let counts = f64::from(example.taken.iter().copied().fold(0.0, f32::max)).sqrt();
         let log_total = total.ln() + top;
         self.likelihood += counts * scores.iter().zip(&shares).map(|(score, share)| (score - log_total) * share).sum::<f64>();
         let mean = &rows * &chances;
@@ -147,13 +284,13 @@ impl Slope {
     }
 }
 
-fn slope(examples: &[&Example], scales: &[f64], weights: &DVector<f64>, with_curvature: bool) -> Slope {
+fn slope(examples: &[&Weighed<'_>], scales: &[f64], weights: &DVector<f64>, with_curvature: bool) -> Slope {
     // Chunks of a fixed size, added in their order: the same sums whatever the number of threads.
     let chunks: Vec<Slope> = examples
         .par_chunks(256)
         .map(|chunk| {
             let mut slope = Slope::zero();
-            chunk.iter().for_each(|example| slope.add(example, scales, weights, with_curvature));
+            chunk.iter().for_each(|weighed| slope.add(weighed, scales, weights, with_curvature));
             slope
         })
         .collect();
@@ -161,7 +298,7 @@ fn slope(examples: &[&Example], scales: &[f64], weights: &DVector<f64>, with_cur
 }
 
 /// The weights that make what was taken most likely, held to `home` by `ridge`.
-fn newton(examples: &[&Example], scales: &[f64], home: &DVector<f64>, ridge: f64) -> DVector<f64> {
+fn newton(examples: &[&Weighed<'_>], scales: &[f64], home: &DVector<f64>, ridge: f64) -> DVector<f64> {
     let mut weights = home.clone();
     let penalty = |weights: &DVector<f64>| 0.5 * ridge * (weights - home).norm_squared();
     for _ in 0..STEPS_MAX {

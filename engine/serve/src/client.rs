@@ -68,6 +68,14 @@ impl Client {
         Ok(self.profiles.get_profile(request).await.map_err(|status| refused(&status))?.into_inner())
     }
 
+    /// Answers to one request under the rules in force and under others.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub async fn try_rules(&mut self, request: v1::TryRulesRequest) -> Result<v1::TryRulesResponse> {
+        Ok(self.admin.try_rules(request).await.map_err(|status| refused(&status))?.into_inner())
+    }
+
     /// A digest of the server's state. Reads all of it, so it may take a while.
     ///
     /// # Errors

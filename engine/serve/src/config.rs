@@ -170,6 +170,8 @@ pub struct Ranking {
     pub tired_window_hours: i64,
     /// Business units where people take the same item again; elsewhere what a person has is left out.
     pub repeat_units: Vec<String>,
+    /// File of rules for re-ranking (pins, boosts, caps, …), watched while serving. Empty: none.
+    pub rules: PathBuf,
 }
 
 impl Default for Ranking {
@@ -192,6 +194,7 @@ impl Default for Ranking {
             tired_impressions: ranking.tired_impressions,
             tired_window_hours: ranking.tired_window_hours,
             repeat_units: Vec::new(),
+            rules: PathBuf::new(),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{cell::RefCell, sync::Arc, time::Instant};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use faces_core::{
     event::{Behaviour, EventKind},
     ids::{BuId, EventId, EventTime, ItemId},
@@ -14,6 +14,7 @@ use faces_core::{
         Candidate, CandidateSet, Condition, Features, Model, Pipeline, Query, RankingOptions, Scratch, Regime, Signal, Slate,
         explain::{Reason, explain},
         query::signals,
+        rules::{InForce, Moment, Rules},
     },
     state::State,
 };
@@ -24,6 +25,7 @@ use crate::serving::ServingGeneration;
 pub struct Engine {
     state: Arc<State>,
     generation: ArcSwapOption<ServingGeneration>,
+    rules: ArcSwap<Rules>,
     pipeline: Pipeline,
     options: EngineOptions,
 }
@@ -44,6 +46,10 @@ pub struct Ask<'a> {
     pub keys: &'a [SourceKey],
     /// Whose items.
     pub bu: BuId,
+    /// Where the slate is shown; `None` for answers that are no placement's.
+    pub placement: Option<&'a str>,
+    /// Rules to try instead of those in force.
+    pub trial: Option<Trial<'a>>,
     /// How many.
     pub wanted: usize,
     /// What the person just did, newest first.
@@ -73,6 +79,8 @@ impl<'a> Ask<'a> {
         Self {
             keys,
             bu,
+            placement: None,
+            trial: None,
             wanted: 20,
             context: &[],
             condition: None,
@@ -85,6 +93,15 @@ impl<'a> Ask<'a> {
             deadline: None,
         }
     }
+}
+
+/// Rules that are not in force.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial<'a> {
+    /// The rules.
+    pub rules: &'a Rules,
+    /// The time they are tried for.
+    pub at: EventTime,
 }
 
 /// An answer, before it is encoded.
@@ -108,7 +125,8 @@ impl Engine {
     /// An engine over `state`, without a generation yet.
     #[must_use]
     pub fn new(state: Arc<State>, options: EngineOptions) -> Self {
-        Self { state, generation: ArcSwapOption::empty(), pipeline: Pipeline::new(&options.ranking), options }
+        let (generation, rules) = (ArcSwapOption::empty(), ArcSwap::default());
+        Self { state, generation, rules, pipeline: Pipeline::new(&options.ranking), options }
     }
 
     /// What came from the log.
@@ -130,6 +148,11 @@ impl Engine {
         before
     }
 
+    /// Puts rules in force; requests under way finish with those they began with.
+    pub fn swap_rules(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
+    }
+
     /// Brings the generation in service up to what the catalogue says now.
     pub fn follow_catalogue(&self) {
         if let Some(generation) = self.generation() {
@@ -148,7 +171,7 @@ impl Engine {
     pub fn examine<R>(&self, ask: &Ask<'_>, look: impl FnOnce(Regime, &[Candidate], &Features) -> R) -> R {
         let (profile, signals) = self.view(ask);
         let generation = self.generation();
-        let query = self.query(ask, &profile, &signals, generation.as_deref());
+        let query = self.query(ask, &profile, &signals, generation.as_deref(), InForce::default());
         WORK.with_borrow_mut(|(scratch, candidates)| {
             let (candidates, features) = self.pipeline.examine(&query, scratch, candidates);
             look(Regime::of(&query, features), candidates, features)
@@ -158,11 +181,12 @@ impl Engine {
     /// A slate for each, all from one generation and with shared passes over its index: the same slates as one by one, cheaper.
     #[must_use]
     pub fn recommend_each(&self, asks: &[Ask<'_>]) -> Vec<Answer> {
-        let generation = self.generation();
+        let (generation, rules) = (self.generation(), self.rules.load_full());
         let views: Vec<_> = asks.iter().map(|ask| self.view(ask)).collect();
         let each = asks.iter().zip(&views);
-        let queries: Vec<_> =
-            each.map(|(ask, (profile, signals))| self.query(ask, profile, signals, generation.as_deref())).collect();
+        let queries: Vec<_> = each
+            .map(|(ask, (profile, signals))| self.query(ask, profile, signals, generation.as_deref(), self.in_force(ask, &rules)))
+            .collect();
         let slates = WORK.with_borrow_mut(|(scratch, candidates)| self.pipeline.recommend_each(&queries, scratch, candidates));
         let each = slates.into_iter().zip(&queries).zip(asks);
         each.map(|((slate, query), ask)| finish(ask, query, slate, generation.clone())).collect()
@@ -184,23 +208,23 @@ impl Engine {
         if let Err(position) = profile.owned.binary_search(&item) {
             profile.owned.insert(position, item);
         }
-        let alike = Ask { suppress_owned: Some(true), ..ask.clone() };
+        let alike = Ask { placement: None, suppress_owned: Some(true), ..ask.clone() };
         self.answer(&alike, &profile, &[Signal { item, weight: 1.0, place: 0, is_elsewhere: false }])
     }
 
     fn answer(&self, ask: &Ask<'_>, profile: &Profile, signals: &[Signal]) -> Answer {
-        let generation = self.generation();
-        let query = self.query(ask, profile, signals, generation.as_deref());
+        let (generation, rules) = (self.generation(), self.rules.load_full());
+        let query = self.query(ask, profile, signals, generation.as_deref(), self.in_force(ask, &rules));
         let slate = WORK.with_borrow_mut(|(scratch, candidates)| self.pipeline.recommend(&query, scratch, candidates));
         finish(ask, &query, slate, generation.clone())
     }
 
-    /// Orders `given` for the person; every one is returned.
+    /// Orders `given` for the person; every one is returned, and rules have no say.
     #[must_use]
     pub fn rerank(&self, given: &[ItemId], ask: &Ask<'_>) -> Answer {
         let (profile, signals) = self.view(ask);
         let generation = self.generation();
-        let query = self.query(ask, &profile, &signals, generation.as_deref());
+        let query = self.query(ask, &profile, &signals, generation.as_deref(), InForce::default());
         let items: Vec<Candidate> =
             WORK.with_borrow_mut(|(scratch, candidates)| self.pipeline.rerank(&query, given, scratch, candidates));
         finish(ask, &query, Slate { items, ..Slate::default() }, generation.clone())
@@ -212,6 +236,7 @@ impl Engine {
         profile: &'a Profile,
         signals: &'a [Signal],
         generation: Option<&'a ServingGeneration>,
+        rules: InForce<'a>,
     ) -> Query<'a> {
         Query {
             state: &self.state,
@@ -219,6 +244,8 @@ impl Engine {
             profile,
             signals,
             bu: ask.bu,
+            placement: ask.placement,
+            rules,
             now: ask.now,
             wanted: ask.wanted,
             condition: ask.condition,
@@ -227,6 +254,11 @@ impl Engine {
             suppress_owned: ask.suppress_owned.unwrap_or_else(|| !self.is_repeat_unit(ask.bu, generation)),
             deadline: ask.deadline,
         }
+    }
+
+    fn in_force<'a>(&self, ask: &Ask<'a>, in_force: &'a Rules) -> InForce<'a> {
+        let (rules, now) = ask.trial.map_or((in_force, ask.now), |trial| (trial.rules, trial.at));
+        rules.in_force(&Moment { bu: self.state.catalogue().bu_name(ask.bu), placement: ask.placement, now }, ask.keys)
     }
 
     /// As configured, or as learnt.

@@ -20,6 +20,7 @@ pub mod index_bench;
 pub mod logs;
 pub mod metrics;
 pub mod rows;
+pub mod rules;
 pub mod server;
 pub mod serving;
 pub mod shutdown;

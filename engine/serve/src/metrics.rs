@@ -3,6 +3,7 @@
 use std::{sync::OnceLock, time::Instant};
 
 use anyhow::Context as _;
+use faces_core::ranking::Placed;
 use faces_ingest::{
     Progress,
     progress::{Counts, Lags},
@@ -26,6 +27,14 @@ const SLATES_TOTAL: &str = "faces_slates_total";
 const SLATES_CUT_SHORT_TOTAL: &str = "faces_slates_cut_short_total";
 /// Candidates removed by `filter`.
 const FILTERED_TOTAL: &str = "faces_filtered_candidates_total";
+/// Pins by `outcome`: placed; skipped, because a filter removed the item or the page has no place for it.
+const PINS_TOTAL: &str = "faces_pins_total";
+/// Places of slates that were given to new items by chance.
+const EXPLORED_PLACES_TOTAL: &str = "faces_explored_places_total";
+/// Files of rules by `outcome`: activated, refused.
+const RULES_LOADS_TOTAL: &str = "faces_rules_loads_total";
+/// Rules in force.
+const RULES: &str = "faces_rules";
 /// Generations by `outcome`: activated, refused.
 const GENERATIONS_TOTAL: &str = "faces_generation_swaps_total";
 /// Records by `outcome`: consumed = applied + duplicates + expired + ignored + dead.
@@ -109,6 +118,10 @@ fn describe() {
     describe_counter!(SLATES_TOTAL, "slates by size: full, short, empty");
     describe_counter!(SLATES_CUT_SHORT_TOTAL, "slates whose retrieval the deadline cut short");
     describe_counter!(FILTERED_TOTAL, "candidates removed, by filter");
+    describe_counter!(PINS_TOTAL, "pins by outcome: placed, skipped");
+    describe_counter!(EXPLORED_PLACES_TOTAL, "places of slates given to new items by chance");
+    describe_counter!(RULES_LOADS_TOTAL, "files of rules by outcome: activated, refused");
+    describe_gauge!(RULES, "rules in force");
     describe_counter!(GENERATIONS_TOTAL, "generation swaps by outcome: activated, refused");
     describe_counter!(RECORDS_TOTAL, "records by outcome; consumed = applied + duplicates + expired + ignored + dead");
     describe_gauge!(LAG_RECORDS, "records between position and end of a partition");
@@ -165,6 +178,31 @@ pub fn slate(answer: &Answer, wanted: usize) {
     for (filter, removed) in &answer.slate.removed {
         counter!(FILTERED_TOTAL, "filter" => *filter).increment(*removed as u64);
     }
+    let placed = |is_it: fn(&Placed) -> bool| {
+        let placed = answer.slate.items.iter().filter_map(|candidate| candidate.placed.as_ref());
+        placed.filter(|placed| is_it(placed)).count() as u64
+    };
+    let pinned = placed(|placed| matches!(placed, Placed::Pinned { .. }));
+    for (outcome, pins) in [("placed", pinned), ("skipped", answer.slate.pins_skipped as u64)] {
+        if pins > 0 {
+            counter!(PINS_TOTAL, "outcome" => outcome).increment(pins);
+        }
+    }
+    let explored = placed(|placed| matches!(placed, Placed::Explored { .. }));
+    if explored > 0 {
+        counter!(EXPLORED_PLACES_TOTAL).increment(explored);
+    }
+}
+
+/// Notes that so many rules are in force now.
+pub fn rules_in_force(count: usize) {
+    counter!(RULES_LOADS_TOTAL, "outcome" => "activated").increment(1);
+    gauge!(RULES).set(count as f64);
+}
+
+/// Counts a file of rules that was refused.
+pub fn rules_refused() {
+    counter!(RULES_LOADS_TOTAL, "outcome" => "refused").increment(1);
 }
 
 /// Notes an image of the state, or that there is none this time.

@@ -28,6 +28,7 @@ use crate::{
     grpc::{self, Services},
     images::{self, Loading},
     metrics,
+    rules::{self, RulesFile},
     swap::GenerationSwap,
 };
 
@@ -78,6 +79,8 @@ impl App {
     pub async fn run(self, stop: watch::Receiver<bool>, started: impl FnOnce(&Arc<Engine>, &Arc<Progress>)) -> Result<()> {
         let Self { config, grpc, admin } = self;
         config.kafka.check().context("the section [kafka] can't be used")?; // before anything is touched
+        let rules_path = Some(config.ranking.rules.clone()).filter(|path| !path.as_os_str().is_empty());
+        let rules = rules_path.as_deref().map(RulesFile::open).transpose().context("ranking.rules can't be used")?;
         let recorder = metrics::install()?;
         let state = Arc::new(State::new(config.state_options()));
         let engine = Arc::new(Engine::new(Arc::clone(&state), config.engine_options()));
@@ -97,6 +100,10 @@ impl App {
             .with_context(|| format!("can't open the generations folder {}", config.generations.folder.display()))?;
         let swap = Arc::new(GenerationSwap::new(Arc::clone(&engine), store));
         swap.start().await?;
+        let rules = rules.map(|(file, parsed)| {
+            rules::put_in_force(&engine, parsed, &config.ranking.rules); // now that it is known which items there are
+            tokio::spawn(file.watch(Arc::clone(&engine), stop.clone()))
+        });
         let follower = follow::start(Arc::clone(&engine)).context("can't start the thread that follows the catalogue")?;
         let settler = settle(Arc::clone(&state)).context("can't start the thread that settles what is derived")?;
 
@@ -142,7 +149,7 @@ impl App {
         let stopped = stopped.await;
         admin_server.abort();
         drop((follower, settler));
-        for task in [watch, readiness] {
+        for task in [watch, readiness].into_iter().chain(rules) {
             task.abort();
         }
         stopped.context("stopping the consumer was interrupted")?.context("the consumer did not stop cleanly")?;

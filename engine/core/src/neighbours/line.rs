@@ -49,7 +49,11 @@ impl Default for Latest {
 
 /// Minutes since [`Packed::ORIGIN`].
 pub(super) fn minute_of(time: EventTime) -> u32 {
-    u32::try_from(time.millis().saturating_sub(Packed::ORIGIN) / MINUTE_MS).unwrap_or(if time.millis() < 0 { 0 } else { u32::MAX })
+    u32::try_from(time.millis().saturating_sub(Packed::ORIGIN) / MINUTE_MS).unwrap_or(if time.millis() < 0 {
+        0
+    } else {
+        u32::MAX
+    })
 }
 
 /// The time of a minute.
@@ -75,7 +79,13 @@ impl Latest {
         while latest.len < LINE_ITEMS {
             let [a, b, c] = classes.each_mut().map(|class| class.peek().map(|behaviour| (behaviour.time, behaviour.event)));
             let [of_a, of_b, of_c] = &mut classes;
-            let newest = if a >= b && a >= c { of_a.next() } else if b >= c { of_b.next() } else { of_c.next() };
+            let newest = if a >= b && a >= c {
+                of_a.next()
+            } else if b >= c {
+                of_b.next()
+            } else {
+                of_c.next()
+            };
             let Some(behaviour) = newest else { break };
             let minute = minute_of(behaviour.time);
             if latest.len == 0 {
@@ -178,7 +188,10 @@ mod tests {
     fn ages_are_kept_within_a_twentieth() {
         for minutes in [0, 1, 2, 59, 1_440, 525_600, 50_000_000] {
             let read = minutes_of(code_of(minutes));
-            assert!((read + 1.0) / (minutes as f32 + 1.0) < 1.05 && (minutes as f32 + 1.0) / (read + 1.0) < 1.05, "{minutes} {read}");
+            assert!(
+                (read + 1.0) / (minutes as f32 + 1.0) < 1.05 && (minutes as f32 + 1.0) / (read + 1.0) < 1.05,
+                "{minutes} {read}"
+            );
         }
     }
 
@@ -187,7 +200,8 @@ mod tests {
         let mut fragment = Fragment::default();
         let minute = 60_000;
         for n in 0..30_i64 {
-            let kind = [EventKind::View, EventKind::Cart, EventKind::Purchase, EventKind::Impression, EventKind::Dislike][n as usize % 5];
+            let kind = [EventKind::View, EventKind::Cart, EventKind::Purchase, EventKind::Impression, EventKind::Dislike]
+                [n as usize % 5];
             fragment.insert(Behaviour {
                 time: EventTime::from_millis(n * minute),
                 event: EventId::from_raw(n as u64),

@@ -86,7 +86,14 @@ impl Neighbours {
     }
 
     /// Counts that the key of `line` took `item`. Cost: a row change for each of its other latest items.
-    pub(crate) fn took(&self, line: LineId, latest: &Latest, item: ItemId, time: EventTime, bu_of: impl Fn(ItemId) -> Option<BuId>) {
+    pub(crate) fn took(
+        &self,
+        line: LineId,
+        latest: &Latest,
+        item: ItemId,
+        time: EventTime,
+        bu_of: impl Fn(ItemId) -> Option<BuId>,
+    ) {
         let minute = line::minute_of(time);
         self.postings.add(item, line.0, minute);
         self.transitions.count(item, minute);

@@ -10,7 +10,7 @@ use crate::ids::{BuId, ItemId};
 /// Others kept in one business unit, for one item.
 const PLACES: usize = 64;
 /// Half-life of a count.
-const HALF_LIFE_MINUTES: f32 = 60.0 * 1_440.0;
+const HALF_LIFE_MINUTES: f32 = 365.0 * 1_440.0;
 
 /// Rows by item.
 #[derive(Debug, Default)]

@@ -26,7 +26,7 @@ impl Score {
 }
 
 /// An item that may stand on the slate.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
     /// The item.
     pub item: ItemId,
@@ -34,13 +34,34 @@ pub struct Candidate {
     pub parts: [f32; SourceKind::COUNT],
     /// The blend of the parts.
     pub score: Score,
+    /// The place that a rule gave it, whatever its score.
+    pub placed: Option<Placed>,
+}
+
+/// A place on the slate, from 1, that does not come from the score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// By a pin.
+    Pinned {
+        /// The place.
+        position: u16,
+    },
+    /// By chance: one of `drawn` out of `of` new items, each as likely as the others.
+    Explored {
+        /// The place.
+        position: u16,
+        /// Items drawn.
+        drawn: u16,
+        /// Items that they were drawn from.
+        of: u16,
+    },
 }
 
 impl Candidate {
     /// A candidate that no source has spoken for yet.
     #[must_use]
     pub const fn new(item: ItemId) -> Self {
-        Self { item, parts: [0.0; SourceKind::COUNT], score: Score::MIN }
+        Self { item, parts: [0.0; SourceKind::COUNT], score: Score::MIN, placed: None }
     }
 
     /// What a source gave.
@@ -53,6 +74,24 @@ impl Candidate {
     pub fn set_part(&mut self, source: SourceKind, value: f32) {
         if let Some(part) = self.parts.get_mut(source.position()) {
             *part = value;
+        }
+    }
+
+    /// The place that a rule gave it, from 1.
+    #[must_use]
+    pub const fn position(&self) -> Option<u16> {
+        match self.placed {
+            Some(Placed::Pinned { position } | Placed::Explored { position, .. }) => Some(position),
+            None => None,
+        }
+    }
+
+    /// The probability with which chance put it on the slate; `None` for what does not stand there by chance.
+    #[must_use]
+    pub fn propensity(&self) -> Option<f64> {
+        match self.placed {
+            Some(Placed::Explored { drawn, of, .. }) => Some(f64::from(drawn) / f64::from(of)),
+            _ => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     ids::ItemId,
-    ranking::{candidate::Candidate, query::Query, sources, stage::SourceKind},
+    ranking::{candidate::Candidate, query::Query, rerank::rules_behind, sources, stage::SourceKind},
 };
 
 /// Most of the person's items named for one item of a slate.
@@ -15,14 +15,17 @@ pub struct Reason {
     pub source: SourceKind,
     /// The person's items that led to it, strongest first, at most [`BECAUSE_MAX`].
     pub because: Vec<ItemId>,
+    /// Names of the rules that changed its score or gave it its place.
+    pub rules: Vec<Box<str>>,
 }
 
 /// A reason for one item. Cost: a walk over the neighbours of every signal.
 #[must_use]
 pub fn explain(query: &Query<'_>, candidate: &Candidate) -> Reason {
+    let rules = rules_behind(query, candidate);
     let source = strongest_source(candidate);
     if !matches!(source, SourceKind::Interest | SourceKind::CoVisitation) {
-        return Reason { source, because: Vec::new() };
+        return Reason { source, because: Vec::new(), rules };
     }
     // The item itself, looked at before, is no reason to show it.
     let mut led: Vec<(f32, ItemId)> = Vec::new();
@@ -45,10 +48,10 @@ pub fn explain(query: &Query<'_>, candidate: &Candidate) -> Reason {
         }
     }
     if led.is_empty() {
-        return Reason { source: impersonal_source(candidate), because: Vec::new() };
+        return Reason { source: impersonal_source(candidate), because: Vec::new(), rules };
     }
     led.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| query.state.catalogue().by_name(a.1, b.1)));
-    Reason { source, because: led.into_iter().take(BECAUSE_MAX).map(|(_, item)| item).collect() }
+    Reason { source, because: led.into_iter().take(BECAUSE_MAX).map(|(_, item)| item).collect(), rules }
 }
 
 /// Personal sources lead if they gave anything of note; then what is new, what trends, what is left.

@@ -8,7 +8,8 @@ use crate::{
         features::Features,
         filters::{Excluded, Matching, Owned, Servable, Tired},
         query::{Query, Scratch, SignalOptions},
-        selector::CategoryCap,
+        rerank::{Hidden, Rerank, pins},
+        rules::Share,
         sources::{CoVisitation, History, Interest, Neighbours, New, Together, Trending},
         stage::{Filter, Scorer, Selector, Source, SourceKind},
     },
@@ -63,6 +64,8 @@ pub struct Slate {
     pub removed: Vec<(&'static str, usize)>,
     /// Whether the deadline cut retrieval short.
     pub cut_short: bool,
+    /// Pins in force that have no place on it, mostly because a filter removed their item.
+    pub pins_skipped: usize,
 }
 
 impl Pipeline {
@@ -81,9 +84,16 @@ impl Pipeline {
                 Box::new(CoVisitation { candidates_max: PER_SOURCE }),
                 Box::new(Interest { neighbours: PER_SOURCE }),
             ],
-            filters: vec![Box::new(Servable), Box::new(Excluded), Box::new(Owned), Box::new(tired), Box::new(Matching)],
+            filters: vec![
+                Box::new(Servable),
+                Box::new(Excluded),
+                Box::new(Hidden),
+                Box::new(Owned),
+                Box::new(tired),
+                Box::new(Matching),
+            ],
             scorer: Box::new(options.blend),
-            selector: Box::new(CategoryCap { share_max: options.category_share_max }),
+            selector: Box::new(Rerank { category_share_max: Share::new(options.category_share_max) }),
         }
     }
 
@@ -121,6 +131,7 @@ impl Pipeline {
             let firm: Vec<&dyn Filter> = filters.into_iter().filter(|filter| !filter.yields()).collect();
             fill_up(query, &firm, scratch, candidates, &mut slate.items);
         }
+        self.selector.place(&mut slate.items);
         slate
     }
 
@@ -135,14 +146,19 @@ impl Pipeline {
     ) {
         candidates.clear();
         slate.cut_short = self.retrieve(query, scratch, candidates);
+        let (pins, without_chance) = pins::due(query);
+        pins::offer(&pins, candidates);
         for filter in filters {
             let before = candidates.as_slice().len();
-            candidates.retain(|candidate| filter.keeps(query, candidate.item));
+            // A pin is worth more than what gives way before an empty place does.
+            let stays = |item| filter.yields() && pins.iter().any(|pin| pin.item == item);
+            candidates.retain(|candidate| filter.keeps(query, candidate.item) || stays(candidate.item));
             let removed = before - candidates.as_slice().len();
             if removed > 0 {
                 slate.removed.push((filter.name(), removed));
             }
         }
+        slate.pins_skipped = without_chance + pins.iter().filter(|pin| candidates.get_mut(pin.item).is_none()).count();
     }
 
     /// By the generation's ranker, or by the fixed blend where there is none.

@@ -7,7 +7,7 @@ use crate::{
     ids::{BuId, EventTime, ItemId},
     neighbours::LineId,
     profile::Profile,
-    ranking::{condition::Condition, features::Features, model::Model},
+    ranking::{condition::Condition, features::Features, model::Model, rules::InForce},
     state::State,
 };
 
@@ -36,6 +36,10 @@ pub struct Query<'a> {
     pub signals: &'a [Signal],
     /// Whose items are wanted.
     pub bu: BuId,
+    /// Where the slate is shown; `None` for answers that are no placement's.
+    pub placement: Option<&'a str>,
+    /// The rules in force.
+    pub rules: InForce<'a>,
     /// Now, in event time.
     pub now: EventTime,
     /// Items wanted.

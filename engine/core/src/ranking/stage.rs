@@ -90,4 +90,7 @@ pub trait Scorer: Send + Sync {
 pub trait Selector: Send + Sync {
     /// Appends up to `query.wanted` candidates to `slate`; fewer only if there are no more.
     fn select(&self, query: &Query<'_>, sorted: &[Candidate], slate: &mut Vec<Candidate>);
+
+    /// Puts what has a place ([`Candidate::placed`]) there, once nothing more comes onto the slate.
+    fn place(&self, _slate: &mut Vec<Candidate>) {}
 }

@@ -74,7 +74,9 @@ impl State {
         for shard in super::shards() {
             self.fragments.tag_all(shard, |key, fragment, tag| {
                 let is_alone = self.identity.person(key).is_none();
-                drawn.extend(self.neighbours.follow(fragment, tag, is_alone).map(|(line, latest, _)| (latest.newest(), line, key)));
+                drawn.extend(
+                    self.neighbours.follow(fragment, tag, is_alone).map(|(line, latest, _)| (latest.newest(), line, key)),
+                );
             });
         }
         drawn.sort_unstable_by_key(|(newest, line, _)| (*newest, *line));

@@ -11,6 +11,7 @@ use faces_core::{
     ranking::{
         CandidateSet, Condition, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal, Slate,
         query::{SignalOptions, signals},
+        rules::{Moment, Rules},
     },
     record::{Apply, Event, Record},
     state::{State, StateOptions},
@@ -18,6 +19,7 @@ use faces_core::{
 use proptest::{prelude::*, sample::select, test_runner::FileFailurePersistence};
 
 pub(crate) const BUS: [&str; 3] = ["market", "grocer", "cinema"];
+pub(crate) const PLACEMENT: &str = "home";
 pub(crate) const KEYS: u8 = 10;
 pub(crate) const ITEMS: u8 = 20; // per business unit
 pub(crate) const DAY_MS: i64 = 86_400_000;
@@ -218,6 +220,7 @@ pub(crate) struct Ask {
     pub(crate) served: Vec<ItemId>,   // on earlier pages
     pub(crate) suppress_owned: bool,
     pub(crate) condition: Option<Condition>,
+    pub(crate) rules: Rules,
     pub(crate) is_late: bool,
     pub(crate) with_model: bool,
 }
@@ -225,7 +228,18 @@ pub(crate) struct Ask {
 impl Ask {
     pub(crate) fn of(who: u8, bu: usize, wanted: usize) -> Self {
         let (excluded, served) = (Vec::new(), Vec::new());
-        Self { who, bu, wanted, excluded, served, suppress_owned: false, condition: None, is_late: false, with_model: true }
+        Self {
+            who,
+            bu,
+            wanted,
+            excluded,
+            served,
+            suppress_owned: false,
+            condition: None,
+            rules: Rules::default(),
+            is_late: false,
+            with_model: true,
+        }
     }
 }
 
@@ -284,6 +298,8 @@ pub(crate) fn with_queries<T>(state: &State, model: &HashModel, asks: &[Ask], th
             profile,
             signals,
             bu,
+            placement: Some(PLACEMENT),
+            rules: ask.rules.in_force(&Moment { bu: BUS[ask.bu], placement: Some(PLACEMENT), now: NOW }, &[key(ask.who)]),
             now: NOW,
             wanted: ask.wanted,
             condition: ask.condition.as_ref(),

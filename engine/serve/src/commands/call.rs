@@ -47,7 +47,7 @@ pub struct ActArgs {
     item: String,
 }
 
-fn source_key(text: &str) -> Result<v1::SourceKey, String> {
+pub(super) fn source_key(text: &str) -> Result<v1::SourceKey, String> {
     let mut parts = text.splitn(3, '/');
     let (Some(bu), Some(kind), Some(id)) = (parts.next(), parts.next(), parts.next()) else {
         return Err("write it as unit/kind/id, e.g. marketplace/account/u1".into());
@@ -106,6 +106,6 @@ pub fn act(args: &ActArgs) -> Result<()> {
     })
 }
 
-fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
+pub(super) fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }

@@ -9,6 +9,7 @@ pub mod import;
 pub mod index;
 pub mod progress;
 pub mod rebuild;
+pub mod rules;
 pub mod serve;
 pub mod state;
 
@@ -62,6 +63,7 @@ enum Command {
     State(state::StateArgs),
     Index(index::IndexArgs),
     Dlq(dlq::DlqArgs),
+    Rules(rules::RulesArgs),
     Recommend(call::RecommendArgs),
     Act(call::ActArgs),
 }
@@ -103,6 +105,7 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Command::State(args) => state::run(args, &config),
         Command::Index(args) => index::run(args),
         Command::Dlq(args) => dlq::run(args, &config),
+        Command::Rules(args) => rules::run(args),
         Command::Recommend(args) => call::recommend(args),
         Command::Act(args) => call::act(args),
     }

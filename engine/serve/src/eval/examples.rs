@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use faces_core::{
     ids::{BuId, EventTime},
     key::SourceKey,
-    ranking::features,
+    ranking::{Ranker, features},
 };
-use faces_rebuild::ranker::{Example, RankerParams, fit};
+use faces_rebuild::ranker::{Example, RankerParams, Verdict, fit};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng as _, SeedableRng as _},
@@ -103,19 +103,11 @@ impl Examples {
     }
 
     /// A ranker of what came before `cut_off_ms`.
-    pub fn ranker(&mut self, cut_off_ms: i64) -> Option<faces_core::ranking::Ranker> {
-        let all = self.kept.make_contiguous();
-        let before = all.partition_point(|example| example.ts_ms < cut_off_ms);
-        let mut ranker = fit(all.get(..before)?, &self.params)?;
+    pub fn ranker(&mut self, cut_off_ms: i64) -> Option<(Ranker, Vec<Verdict>)> {
+        let (mut ranker, verdicts) = fit(self.kept.make_contiguous(), &self.params, cut_off_ms)?;
         let repeats = self.takes.iter().filter(|(_, (all, again))| *again as f64 > REPEAT_SHARE * *all as f64);
         ranker.repeat_units = repeats.map(|(unit, _)| unit.clone()).collect();
         ranker.repeat_units.sort_unstable();
-        if std::env::var_os("FACES_DEBUG_RANKER").is_some() {
-            eprintln!("examples {before} of {} (seen {} reached {}) repeat {:?}", all.len(), self.seen, self.reached, ranker.repeat_units);
-            for (n, name) in features::NAMES.iter().enumerate() {
-                eprintln!("{name:26} {:8.2} {:8.2} {:8.2} {:8.2}", ranker.weights[2][n], ranker.weights[3][n], ranker.weights[6][n], ranker.weights[7][n]);
-            }
-        }
-        Some(ranker)
+        Some((ranker, verdicts))
     }
 }

@@ -163,7 +163,9 @@ impl Replay {
                 let cut_off_ms = ts_ms - ts_ms.rem_euclid(DAY_MS);
                 if let Some(generation) = self.rebuild(visible.get(..next_event).unwrap_or_default(), cut_off_ms)? {
                     let serving = ServingGeneration::new(generation, engine.state().catalogue());
-                    engine.swap(serving.with_ranker(examples.ranker(cut_off_ms)));
+                    let (ranker, verdicts) = examples.ranker(cut_off_ms).unzip();
+                    if std::env::var_os("FACES_DEBUG_RANKER").is_some() { for v in verdicts.iter().flatten() { eprintln!("{v:?}"); } }
+                    engine.swap(serving.with_ranker(ranker));
                     replayed.rebuilds += 1;
                 }
                 next_rebuild = match first_asked.filter(|first| *first > ts_ms) {

@@ -6,7 +6,7 @@ use faces_core::{digest::Digest, ranking::Model as _};
 use faces_proto::v1::{self, admin_service_server::AdminService};
 use tonic::{Request, Response, Status};
 
-use super::{Services, refusal::Refusal};
+use super::{Services, deadline::Due, refusal::Refusal};
 
 /// How long to wait for a moment between batches.
 const BOUNDARY_PATIENCE: Duration = Duration::from_secs(5);
@@ -56,6 +56,13 @@ impl AdminService for Services {
             Ok(v1::ActivateGenerationResponse { generation_id: swapped.now, previous_generation_id: swapped.before })
         })
         .await
+    }
+
+    async fn try_rules(&self, request: Request<v1::TryRulesRequest>) -> Result<Response<v1::TryRulesResponse>, Status> {
+        self.timed("TryRules", || {
+            let due = Due::of(request.metadata(), self.deadline_ms_max)?;
+            self.try_on(request.get_ref(), due)
+        })
     }
 
     async fn get_state_digest(

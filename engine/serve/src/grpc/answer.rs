@@ -22,6 +22,7 @@ fn item(catalogue: &Catalogue, candidate: &Candidate, why: Option<&Reason>) -> v
         item_id: catalogue.item_name(candidate.item).unwrap_or_default().to_owned(),
         score: candidate.score.value(),
         reason: why.map(|why| reason(catalogue, why)),
+        propensity: candidate.propensity().unwrap_or_default(),
     }
 }
 
@@ -31,6 +32,7 @@ fn reason(catalogue: &Catalogue, why: &Reason) -> v1::Reason {
         source: source(why.source) as i32,
         because: why.because.iter().map(|item| item_ref(catalogue, *item)).collect(),
         because_title,
+        rules: why.rules.iter().map(|name| name.to_string()).collect(),
     }
 }
 
@@ -43,7 +45,9 @@ pub fn item_ref(catalogue: &Catalogue, item: ItemId) -> v1::ItemRef {
 const fn source(kind: SourceKind) -> v1::CandidateSource {
     match kind {
         SourceKind::Interest => v1::CandidateSource::Interest,
-        SourceKind::CoVisitation | SourceKind::Together | SourceKind::Latest | SourceKind::Elsewhere => v1::CandidateSource::CoVisitation,
+        SourceKind::CoVisitation | SourceKind::Together | SourceKind::Latest | SourceKind::Elsewhere => {
+            v1::CandidateSource::CoVisitation
+        }
         SourceKind::Trending => v1::CandidateSource::Trending,
         SourceKind::New => v1::CandidateSource::New,
         SourceKind::Popular => v1::CandidateSource::Popular,

@@ -9,10 +9,11 @@ mod deadline;
 mod events;
 mod identity;
 mod page;
-mod parse;
+pub(crate) mod parse;
 mod profile;
 mod recommendation;
 mod refusal;
+mod trial;
 
 use std::sync::Arc;
 

@@ -21,9 +21,9 @@ use super::refusal::Refusal;
 const KEYS_MAX: usize = 8;
 const CONTEXT_MAX: usize = 32;
 const FILTER_ITEMS_MAX: usize = 1_000;
-const PLACEMENT_BYTES_MAX: usize = 64;
+pub const PLACEMENT_BYTES_MAX: usize = 64;
 const PAGE_SIZE_DEFAULT: usize = 20;
-const PAGE_SIZE_MAX: i32 = 200;
+pub const PAGE_SIZE_MAX: i32 = 200;
 
 /// A violation, in one line.
 pub fn refused(field: &str, reason: Reason, description: impl Into<String>) -> Violation {
@@ -62,9 +62,9 @@ pub fn page_size(asked: i32) -> Result<usize, Violation> {
 }
 
 /// Where the slate is shown.
-pub fn placement(text: &str) -> Result<(), Violation> {
+pub fn placement(text: &str) -> Result<&str, Violation> {
     if text.len() <= PLACEMENT_BYTES_MAX {
-        return Ok(());
+        return Ok(text);
     }
     Err(refused("placement", Reason::TooLong, format!("has {} bytes; at most {PLACEMENT_BYTES_MAX} are allowed", text.len())))
 }

@@ -6,10 +6,7 @@ use faces_core::{
     key::SourceKey,
     ranking::Condition,
 };
-use faces_ingest::{
-    Reason,
-    validate::{self, Violation},
-};
+use faces_ingest::{Reason, validate};
 use faces_proto::v1::{self, recommendation_service_server::RecommendationService};
 use tonic::{Request, Response, Status};
 use xxhash_rust::xxh3::xxh3_64;
@@ -75,10 +72,11 @@ impl RecommendationService for Services {
 }
 
 /// A request for a slate in the engine's terms.
-struct Asked {
+pub(super) struct Asked {
     keys: Vec<SourceKey>,
     wanted: usize,
     bu: BuId,
+    placement: String,
     context: Vec<(ItemId, EventKind)>,
     condition: Option<Condition>,
     question: u64,
@@ -88,9 +86,10 @@ struct Asked {
 }
 
 impl Asked {
-    fn ask(&self, due: Due) -> Ask<'_> {
+    pub(super) fn ask(&self, due: Due) -> Ask<'_> {
         Ask {
             wanted: self.wanted,
+            placement: Some(&self.placement),
             context: &self.context,
             condition: self.condition.as_ref(),
             served: &self.served,
@@ -106,7 +105,8 @@ impl Services {
     fn recommend_one(&self, request: &v1::RecommendRequest, due: Due) -> Result<v1::RecommendResponse, Refusal> {
         let asked = self.read(request, due)?;
         let answer = self.engine.recommend(&asked.ask(due));
-        Ok(self.respond(asked, &answer))
+        metrics::slate(&answer, asked.wanted);
+        Ok(self.respond(&asked, &answer))
     }
 
     /// The entries of some requests of a batch, the first of which is at place `first`.
@@ -115,34 +115,38 @@ impl Services {
         let asks: Vec<Ask<'_>> = read.iter().flatten().map(|asked| asked.ask(due)).collect();
         let mut answers = self.engine.recommend_each(&asks).into_iter();
         drop(asks);
-        let outcome = |(asked, n)| match asked {
-            Ok(asked) => answers.next().map(|answer| v1::batch_recommend_entry::Outcome::Response(self.respond(asked, &answer))),
-            Err(refusal) => Some(v1::batch_recommend_entry::Outcome::Error(under_requests(refusal, n).into())),
+        let mut respond = |asked: &Asked| {
+            let answer = answers.next()?;
+            metrics::slate(&answer, asked.wanted);
+            Some(v1::batch_recommend_entry::Outcome::Response(self.respond(asked, &answer)))
+        };
+        let outcome = |(asked, n): (Result<Asked, Refusal>, usize)| match asked {
+            Ok(asked) => respond(&asked),
+            Err(refusal) => Some(v1::batch_recommend_entry::Outcome::Error(refusal.under(&format!("requests[{n}]")).into())),
         };
         read.into_iter().zip(first..).map(outcome).map(|outcome| v1::BatchRecommendEntry { outcome }).collect()
     }
 
     /// Checks a request and takes over what it says.
-    fn read(&self, request: &v1::RecommendRequest, due: Due) -> Result<Asked, Refusal> {
+    pub(super) fn read(&self, request: &v1::RecommendRequest, due: Due) -> Result<Asked, Refusal> {
         due.check()?;
         let state = self.engine.state();
         let keys = parse::keys(&request.keys, 0)?;
         let wanted = parse::page_size(request.page_size)?;
-        parse::placement(&request.placement)?;
+        let placement = parse::placement(&request.placement)?.to_owned();
         let bu = parse::known_bu(state, &request.bu)?;
         let context = parse::context(state, &request.context)?;
         let condition = parse::filter(state, bu, request.filter.as_ref())?;
         let question = question_hash(&request.bu, "", &keys);
         let served = sorted(page::decode(&request.page_token, question)?);
         let (suppress_owned, explain) = (request.suppress_owned, request.explain);
-        Ok(Asked { keys, wanted, bu, context, condition, question, served, suppress_owned, explain })
+        Ok(Asked { keys, wanted, bu, placement, context, condition, question, served, suppress_owned, explain })
     }
 
-    fn respond(&self, asked: Asked, answer: &Answer) -> v1::RecommendResponse {
-        metrics::slate(answer, asked.wanted);
+    pub(super) fn respond(&self, asked: &Asked, answer: &Answer) -> v1::RecommendResponse {
         v1::RecommendResponse {
             items: answer::items(self.engine.state().catalogue(), answer),
-            next_page_token: self.next_page(asked.question, asked.served, answer, asked.wanted),
+            next_page_token: self.next_page(asked.question, asked.served.clone(), answer, asked.wanted),
             answer_token: answer::token(),
             generation_id: answer::generation_id(answer),
             freshness: Some(self.freshness(answer.newest)),
@@ -242,15 +246,4 @@ fn question_hash(bu: &str, item_id: &str, keys: &[SourceKey]) -> u64 {
     hashes.sort_unstable();
     hashes.iter().for_each(|hash| bytes.extend(hash.to_le_bytes()));
     xxh3_64(&bytes)
-}
-
-/// Field paths of a refused entry start at the batch.
-fn under_requests(refusal: Refusal, n: usize) -> Refusal {
-    match refusal {
-        Refusal::Invalid(violations) => {
-            let parent = format!("requests[{n}]");
-            Refusal::Invalid(violations.into_iter().map(|violation: Violation| violation.under(&parent)).collect())
-        }
-        other => other,
-    }
 }

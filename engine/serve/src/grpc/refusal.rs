@@ -59,6 +59,14 @@ impl Refusal {
         Self::Invalid(vec![violation])
     }
 
+    /// Field paths of what is refused start at `parent`.
+    pub fn under(self, parent: &str) -> Self {
+        match self {
+            Self::Invalid(violations) => Self::Invalid(violations.into_iter().map(|violation| violation.under(parent)).collect()),
+            other => other,
+        }
+    }
+
     /// The table: status code, `ErrorInfo.reason`, and how long to wait before a retry that makes sense.
     const fn row(&self) -> (Code, &'static str, Option<Duration>) {
         match self {

@@ -23,7 +23,7 @@ const SIGNALS_MAX: usize = 16;
 /// Lines that give their items.
 const LINES_MAX: usize = 100;
 /// By how many days an item in a neighbour's line counts half.
-const FADE_DAYS: f32 = 60.0;
+const FADE_DAYS: f32 = 180.0;
 const MINUTES_A_DAY: f32 = 1_440.0;
 
 /// Retrieval by neighbours.
