@@ -14,6 +14,7 @@ mod error;
 mod id;
 mod manifest;
 mod parts;
+mod ranker_file;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ mod tests;
 use faces_index::VectorIndex;
 use foldhash::{HashSet, HashSetExt};
 
-use crate::{covisitation::CoVisitation, popularity::Popularity, training::TrainingItem};
+use crate::{covisitation::CoVisitation, popularity::Popularity, ranker::TrainedRanker, training::TrainingItem};
 
 pub use error::GenerationError;
 pub use id::GenerationId;
@@ -41,6 +42,8 @@ pub struct Generation {
     pub co_visited: CoVisitation,
     /// Each unit's popular items.
     pub popular: Popularity,
+    /// The learned ranker; without one the fixed blend ranks.
+    pub ranker: Option<TrainedRanker>,
 }
 
 /// The index of one unit's items.

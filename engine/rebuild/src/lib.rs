@@ -33,5 +33,6 @@ pub use embedding::EmbeddingSource;
 pub use embeddings::{Embeddings, unit};
 pub use generation::{Generation, GenerationError, GenerationId, Manifest, Space, Store, UnitIndex};
 pub use popularity::Popularity;
+pub use ranker::TrainedRanker;
 pub use train::{RebuildError, Stage, TrainParams, train, train_at};
 pub use training::{Interaction, Log, TrainingItem};

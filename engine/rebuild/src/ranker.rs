@@ -52,6 +52,15 @@ impl Default for RankerParams {
 const STEPS_MAX: usize = 25;
 const GAIN_MIN: f64 = 1e-6;
 
+/// A ranker with what it was judged by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainedRanker {
+    /// What ranks.
+    pub ranker: Ranker,
+    /// By regime, in their order.
+    pub verdicts: Vec<Verdict>,
+}
+
 /// What came of training, for one regime.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -78,7 +87,7 @@ pub struct Verdict {
 /// It is fitted to the earlier examples first, and judged on the later ones: where the lower bound of the blend's gain over the best
 /// single feature is negative, that feature alone orders the regime. What is published is then fitted to all.
 #[must_use]
-pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<(Ranker, Vec<Verdict>)> {
+pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<TrainedRanker> {
     let mut useful: Vec<Weighed<'_>> = examples
         .iter()
         .filter(|example| !example.taken.is_empty() && example.others() > 0 && example.ts_ms < now_ms)
@@ -104,7 +113,7 @@ pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<(
         }
         verdicts.push(verdict);
     }
-    Some((Ranker { weights: published, repeat_units: Vec::new() }, verdicts))
+    Some(TrainedRanker { ranker: Ranker { weights: published, repeat_units: Vec::new() }, verdicts })
 }
 
 type Weights = [f32; WIDTH];

@@ -208,7 +208,7 @@ pub fn train_at(
         inputs: Vec::new(),
         files: Vec::new(),
     };
-    let mut generation = Generation { manifest, items: log.items().to_vec(), spaces, co_visited, popular };
+    let mut generation = Generation { manifest, items: log.items().to_vec(), spaces, co_visited, popular, ranker: None };
     generation.manifest.counts = generation.counts();
     generation.check().map_err(|reason| RebuildError::Defect { reason })?;
     Ok(generation)

@@ -64,6 +64,8 @@ pub struct Ask<'a> {
     pub suppress_owned: Option<bool>,
     /// Use only what was done in the asked business unit.
     pub siloed: bool,
+    /// As if the person had done nothing in the asked business unit: what rankers learn of newcomers from.
+    pub as_newcomer: bool,
     /// Say why.
     pub explain: bool,
     /// Now.
@@ -88,6 +90,7 @@ impl<'a> Ask<'a> {
             served: &[],
             suppress_owned: None,
             siloed: false,
+            as_newcomer: false,
             explain: false,
             now,
             deadline: None,
@@ -195,6 +198,9 @@ impl Engine {
     /// What is known of the person, and what that means for retrieval.
     fn view(&self, ask: &Ask<'_>) -> (Profile, Vec<Signal>) {
         let mut profile = self.state.profile(ask.keys, ask.siloed.then_some(ask.bu));
+        if ask.as_newcomer {
+            forget(&mut profile, |item| self.state.catalogue().bu_of(item) == Some(ask.bu));
+        }
         add_context(&mut profile, ask);
         let signals = signals(&self.state, &profile.taste, ask.bu, ask.now, self.options.ranking.signals);
         (profile, signals)
@@ -273,6 +279,13 @@ impl Engine {
 fn finish(ask: &Ask<'_>, query: &Query<'_>, slate: Slate, generation: Option<Arc<ServingGeneration>>) -> Answer {
     let reasons = if ask.explain { slate.items.iter().map(|item| explain(query, item)).collect() } else { Vec::new() };
     Answer { slate, reasons, generation, newest: query.profile.newest() }
+}
+
+/// Takes out what was done with some items.
+fn forget(profile: &mut Profile, is_forgotten: impl Fn(ItemId) -> bool) {
+    let Profile { taste, past, rejected, shown, owned, lines: _ } = profile;
+    [taste, past, rejected, shown].into_iter().for_each(|list| list.retain(|behaviour| !is_forgotten(behaviour.item)));
+    owned.retain(|item| !is_forgotten(*item));
 }
 
 /// What the caller says the person just did comes first, as done now.

@@ -17,7 +17,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use super::{FORMAT_NAME, FORMAT_VERSION, FileEntry, Generation, GenerationError, GenerationId, Manifest, parts};
+use super::{FORMAT_NAME, FORMAT_VERSION, FileEntry, Generation, GenerationError, GenerationId, Manifest, parts, ranker_file};
 
 const CURRENT: &str = "CURRENT";
 const MANIFEST: &str = "manifest.json";
@@ -180,6 +180,9 @@ fn encode(generation: &Generation) -> Result<Vec<(String, Vec<u8>)>, String> {
         (parts::CO_VISITED.to_owned(), parts::encode_co_visited(&generation.co_visited)),
         (parts::POPULAR.to_owned(), parts::encode_popular(&generation.popular)?),
     ];
+    if let Some(trained) = &generation.ranker {
+        files.push((ranker_file::RANKER.to_owned(), ranker_file::encode(trained)?));
+    }
     for (place, space) in generation.spaces.iter().enumerate() {
         files.push((parts::space_name(place)?, parts::encode_space(space)?));
     }
@@ -192,15 +195,17 @@ fn load_folder(folder: &Path, id: &GenerationId) -> Result<Generation, Generatio
     let items = read_part(folder, entries, parts::ITEMS, parts::decode_items)?;
     let co_visited = read_part(folder, entries, parts::CO_VISITED, parts::decode_co_visited)?;
     let popular = read_part(folder, entries, parts::POPULAR, parts::decode_popular)?;
-    // Three files are no spaces. A listed file that is none of those expected shows as a space that is missing.
-    let space_count = entries.len().saturating_sub(3);
+    let has_ranker = entries.iter().any(|entry| entry.name == ranker_file::RANKER);
+    let ranker = has_ranker.then(|| read_part(folder, entries, ranker_file::RANKER, ranker_file::decode)).transpose()?;
+    // Some files are no spaces. A listed file that is none of those expected shows as a space that is missing.
+    let space_count = entries.len().saturating_sub(3 + usize::from(has_ranker));
     let mut spaces = Vec::with_capacity(space_count.min(1_024));
     for place in 0..space_count {
         let inconsistent = |reason| GenerationError::Inconsistent { path: folder.into(), reason };
         let name = parts::space_name(place).map_err(inconsistent)?;
         spaces.push(read_part(folder, entries, &name, parts::decode_space)?);
     }
-    let generation = Generation { manifest, items, spaces, co_visited, popular };
+    let generation = Generation { manifest, items, spaces, co_visited, popular, ranker };
     match generation.check() {
         Ok(()) => Ok(generation),
         Err(reason) => Err(GenerationError::Inconsistent { path: folder.into(), reason }),

@@ -4,9 +4,11 @@ use std::{cell::RefCell, path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use faces_index::IndexKind;
 use faces_rebuild::{
     Stage, Store,
     generation::Input,
+    ranker::{TrainedRanker, Verdict},
     tables::{Table, TableError, read_events, read_items, read_links},
     train,
     training::{AssemblyReport, assemble},
@@ -14,7 +16,10 @@ use faces_rebuild::{
 use serde_json::json;
 
 use super::progress;
-use crate::config::Config;
+use crate::{
+    config::Config,
+    eval::{Log, ReplayOptions, learn},
+};
 
 /// Trains item embeddings and neighbours on an event log, builds an index per business unit, and publishes a generation.
 #[derive(Args, Debug)]
@@ -72,6 +77,9 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     bar.finish_and_clear();
     let (last, since, mut stages) = stage_started.into_inner();
     stages.extend(last.map(|last| (last.name(), since.elapsed().as_secs_f64())));
+    let ranker_started = Instant::now();
+    generation.ranker = ranker(args, config, log.cut_off_ms()).context("training the ranker failed; nothing was published")?;
+    stages.push(("ranker", ranker_started.elapsed().as_secs_f64()));
     generation.manifest.inputs = inputs;
     let id = if args.no_activate { store.stage(&generation)? } else { store.publish(&generation)? };
     let manifest = store.manifest(&id)?;
@@ -80,6 +88,7 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
         let object = json!({
             "generation_id": id, "folder": store.root(), "counts": manifest.counts, "events": events_json(&report),
             "seconds_by_stage": stages, "seconds": started.elapsed().as_secs_f64(), "activated": !args.no_activate,
+            "ranker": generation.ranker.as_ref().map(|trained| &trained.verdicts),
         });
         println!("{object}");
         return Ok(());
@@ -93,8 +102,44 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     );
     let stages: Vec<String> = stages.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
     println!("{} ({:.1} s in all)", stages.join(", "), started.elapsed().as_secs_f64());
+    print_ranker(generation.ranker.as_ref());
     println!("published {id} to {}{}", store.root().display(), if args.no_activate { ", not activated" } else { "" });
     Ok(())
+}
+
+/// The ranker, if the configuration wants one and people took anything that the sources retrieve.
+fn ranker(args: &RebuildArgs, config: &Config, cut_off_ms: i64) -> Result<Option<TrainedRanker>> {
+    if config.training.ranker.examples_max == 0 {
+        return Ok(None);
+    }
+    let log = Log::read(&args.events, Some(&args.items), args.links.as_deref())?;
+    let mut training = config.training.clone();
+    training.index.kind = training.index.kind.or(Some(IndexKind::Exact)); // of generations that are trained only to learn from
+    let options = ReplayOptions {
+        state: config.state_options(),
+        engine: config.engine_options(),
+        training,
+        rebuild_days: 0,
+        siloed: false,
+        wanted: 20,
+    };
+    let bar = progress::bar(1_000, "ranker");
+    let trained = learn(&log, &options, cut_off_ms, |share| bar.set_position((share * 1_000.0) as u64))?;
+    bar.finish_and_clear();
+    Ok(trained)
+}
+
+/// What ranks each kind of person, for people.
+fn print_ranker(trained: Option<&TrainedRanker>) {
+    let Some(trained) = trained else {
+        println!("no ranker: too little was taken of what the sources retrieve; the fixed blend ranks");
+        return;
+    };
+    for verdict in trained.verdicts.iter().filter(|verdict| !verdict.is_tail) {
+        let Verdict { segment, examples, single, single_ndcg, blend_ndcg, is_blend, .. } = verdict;
+        let published = if *is_blend { "the blend" } else { single.as_str() };
+        println!("  {segment:<8} ranked by {published}: NDCG@20 {blend_ndcg:.3} against {single_ndcg:.3} of {single}, {examples} examples");
+    }
 }
 
 fn read(args: &RebuildArgs) -> Result<(faces_rebuild::Log, AssemblyReport, Vec<Input>)> {

@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use faces_core::{
     ids::{BuId, EventTime},
     key::SourceKey,
-    ranking::{Ranker, features},
+    ranking::{Segment, features},
 };
-use faces_rebuild::ranker::{Example, RankerParams, Verdict, fit};
+use faces_rebuild::ranker::{Example, RankerParams, TrainedRanker, fit};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng as _, SeedableRng as _},
@@ -17,6 +17,8 @@ use crate::engine::{Ask, Engine};
 
 /// How many of the hottest items are ruled out, so that the ranker also learns to order what a filter leaves.
 const HEAD: usize = 100;
+/// Examples of one moment that are kept, about.
+const EXAMPLES_A_MOMENT: usize = 3;
 /// Share of takes that are repeats, from which a unit counts as one where people take the same again.
 const REPEAT_SHARE: f64 = 0.02;
 
@@ -26,8 +28,6 @@ pub struct Examples {
     kept: VecDeque<Example>,
     random: ChaCha8Rng,
     takes: HashMap<String, (u64, u64)>, // by unit: all, and of items that the person had
-    pub seen: u64,
-    pub reached: u64,
 }
 
 impl Examples {
@@ -38,13 +38,12 @@ impl Examples {
             kept: VecDeque::new(),
             random: ChaCha8Rng::seed_from_u64(7),
             takes: HashMap::new(),
-            seen: 0,
-            reached: 0,
         }
     }
 
-    /// Notes one moment: who is about to take what, and what that is worth. Twice: with everything for choice, and without what is
-    /// hottest, as under a filter.
+    /// Notes one moment: who is about to take what, and what that is worth. With everything for choice, and without what is hottest,
+    /// as under a filter; and where the person is known in other units, also as if they were new to this one: real newcomers are
+    /// too few to learn from.
     pub fn note(&mut self, engine: &Engine, key: &SourceKey, bu: BuId, now: EventTime, taken: &HashMap<&str, f32>, siloed: bool) {
         let mut head = Vec::new();
         engine.state().trending().top(bu, |item, _| {
@@ -52,19 +51,25 @@ impl Examples {
             head.len() < HEAD
         });
         head.sort_unstable();
-        self.seen += 1;
-        for excluded in [&[], head.as_slice()] {
-            let keys = [key.clone()];
-            let ask = Ask { excluded, suppress_owned: Some(false), siloed, ..Ask::new(&keys, bu, now) };
-            let example = self.example(engine, &ask, taken);
-            if example.taken.is_empty() {
-                continue;
+        let keys = [key.clone()];
+        let mut regimes = Vec::with_capacity(4);
+        for as_newcomer in [false, true] {
+            for excluded in [&[], head.as_slice()] {
+                let ask = Ask { excluded, suppress_owned: Some(false), siloed, as_newcomer, ..Ask::new(&keys, bu, now) };
+                let example = self.example(engine, &ask, taken);
+                // Newcomers anyway, and strangers everywhere, are noted once.
+                if as_newcomer && (regimes.contains(&example.regime) || example.regime.segment == Segment::Stranger) {
+                    continue;
+                }
+                regimes.push(example.regime);
+                if example.taken.is_empty() {
+                    continue;
+                }
+                if self.kept.len() >= EXAMPLES_A_MOMENT * self.params.examples_max {
+                    self.kept.pop_front();
+                }
+                self.kept.push_back(example);
             }
-            self.reached += 1;
-            if self.kept.len() >= 2 * self.params.examples_max {
-                self.kept.pop_front();
-            }
-            self.kept.push_back(example);
         }
     }
 
@@ -79,7 +84,9 @@ impl Examples {
             };
             let (mut places, mut others): (Vec<usize>, Vec<usize>) = (0..candidates.len()).partition(|place| worth(place).is_some());
             let owned = features.row(31);
-            counts.0 += taken.len() as u64;
+            if !ask.as_newcomer {
+                counts.0 += taken.len() as u64;
+            }
             counts.1 += places.iter().filter(|place| owned.get(**place).is_some_and(|owned| *owned > 0.0)).count() as u64;
             let worths = places.iter().filter_map(worth).collect();
             let all = others.len();
@@ -103,11 +110,11 @@ impl Examples {
     }
 
     /// A ranker of what came before `cut_off_ms`.
-    pub fn ranker(&mut self, cut_off_ms: i64) -> Option<(Ranker, Vec<Verdict>)> {
-        let (mut ranker, verdicts) = fit(self.kept.make_contiguous(), &self.params, cut_off_ms)?;
+    pub fn ranker(&mut self, cut_off_ms: i64) -> Option<TrainedRanker> {
+        let mut trained = fit(self.kept.make_contiguous(), &self.params, cut_off_ms)?;
         let repeats = self.takes.iter().filter(|(_, (all, again))| *again as f64 > REPEAT_SHARE * *all as f64);
-        ranker.repeat_units = repeats.map(|(unit, _)| unit.clone()).collect();
-        ranker.repeat_units.sort_unstable();
-        Some((ranker, verdicts))
+        trained.ranker.repeat_units = repeats.map(|(unit, _)| unit.clone()).collect();
+        trained.ranker.repeat_units.sort_unstable();
+        Some(trained)
     }
 }

@@ -1,37 +1,28 @@
 //! The replay itself: events strictly before a query, then the query.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use faces_core::{
     ids::{EventTime, ItemId},
-    record::{Apply as _, Outcome},
-    state::{State, StateOptions},
+    state::StateOptions,
 };
 use faces_rebuild::{
     TrainParams,
-    tables::{EventRow, ItemRow, LinkRow, TableError},
-    train,
-    training::assemble,
+    tables::{EventRow, ItemRow, LinkRow},
 };
 
 use super::{
-    examples::Examples,
     queries::{Query, QuerySet},
+    run::{Run, takings},
     tables::{Inputs, Log, Tables},
 };
 use crate::{
     engine::{Ask, Engine, EngineOptions},
     rows,
-    serving::ServingGeneration,
 };
 
 const DAY_MS: i64 = 86_400_000;
-/// Generations trained at most while examples for the ranker are gathered, before the first query.
-const REBUILDS_BEFORE: i64 = 3;
 
 /// How to replay.
 #[derive(Clone, Debug)]
@@ -129,72 +120,26 @@ impl Replay {
         answered: &mut dyn FnMut(&Query, &[&str]) -> Result<()>,
         replayed: &mut Replayed,
     ) -> Result<()> {
-        let state = Arc::new(State::new(self.options.state));
-        let engine = Engine::new(Arc::clone(&state), self.options.engine.clone());
-        let mut writer = state.writer();
-        for row in &self.items {
-            writer.record(&rows::item(row));
-        }
-        replayed.items = engine.state().catalogue().listed_count();
-        let (mut next_event, mut next_link) = (0, 0);
-        let mut next_rebuild = i64::MIN;
-        let moments = moments(queries, visible, self.options.training.ranker.examples_max);
-        let mut examples = Examples::new(self.options.training.ranker);
-        let period_ms = i64::from(self.options.rebuild_days) * DAY_MS;
-        let first_ms = moments.first().map_or(0, Moment::ts_ms);
-        let first_asked = queries.first().map(|query| query.ts_ms);
-        for moment in moments {
-            let ts_ms = moment.ts_ms();
-            while let Some(row) = self.links.get(next_link).filter(|row| row.ts_ms < ts_ms) {
-                writer.record(&rows::link(row).with_context(|| format!("link row at {} ms", row.ts_ms))?);
-                next_link += 1;
-            }
-            let first = next_event;
-            while let Some(row) = visible.get(next_event).filter(|row| row.ts_ms < ts_ms) {
-                let record = rows::event(row).with_context(|| format!("event row at {} ms", row.ts_ms))?;
-                replayed.events += u64::from(writer.record(&record) == Outcome::Applied);
-                next_event += 1;
-            }
-            if next_event > first {
-                writer.flush();
-                state.settle();
-            }
-            if ts_ms >= next_rebuild {
-                let cut_off_ms = ts_ms - ts_ms.rem_euclid(DAY_MS);
-                if let Some(generation) = self.rebuild(visible.get(..next_event).unwrap_or_default(), cut_off_ms)? {
-                    let serving = ServingGeneration::new(generation, engine.state().catalogue());
-                    let (ranker, verdicts) = examples.ranker(cut_off_ms).unzip();
-                    if std::env::var_os("FACES_DEBUG_RANKER").is_some() { for v in verdicts.iter().flatten() { eprintln!("{v:?}"); } }
-                    engine.swap(serving.with_ranker(ranker));
-                    replayed.rebuilds += 1;
+        let (first_ms, last_ms) = (queries.first().map_or(i64::MAX, |query| query.ts_ms), queries.last().map_or(0, |query| query.ts_ms));
+        let takings = takings(visible, first_ms, last_ms, self.options.training.ranker.examples_max);
+        let mut moments: Vec<Moment<'_>> = takings.into_iter().map(Moment::Taking).collect();
+        moments.extend(queries.iter().map(|query| Moment::Asking(query)));
+        moments.sort_by_key(Moment::ts_ms); // stable: at one time, what is taken is noted first, and applied later still
+        let mut run = Run::new(&self.options, self.tables(), visible, first_ms, moments.first().map_or(0, Moment::ts_ms));
+        replayed.items = run.engine.state().catalogue().listed_count();
+        for moment in &moments {
+            run.advance(moment.ts_ms())?;
+            match moment {
+                Moment::Taking(rows) => run.note(rows)?,
+                Moment::Asking(query) => {
+                    let names = self.answer(&run.engine, set, query)?;
+                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                    answered(query, &names)?;
                 }
-                next_rebuild = match first_asked.filter(|first| *first > ts_ms) {
-                    // Before the first query a few will do.
-                    Some(first) => (cut_off_ms + period_ms.max((first - first_ms) / REBUILDS_BEFORE)).min(first),
-                    None if period_ms == 0 => i64::MAX,
-                    None => cut_off_ms + period_ms,
-                };
             }
-            let query = match moment {
-                Moment::Asking(query) => query,
-                Moment::Taking(of_moment) => {
-                    let Some(row) = of_moment.first() else { continue };
-                    let key = rows::account(&row.bu, &row.local_user_id)?;
-                    let bu = engine.state().catalogue().bu_or_new(&row.bu).context("too many business units")?;
-                    let mut taken: HashMap<&str, f32> = HashMap::new();
-                    for row in &of_moment {
-                        let strength = rows::event_kind(&row.event_type).map_or(0.0, |kind| kind.strength());
-                        let held = taken.entry(&row.item_id).or_default();
-                        *held = held.max(strength);
-                    }
-                    examples.note(&engine, &key, bu, EventTime::from_millis(ts_ms), &taken, self.options.siloed);
-                    continue;
-                }
-            };
-            let names = self.answer(&engine, set, query)?;
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            answered(query, &names)?;
         }
+        replayed.events += run.events;
+        replayed.rebuilds += run.rebuilds;
         Ok(())
     }
 
@@ -214,27 +159,6 @@ impl Replay {
         let answer = engine.recommend(&ask);
         Ok(answer.slate.items.iter().filter_map(|c| catalogue.item_name(c.item)).map(str::to_owned).collect())
     }
-
-    /// A generation from what happened before `cut_off_ms`; `None` when that is too little to train on.
-    fn rebuild(&self, before: &[&EventRow], cut_off_ms: i64) -> Result<Option<faces_rebuild::Generation>> {
-        fn whole<Row>(row: Row) -> Result<Row, TableError> {
-            Ok(row)
-        }
-        let links: &[LinkRow] = if self.options.siloed { &[] } else { &self.links };
-        let assembled = assemble(
-            before.iter().map(|row| whole((*row).clone())),
-            self.items.iter().map(|row| whole(row.clone())),
-            links.iter().map(|row| whole(row.clone())),
-            Some(cut_off_ms),
-        )?;
-        match train(&assembled.log, &self.options.training, &|_, _| {}) {
-            Ok(generation) => Ok(Some(generation)),
-            Err(faces_rebuild::RebuildError::NoInteractions { .. } | faces_rebuild::RebuildError::NoCooccurrence { .. }) => {
-                Ok(None)
-            }
-            Err(error) => Err(error).context("training failed"),
-        }
-    }
 }
 
 /// What happens at one point of a replay.
@@ -252,21 +176,6 @@ impl Moment<'_> {
             Self::Taking(rows) => rows.first().map_or(0, |row| row.ts_ms),
         }
     }
-}
-
-/// Queries and examples in order of time; of the time before the first query, the latest `examples_max` examples.
-fn moments<'a>(queries: &[&'a Query], visible: &[&'a EventRow], examples_max: usize) -> Vec<Moment<'a>> {
-    let (first, last) = (queries.first().map_or(i64::MAX, |query| query.ts_ms), queries.last().map_or(0, |query| query.ts_ms));
-    let speaks = |row: &&&EventRow| rows::event_kind(&row.event_type).is_ok_and(|kind| kind.strength() > 0.0) && row.ts_ms < last;
-    let mut taking: Vec<&EventRow> = visible.iter().filter(speaks).copied().collect();
-    taking.sort_by(|a, b| (a.ts_ms, &a.bu, &a.local_user_id).cmp(&(b.ts_ms, &b.bu, &b.local_user_id)));
-    let groups = taking.chunk_by(|a, b| (a.ts_ms, &a.bu, &a.local_user_id) == (b.ts_ms, &b.bu, &b.local_user_id));
-    let mut moments: Vec<Moment<'_>> = groups.map(|rows| Moment::Taking(rows.to_vec())).collect();
-    let before = moments.partition_point(|moment| moment.ts_ms() < first);
-    moments.drain(..before.saturating_sub(examples_max));
-    moments.extend(queries.iter().map(|query| Moment::Asking(query)));
-    moments.sort_by_key(Moment::ts_ms);
-    moments
 }
 
 fn day_and_unit(query: &Query) -> (i64, String) {

@@ -59,7 +59,7 @@ impl ServingGeneration {
     /// each). Runs off the request path.
     #[must_use]
     pub fn new(generation: Generation, catalogue: &Catalogue) -> Self {
-        let Generation { manifest, items, spaces, co_visited, popular } = generation;
+        let Generation { manifest, items, spaces, co_visited, popular, ranker } = generation;
         let followed = AtomicU64::new(catalogue.journal().end()); // what changes from here on is followed, so nothing is missed
         let number = |bu: &str, id: &str| catalogue.item_or_new(catalogue.bu_or_new(bu)?, id);
         let item_of_row: Vec<Option<ItemId>> = items.iter().map(|item| number(&item.bu, &item.item_id)).collect();
@@ -89,7 +89,7 @@ impl ServingGeneration {
             neighbours: Vec::with_capacity(co_visited.rows().len()),
             runs: Vec::new(),
             popular: Vec::new(),
-            ranker: None,
+            ranker: ranker.map(|trained| trained.ranker),
             followed,
             following: Mutex::new(()),
         };
@@ -111,12 +111,6 @@ impl ServingGeneration {
             }
         }
         serving
-    }
-
-    /// With a ranker.
-    #[must_use]
-    pub fn with_ranker(self, ranker: Option<Ranker>) -> Self {
-        Self { ranker, ..self }
     }
 
     /// Takes over what changed in the catalogue since the last time: what items carry, and which can be had. Cost: microseconds

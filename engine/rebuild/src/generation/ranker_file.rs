@@ -1,0 +1,113 @@
+//! `ranker.json`: the learned ranker of a generation, and what it was judged by. Optional: a generation without one is ranked by the
+//! fixed blend.
+//!
+//! Weights are bound to features by name. A feature that this program has and the file does not weighs nothing; one that the file
+//! weighs and this program does not know has the file refused, as half a ranker ranks wrong.
+
+use faces_core::ranking::{Ranker, Regime, features};
+use serde::{Deserialize, Serialize};
+
+use crate::ranker::{TrainedRanker, Verdict};
+
+pub(super) const RANKER: &str = "ranker.json";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    features: Vec<String>,
+    regimes: Vec<StoredRegime>,
+    repeat_units: Vec<String>,
+    verdicts: Vec<Verdict>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredRegime {
+    segment: String,
+    is_tail: bool,
+    weights: Vec<f32>,
+}
+
+pub(super) fn encode(trained: &TrainedRanker) -> Result<Vec<u8>, String> {
+    let regimes = Regime::all().into_iter().zip(&trained.ranker.weights).map(|(regime, weights)| StoredRegime {
+        segment: regime.segment.name().to_owned(),
+        is_tail: regime.is_tail,
+        weights: weights.to_vec(),
+    });
+    let stored = Stored {
+        features: features::NAMES.map(str::to_owned).to_vec(),
+        regimes: regimes.collect(),
+        repeat_units: trained.ranker.repeat_units.clone(),
+        verdicts: trained.verdicts.clone(),
+    };
+    serde_json::to_vec_pretty(&stored).map_err(|error| error.to_string())
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<TrainedRanker, String> {
+    let stored: Stored = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let place_of = |name: &String| {
+        let place = features::NAMES.iter().position(|known| known == name);
+        place.ok_or_else(|| format!("it weighs the feature {name:?}, which this program does not have; rebuild the generation"))
+    };
+    let places = stored.features.iter().map(place_of).collect::<Result<Vec<usize>, String>>()?;
+    let mut ranker = Ranker { weights: [[0.0; features::COUNT]; Regime::COUNT], repeat_units: stored.repeat_units };
+    for (regime, weights) in Regime::all().into_iter().zip(&mut ranker.weights) {
+        let name = regime.segment.name();
+        let of_regime = stored.regimes.iter().find(|held| held.segment == name && held.is_tail == regime.is_tail);
+        let of_regime = of_regime.ok_or_else(|| format!("it has no weights for segment {name}, tail {}", regime.is_tail))?;
+        if of_regime.weights.len() != places.len() {
+            return Err(format!("segment {name} has {} weights for {} features", of_regime.weights.len(), places.len()));
+        }
+        for (place, weight) in places.iter().zip(&of_regime.weights) {
+            if !weight.is_finite() {
+                return Err(format!("segment {name} has the weight {weight}"));
+            }
+            if let Some(held) = weights.get_mut(*place) {
+                *held = *weight;
+            }
+        }
+    }
+    Ok(TrainedRanker { ranker, verdicts: stored.verdicts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trained() -> TrainedRanker {
+        let weights = std::array::from_fn(|regime| std::array::from_fn(|feature| (regime * 100 + feature) as f32 / 7.0));
+        TrainedRanker { ranker: Ranker { weights, repeat_units: vec!["shop".into()] }, verdicts: Vec::new() }
+    }
+
+    #[test]
+    fn it_reads_as_written() {
+        assert_eq!(decode(&encode(&trained()).unwrap()), Ok(trained()));
+    }
+
+    #[test]
+    fn other_features_and_bad_weights_are_refused() {
+        let written = String::from_utf8(encode(&trained()).unwrap()).unwrap();
+        for (from, to, reason) in [
+            ("\"latest\"", "\"moon_phase\"", "moon_phase"),
+            ("\"segment\": \"cold\"", "\"segment\": \"frozen\"", "no weights for segment cold"),
+            ("\"repeat_units\"", "\"repeated\"", "unknown field"),
+            ("0.14285715", "1e60", "inf"),
+        ] {
+            let error = decode(written.replacen(from, to, 9).as_bytes()).unwrap_err();
+            assert!(error.contains(reason), "{to}: {error}");
+        }
+        let short = written.replacen("\"neighbours\",", "", 1);
+        assert!(decode(short.as_bytes()).unwrap_err().contains("weights for"));
+    }
+
+    #[test]
+    fn a_feature_the_file_lacks_weighs_nothing() {
+        let mut written: serde_json::Value = serde_json::from_slice(&encode(&trained()).unwrap()).unwrap();
+        written["features"].as_array_mut().unwrap().remove(0);
+        for regime in written["regimes"].as_array_mut().unwrap() {
+            regime["weights"].as_array_mut().unwrap().remove(0);
+        }
+        let read = decode(&serde_json::to_vec(&written).unwrap()).unwrap();
+        assert_eq!((read.ranker.weights[3][0], read.ranker.weights[3][1]), (0.0, trained().ranker.weights[3][1]));
+    }
+}

@@ -1,0 +1,182 @@
+//! A state that goes through a log: what came before a moment is applied, generations are trained when they are due, and what people
+//! take becomes examples for the ranker. The engine in it is the served one.
+
+use std::{collections::HashMap, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use faces_core::{
+    ids::EventTime,
+    record::{Apply as _, Outcome},
+    state::State,
+};
+use faces_rebuild::{
+    Generation, RebuildError,
+    ranker::TrainedRanker,
+    tables::{EventRow, LinkRow, TableError},
+    train,
+    training::assemble,
+};
+
+use super::{examples::Examples, replay::ReplayOptions, tables::Tables};
+use crate::{engine::Engine, rows, serving::ServingGeneration};
+
+const DAY_MS: i64 = 86_400_000;
+/// Generations trained at most while examples are gathered, before anything is asked.
+const REBUILDS_BEFORE: i64 = 3;
+
+/// A state on its way through a log.
+pub struct Run<'a> {
+    options: &'a ReplayOptions,
+    tables: Tables<'a>,
+    visible: &'a [&'a EventRow], // by time
+    /// What answers.
+    pub engine: Engine,
+    examples: Examples,
+    asked_from_ms: i64,
+    before_ms: i64,
+    next_event: usize,
+    next_link: usize,
+    next_rebuild_ms: i64,
+    /// Events applied.
+    pub events: u64,
+    /// Generations trained.
+    pub rebuilds: u32,
+}
+
+impl<'a> Run<'a> {
+    /// At the beginning of the log: the catalogue is known, and nothing has happened. The first moment is at `first_ms`, the first
+    /// question at `asked_from_ms`.
+    pub fn new(
+        options: &'a ReplayOptions,
+        tables: Tables<'a>,
+        visible: &'a [&'a EventRow],
+        asked_from_ms: i64,
+        first_ms: i64,
+    ) -> Self {
+        let state = Arc::new(State::new(options.state));
+        let engine = Engine::new(Arc::clone(&state), options.engine.clone());
+        let mut writer = state.writer();
+        tables.items.iter().for_each(|row| _ = writer.record(&rows::item(row)));
+        drop(writer);
+        Self {
+            options,
+            tables,
+            visible,
+            engine,
+            examples: Examples::new(options.training.ranker),
+            asked_from_ms,
+            before_ms: asked_from_ms.saturating_sub(first_ms).max(0),
+            next_event: 0,
+            next_link: 0,
+            next_rebuild_ms: i64::MIN,
+            events: 0,
+            rebuilds: 0,
+        }
+    }
+
+    /// Applies exactly what happened before `ts_ms`, and trains a generation if one is due.
+    ///
+    /// # Errors
+    /// A row that is no record; training that fails.
+    pub fn advance(&mut self, ts_ms: i64) -> Result<()> {
+        let state = Arc::clone(self.engine.state());
+        let mut writer = state.writer();
+        while let Some(row) = self.tables.links.get(self.next_link).filter(|row| row.ts_ms < ts_ms) {
+            writer.record(&rows::link(row).with_context(|| format!("link row at {} ms", row.ts_ms))?);
+            self.next_link += 1;
+        }
+        let first = self.next_event;
+        while let Some(row) = self.visible.get(self.next_event).filter(|row| row.ts_ms < ts_ms) {
+            let record = rows::event(row).with_context(|| format!("event row at {} ms", row.ts_ms))?;
+            self.events += u64::from(writer.record(&record) == Outcome::Applied);
+            self.next_event += 1;
+        }
+        drop(writer);
+        if self.next_event > first {
+            state.settle();
+        }
+        if ts_ms >= self.next_rebuild_ms {
+            self.renew(ts_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Trains a generation on what happened before the day of `ts_ms`, with a ranker from the examples of that time.
+    fn renew(&mut self, ts_ms: i64) -> Result<()> {
+        let cut_off_ms = ts_ms - ts_ms.rem_euclid(DAY_MS);
+        if let Some(mut generation) = self.generation(cut_off_ms)? {
+            generation.ranker = self.examples.ranker(cut_off_ms);
+            self.engine.swap(ServingGeneration::new(generation, self.engine.state().catalogue()));
+            self.rebuilds += 1;
+        }
+        let period_ms = i64::from(self.options.rebuild_days) * DAY_MS;
+        self.next_rebuild_ms = if ts_ms < self.asked_from_ms {
+            cut_off_ms.saturating_add(period_ms.max(self.before_ms / REBUILDS_BEFORE)).min(self.asked_from_ms)
+        } else if period_ms == 0 {
+            i64::MAX
+        } else {
+            cut_off_ms + period_ms
+        };
+        Ok(())
+    }
+
+    /// A generation from what happened before `cut_off_ms`; `None` when that is too little to train on.
+    fn generation(&self, cut_off_ms: i64) -> Result<Option<Generation>> {
+        fn whole<Row>(row: Row) -> Result<Row, TableError> {
+            Ok(row)
+        }
+        let links: &[LinkRow] = if self.options.siloed { &[] } else { self.tables.links };
+        let before = self.visible.get(..self.next_event).unwrap_or_default();
+        let assembled = assemble(
+            before.iter().map(|row| whole((*row).clone())),
+            self.tables.items.iter().map(|row| whole(row.clone())),
+            links.iter().map(|row| whole(row.clone())),
+            Some(cut_off_ms),
+        )?;
+        match train(&assembled.log, &self.options.training, &|_, _| {}) {
+            Ok(generation) => Ok(Some(generation)),
+            Err(RebuildError::NoInteractions { .. } | RebuildError::NoCooccurrence { .. }) => Ok(None),
+            Err(error) => Err(error).context("training failed"),
+        }
+    }
+
+    /// Notes what an account is about to take: rows of one account, unit and time, none of which is applied yet.
+    ///
+    /// # Errors
+    /// A row that is no record.
+    pub fn note(&mut self, rows: &[&EventRow]) -> Result<()> {
+        let Some(first) = rows.first() else { return Ok(()) };
+        let key = rows::account(&first.bu, &first.local_user_id)?;
+        let bu = self.engine.state().catalogue().bu_or_new(&first.bu).context("too many business units")?;
+        let mut taken: HashMap<&str, f32> = HashMap::new();
+        for row in rows {
+            let strength = rows::event_kind(&row.event_type).map_or(0.0, |kind| kind.strength());
+            let held = taken.entry(&row.item_id).or_default();
+            *held = held.max(strength);
+        }
+        let now = EventTime::from_millis(first.ts_ms);
+        self.examples.note(&self.engine, &key, bu, now, &taken, self.options.siloed);
+        Ok(())
+    }
+
+    /// A ranker from the examples of before `cut_off_ms`; `None` where there are none.
+    pub fn ranker(&mut self, cut_off_ms: i64) -> Option<TrainedRanker> {
+        self.examples.ranker(cut_off_ms)
+    }
+}
+
+/// What accounts take, in groups of one account, unit and time, in order of time: until `until_ms`, and of the time before `from_ms`
+/// the latest `examples_max` groups.
+pub fn takings<'a>(visible: &[&'a EventRow], from_ms: i64, until_ms: i64, examples_max: usize) -> Vec<Vec<&'a EventRow>> {
+    if examples_max == 0 {
+        return Vec::new();
+    }
+    let speaks = |row: &EventRow| rows::event_kind(&row.event_type).is_ok_and(|kind| kind.strength() > 0.0);
+    let mut rows: Vec<&EventRow> = visible.iter().copied().filter(|row| row.ts_ms < until_ms && speaks(row)).collect();
+    let group = |row: &&'a EventRow| (row.ts_ms, row.bu.as_str(), row.local_user_id.as_str());
+    rows.sort_by_key(group);
+    let mut groups: Vec<Vec<&EventRow>> = rows.chunk_by(|a, b| group(a) == group(b)).map(<[_]>::to_vec).collect();
+    let before = groups.partition_point(|rows| rows.first().is_some_and(|row| row.ts_ms < from_ms));
+    groups.drain(..before.saturating_sub(examples_max));
+    groups
+}
