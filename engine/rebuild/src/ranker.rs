@@ -124,7 +124,8 @@ fn fit_regimes(examples: &[Weighed<'_>], scales: &[f64], params: &RankerParams) 
     let common = newton(&all, scales, &DVector::zeros(WIDTH), params.ridge);
     Regime::all().map(|regime| {
         let of_regime: Vec<&Weighed<'_>> = examples.iter().filter(|weighed| weighed.example.regime == regime).collect();
-        let weights = if of_regime.is_empty() { common.clone() } else { newton(&of_regime, scales, &common, params.segment_ridge) };
+        let weights =
+            if of_regime.is_empty() { common.clone() } else { newton(&of_regime, scales, &common, params.segment_ridge) };
         std::array::from_fn(|n| (weights[n] * scales[n]) as f32)
     })
 }
@@ -144,7 +145,11 @@ fn best_single(examples: &[&Weighed<'_>]) -> usize {
         examples.iter().map(|weighed| weighed.example.ndcg(&weights)).sum::<f64>()
     };
     // Of equal ones, as without examples, the first.
-    SINGLES.into_iter().map(|feature| (worth(&feature), feature)).fold((-1.0, TIE_BREAK), |best, of| if of.0 > best.0 { of } else { best }).1
+    SINGLES
+        .into_iter()
+        .map(|feature| (worth(&feature), feature))
+        .fold((-1.0, TIE_BREAK), |best, of| if of.0 > best.0 { of } else { best })
+        .1
 }
 
 fn judge(regime: Regime, later: &[&Weighed<'_>], blend: &Weights, single: usize) -> Verdict {
@@ -243,7 +248,11 @@ fn scales(examples: &[Weighed<'_>]) -> Vec<f64> {
         }
         count += n;
     }
-    squares.into_iter().map(|square: f64| (square / count).max(0.0).sqrt()).map(|sd| if sd > 1e-4 { 1.0 / sd } else { 0.0 }).collect()
+    squares
+        .into_iter()
+        .map(|square: f64| (square / count).max(0.0).sqrt())
+        .map(|sd| if sd > 1e-4 { 1.0 / sd } else { 0.0 })
+        .collect()
 }
 
 /// Gain, gradient and curvature of the log-likelihood at some weights.

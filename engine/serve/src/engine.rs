@@ -11,7 +11,7 @@ use faces_core::{
     key::SourceKey,
     profile::{BEHAVIOURS_MAX, Profile},
     ranking::{
-        Candidate, CandidateSet, Condition, Features, Model, Pipeline, Query, RankingOptions, Scratch, Regime, Signal, Slate,
+        Candidate, CandidateSet, Condition, Features, Model, Pipeline, Query, RankingOptions, Regime, Scratch, Signal, Slate,
         explain::{Reason, explain},
         query::signals,
         rules::{InForce, Moment, Rules},

@@ -138,7 +138,9 @@ fn print_ranker(trained: Option<&TrainedRanker>) {
     for verdict in trained.verdicts.iter().filter(|verdict| !verdict.is_tail) {
         let Verdict { segment, examples, single, single_ndcg, blend_ndcg, is_blend, .. } = verdict;
         let published = if *is_blend { "the blend" } else { single.as_str() };
-        println!("  {segment:<8} ranked by {published}: NDCG@20 {blend_ndcg:.3} against {single_ndcg:.3} of {single}, {examples} examples");
+        println!(
+            "  {segment:<8} ranked by {published}: NDCG@20 {blend_ndcg:.3} against {single_ndcg:.3} of {single}, {examples} examples"
+        );
     }
 }
 

@@ -33,12 +33,7 @@ pub struct Examples {
 impl Examples {
     /// None yet.
     pub fn new(params: RankerParams) -> Self {
-        Self {
-            params,
-            kept: VecDeque::new(),
-            random: ChaCha8Rng::seed_from_u64(7),
-            takes: HashMap::new(),
-        }
+        Self { params, kept: VecDeque::new(), random: ChaCha8Rng::seed_from_u64(7), takes: HashMap::new() }
     }
 
     /// Notes one moment: who is about to take what, and what that is worth. With everything for choice, and without what is hottest,
@@ -82,7 +77,8 @@ impl Examples {
                 let name = candidates.get(*place).and_then(|candidate| catalogue.item_name(candidate.item));
                 name.and_then(|name| taken.get(name)).copied()
             };
-            let (mut places, mut others): (Vec<usize>, Vec<usize>) = (0..candidates.len()).partition(|place| worth(place).is_some());
+            let (mut places, mut others): (Vec<usize>, Vec<usize>) =
+                (0..candidates.len()).partition(|place| worth(place).is_some());
             let owned = features.row(31);
             if !ask.as_newcomer {
                 counts.0 += taken.len() as u64;
@@ -96,9 +92,8 @@ impl Examples {
             }
             others.truncate(others_max);
             places.extend(&others);
-            let row = |place: usize| {
-                (0..features::COUNT).map(move |feature| features.row(feature).get(place).copied().unwrap_or(0.0))
-            };
+            let row =
+                |place: usize| (0..features::COUNT).map(move |feature| features.row(feature).get(place).copied().unwrap_or(0.0));
             Example {
                 regime,
                 ts_ms: ask.now.millis(),

@@ -120,7 +120,8 @@ impl Replay {
         answered: &mut dyn FnMut(&Query, &[&str]) -> Result<()>,
         replayed: &mut Replayed,
     ) -> Result<()> {
-        let (first_ms, last_ms) = (queries.first().map_or(i64::MAX, |query| query.ts_ms), queries.last().map_or(0, |query| query.ts_ms));
+        let (first_ms, last_ms) =
+            (queries.first().map_or(i64::MAX, |query| query.ts_ms), queries.last().map_or(0, |query| query.ts_ms));
         let takings = takings(visible, first_ms, last_ms, self.options.training.ranker.examples_max);
         let mut moments: Vec<Moment<'_>> = takings.into_iter().map(Moment::Taking).collect();
         moments.extend(queries.iter().map(|query| Moment::Asking(query)));
