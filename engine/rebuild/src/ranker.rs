@@ -19,6 +19,8 @@ pub struct Example {
     pub regime: Regime,
     /// When, milliseconds since 1970.
     pub ts_ms: i64,
+    /// Whether the person was only taken for one of the segment: it says nothing of what all people have in common.
+    pub is_imagined: bool,
     /// What taking each of the first candidates, which were taken, is worth; above 0.
     pub taken: Vec<f32>,
     /// Features by candidate, [`features::COUNT`] each.
@@ -46,6 +48,23 @@ pub struct RankerParams {
 impl Default for RankerParams {
     fn default() -> Self {
         Self { examples_max: 20_000, others_max: 60, half_life_days: 365.0, ridge: 5.0, segment_ridge: 50.0 }
+    }
+}
+
+impl RankerParams {
+    /// The first thing wrong with the parameters, with the way out.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let above_zero = |value: f64| value.is_finite() && value > 0.0;
+        if !(1..=1_000).contains(&self.others_max) {
+            return Err("others_max must lie between 1 and 1000");
+        }
+        if !above_zero(self.half_life_days) {
+            return Err("half_life_days must be a number of days above 0");
+        }
+        if !(above_zero(self.ridge) && above_zero(self.segment_ridge)) {
+            return Err("ridge and segment_ridge must be numbers above 0");
+        }
+        Ok(())
     }
 }
 
@@ -120,7 +139,8 @@ type Weights = [f32; WIDTH];
 
 /// Weights by regime: first of all people; of each regime around those.
 fn fit_regimes(examples: &[Weighed<'_>], scales: &[f64], params: &RankerParams) -> [Weights; Regime::COUNT] {
-    let all: Vec<&Weighed<'_>> = examples.iter().collect();
+    let real = examples.iter().filter(|weighed| !weighed.example.is_imagined);
+    let all: Vec<&Weighed<'_>> = real.collect();
     let common = newton(&all, scales, &DVector::zeros(WIDTH), params.ridge);
     Regime::all().map(|regime| {
         let of_regime: Vec<&Weighed<'_>> = examples.iter().filter(|weighed| weighed.example.regime == regime).collect();
@@ -345,4 +365,76 @@ fn newton(examples: &[&Weighed<'_>], scales: &[f64], home: &DVector<f64>, ridge:
         }
     }
     weights
+}
+
+#[cfg(test)]
+mod tests {
+    use faces_core::ranking::Segment;
+    use rand_chacha::{
+        ChaCha8Rng,
+        rand_core::{Rng as _, SeedableRng as _},
+    };
+
+    use super::*;
+
+    /// Moments in which the candidate with the most of `decides`, blurred by `noise`, is taken.
+    fn moments(count: usize, decides: &[usize], noise: f32) -> Vec<Example> {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut draw = || random.next_u32() as f32 / u32::MAX as f32;
+        (0..count)
+            .map(|n| {
+                let mut rows: Vec<Vec<f32>> = (0..12).map(|_| (0..WIDTH).map(|_| draw()).collect()).collect();
+                let mut worth: Vec<f32> =
+                    rows.iter().map(|row| decides.iter().map(|f| row[*f]).sum::<f32>() + noise * draw()).collect();
+                let best = (0..rows.len()).max_by(|a, b| worth[*a].total_cmp(&worth[*b])).unwrap();
+                rows.swap(0, best);
+                worth.swap(0, best);
+                Example {
+                    regime: Regime { segment: Segment::Warm, is_tail: false },
+                    ts_ms: n as i64 * 3_600_000,
+                    is_imagined: false,
+                    taken: vec![1.0],
+                    values: rows.concat(),
+                    stands_for: 2.0,
+                }
+            })
+            .collect()
+    }
+
+    fn verdict(trained: &TrainedRanker) -> &Verdict {
+        trained.verdicts.iter().find(|verdict| verdict.segment == "warm" && !verdict.is_tail).unwrap()
+    }
+
+    const NOW_MS: i64 = 1 << 40;
+
+    #[test]
+    fn it_learns_what_decides_and_the_order_of_examples_does_not_show() {
+        let mut examples = moments(400, &[1, 13], 0.1);
+        let trained = fit(&examples, &RankerParams::default(), NOW_MS).unwrap();
+        let weights = trained.ranker.weights[Regime { segment: Segment::Warm, is_tail: false }.position()];
+        let others = (0..WIDTH).filter(|n| ![1, 13].contains(n)).map(|n| weights[n].abs()).fold(0.0, f32::max);
+        assert!(weights[1] > 3.0 * others && weights[13] > 3.0 * others, "{weights:?}");
+        assert!(verdict(&trained).is_blend && verdict(&trained).blend_ndcg > verdict(&trained).single_ndcg, "{trained:?}");
+        examples.reverse();
+        assert_eq!(fit(&examples, &RankerParams::default(), NOW_MS), Some(trained));
+    }
+
+    #[test]
+    fn where_one_source_decides_it_stands_alone() {
+        // Few moments and many features: the blend can only do worse than the one that decides.
+        let trained = fit(&moments(150, &[5], 0.0), &RankerParams::default(), NOW_MS).unwrap();
+        let found = verdict(&trained);
+        assert_eq!((found.single.as_str(), found.is_blend), ("together_log", false), "{found:?}");
+        assert!((found.single_ndcg - 1.0).abs() < 1e-9, "{found:?}");
+    }
+
+    #[test]
+    fn the_future_and_what_teaches_nothing_are_left_out() {
+        let examples = moments(60, &[1], 0.0);
+        let early = fit(&examples, &RankerParams::default(), 30 * 3_600_000);
+        assert_eq!(early, fit(&examples[..30], &RankerParams::default(), 30 * 3_600_000));
+        assert_eq!(fit(&examples, &RankerParams::default(), 0), None);
+        let nothing_taken: Vec<_> = examples.into_iter().map(|example| Example { taken: Vec::new(), ..example }).collect();
+        assert_eq!(fit(&nothing_taken, &RankerParams::default(), NOW_MS), None);
+    }
 }

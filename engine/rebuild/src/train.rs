@@ -41,6 +41,7 @@ impl TrainParams {
         self.embedding.check().map_err(named("embedding"))?;
         self.co_visitation.check().map_err(named("co_visitation"))?;
         self.popularity.check().map_err(named("popularity"))?;
+        self.ranker.check().map_err(named("ranker"))?;
         self.tuning.check().map_err(named("tuning"))
     }
 }

@@ -8,8 +8,9 @@
 //! an unlink takes the lines apart again.
 //!
 //! **The law, and where it ends.** A line is a function of what its fragment holds, a ring of the links that stand: both are as if
-//! nothing had ever been otherwise. Postings and transitions are bounded samples; which of many takers keep a place depends on the
-//! order in which events came, and a pair counted stays counted until it has faded. They are derived, never stored, no part of the
+//! nothing had ever been otherwise, and nothing else is known across keys, so an unlink leaves no trace. Postings and transitions
+//! are bounded samples; which of many takers keep a place depends on the order in which events came, and a pair counted stays
+//! counted until it has faded. They are derived, never stored, no part of the
 //! digest, and built anew from the fragments at a start.
 //!
 //! **Privacy.** An item that fewer than [`TAKERS_MIN`] keys took is never named because of a neighbour.
@@ -33,8 +34,6 @@ pub(crate) use line::Latest;
 pub const TAKERS_MIN: usize = 3;
 /// Lines of one person that are looked at.
 const RING_MAX: usize = 8;
-/// Items of each other line of the person that an event is paired with.
-const OTHER_LINE_ITEMS: usize = 4;
 /// By how much time between two events their pair counts half, and what it counts at least.
 const CLOSE_MINUTES: f32 = 14.0 * 1_440.0;
 const CLOSE_MIN: f32 = 0.2;
@@ -109,12 +108,6 @@ impl Neighbours {
         let at = |latest: &Latest, age| latest.minute.saturating_sub(line::minutes_of(age) as u32);
         for (other_place, (other, age)) in latest.items().enumerate() {
             pair(other, at(latest, age), other_place.abs_diff(place));
-        }
-        for other_line in self.others(line) {
-            let latest = self.latest(other_line);
-            for (n, (other, age)) in latest.items().take(OTHER_LINE_ITEMS).enumerate() {
-                pair(other, at(&latest, age), n + 1);
-            }
         }
     }
 

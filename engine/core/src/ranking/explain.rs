@@ -24,43 +24,59 @@ pub struct Reason {
 pub fn explain(query: &Query<'_>, candidate: &Candidate) -> Reason {
     let rules = rules_behind(query, candidate);
     let source = strongest_source(candidate);
-    if !matches!(source, SourceKind::Interest | SourceKind::CoVisitation) {
-        return Reason { source, because: Vec::new(), rules };
-    }
     // The item itself, looked at before, is no reason to show it.
-    let mut led: Vec<(f32, ItemId)> = Vec::new();
-    if let Some(model) = query.model {
-        let vector = |item| {
-            let mut vector = vec![0.0; model.dimension()];
-            model.add_vector(item, 1.0, &mut vector).then_some(vector)
-        };
-        let of_candidate = vector(candidate.item);
-        for signal in query.signals.iter().filter(|signal| signal.item != candidate.item) {
-            let mut strength = 0.0;
-            if source == SourceKind::CoVisitation {
-                model.co_visited(signal.item, query.bu, &mut |item, s| strength += if item == candidate.item { s } else { 0.0 });
-            } else if let (Some(a), Some(b)) = (vector(signal.item), &of_candidate) {
-                strength = sources::cosine(&a, b).max(0.0);
-            }
-            if strength > 0.0 {
-                led.push((strength * signal.weight, signal.item));
-            }
-        }
-    }
-    if led.is_empty() {
+    let others = query.signals.iter().filter(|signal| signal.item != candidate.item);
+    let led = others.map(|signal| (strength(query, source, signal.item, candidate.item) * signal.weight, signal.item));
+    let mut led: Vec<(f32, ItemId)> = led.filter(|(strength, _)| *strength > 0.0).collect();
+    let is_personal = !matches!(source, SourceKind::New | SourceKind::Trending | SourceKind::Popular | SourceKind::History);
+    if is_personal && led.is_empty() {
         return Reason { source: impersonal_source(candidate), because: Vec::new(), rules };
     }
     led.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| query.state.catalogue().by_name(a.1, b.1)));
     Reason { source, because: led.into_iter().take(BECAUSE_MAX).map(|(_, item)| item).collect(), rules }
 }
 
-/// Personal sources lead if they gave anything of note; then what is new, what trends, what is left.
+/// How strongly one of the person's items leads to another item, as a source sees it; 0 for a source that looks at none.
+fn strength(query: &Query<'_>, source: SourceKind, from: ItemId, to: ItemId) -> f32 {
+    let neighbours = query.state.neighbours();
+    let mut strength = 0.0;
+    let mut add = |item: ItemId, value: f32| strength += if item == to { value } else { 0.0 };
+    match (source, query.model) {
+        (SourceKind::CoVisitation, Some(model)) => model.co_visited(from, query.bu, &mut add),
+        (SourceKind::Together, _) => neighbours.together(from, query.bu, 0.0, add),
+        (SourceKind::Neighbours, _) => neighbours.takers(from, |line| {
+            let mut look = |line| neighbours.items(line, query.now, |item, _| add(item, 1.0));
+            look(line);
+            neighbours.others(line).for_each(look);
+        }),
+        (SourceKind::Interest, Some(model)) => {
+            let vector = |item| {
+                let mut vector = vec![0.0; model.dimension()];
+                model.add_vector(item, 1.0, &mut vector).then_some(vector)
+            };
+            if let (Some(a), Some(b)) = (vector(from), vector(to)) {
+                strength = sources::cosine(&a, &b).max(0.0);
+            }
+        }
+        _ => {}
+    }
+    strength
+}
+
+/// Personal sources lead if they gave anything of note; then what the person had, what is new, what trends, what is left.
 fn strongest_source(candidate: &Candidate) -> SourceKind {
     const OF_NOTE: f32 = 0.2;
-    if candidate.part(SourceKind::CoVisitation) > 0.0 {
+    let gave = |kinds: &[SourceKind]| kinds.iter().any(|kind| candidate.part(*kind) > 0.0);
+    if gave(&[SourceKind::CoVisitation]) {
         SourceKind::CoVisitation
+    } else if gave(&[SourceKind::Together, SourceKind::Latest, SourceKind::Elsewhere]) {
+        SourceKind::Together
+    } else if gave(&[SourceKind::Neighbours, SourceKind::NeighboursElsewhere]) {
+        SourceKind::Neighbours
     } else if candidate.part(SourceKind::Interest) > OF_NOTE {
         SourceKind::Interest
+    } else if gave(&[SourceKind::History]) {
+        SourceKind::History
     } else {
         impersonal_source(candidate)
     }

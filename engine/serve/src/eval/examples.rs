@@ -97,6 +97,7 @@ impl Examples {
             Example {
                 regime,
                 ts_ms: ask.now.millis(),
+                is_imagined: ask.as_newcomer,
                 taken: worths,
                 values: places.into_iter().flat_map(row).collect(),
                 stands_for: all as f32 / others.len().max(1) as f32,

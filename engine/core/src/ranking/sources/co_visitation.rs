@@ -27,6 +27,6 @@ impl Source for CoVisitation {
         for signal in query.signals {
             model.co_visited(signal.item, query.bu, &mut |item, strength| add(sums, touched, item, signal.weight * strength));
         }
-        offer(query, SourceKind::CoVisitation, self.candidates_max, (sums, touched, ranked), into);
+        offer(query, SourceKind::CoVisitation, self.candidates_max, (sums, touched, ranked), |_| true, into);
     }
 }

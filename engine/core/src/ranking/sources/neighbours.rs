@@ -68,7 +68,7 @@ impl Neighbours {
                 give(*line);
             }
         }
-        offer(query, kind, self.candidates_max, (sums, touched, ranked), into);
+        offer(query, kind, self.candidates_max, (sums, touched, ranked), |item| neighbours.may_name(item), into);
     }
 }
 

@@ -19,17 +19,22 @@ pub(super) fn add(sums: &mut Vec<f32>, touched: &mut Vec<ItemId>, item: ItemId, 
     }
 }
 
-/// Empties the sums into the candidates: those that are there already get theirs, and the best `most` others are added.
+/// Empties the sums into the candidates: those that are there already get theirs, and the best `most` others are added. Items that
+/// may not be named are passed over.
 pub(super) fn offer(
     query: &Query<'_>,
     kind: SourceKind,
     most: usize,
     (sums, touched, ranked): (&mut [f32], &mut Vec<ItemId>, &mut Vec<(f32, ItemId)>),
+    may_name: impl Fn(ItemId) -> bool,
     into: &mut CandidateSet,
 ) {
     ranked.clear();
     for item in touched.drain(..) {
         let sum = sums.get_mut(item.position()).map(std::mem::take).unwrap_or_default();
+        if !may_name(item) {
+            continue;
+        }
         match into.get_mut(item) {
             Some(candidate) => candidate.set_part(kind, sum),
             None => ranked.push((sum, item)),

@@ -1,7 +1,8 @@
 //! What is taken together with the person's items these days, counted by the events themselves ([`crate::neighbours`]).
 //!
 //! Three sums, because they are worth differently to different people: over all of the person's items in the unit, over the last
-//! few, and over what was done in other units. Cost: a row of at most 64 for each of [`SIGNALS_MAX`] items.
+//! few, and over what was done in other units. Cost: a row of at most 64 for each of [`SIGNALS_MAX`] items; for those of other units
+//! a look at [`TAKERS_MAX`] people.
 
 use super::sums::{add, offer};
 use crate::ranking::{
@@ -15,6 +16,11 @@ const SIGNALS_MAX: usize = 24;
 /// What the next older item weighs among the last few.
 const LATEST_FADE: f32 = 0.5;
 const LATEST_PLACES: u8 = 4;
+/// Takers of one item of another unit whose other lines are looked at.
+const TAKERS_MAX: usize = 32;
+/// By how much age an item of such a line counts half, and what it counts at least.
+const FADE_MINUTES: f32 = 180.0 * 1_440.0;
+const FADE_MIN: f32 = 0.01;
 /// Takes of an item that are believed to have led nowhere.
 const SHRINK: f32 = 2.0;
 
@@ -44,12 +50,41 @@ impl Source for Together {
                     });
                 }
             }
-            offer(query, kind, self.candidates_max, (sums, touched, ranked), into);
+            offer(query, kind, self.candidates_max, (sums, touched, ranked), |item| neighbours.may_name(item), into);
         };
         sum(SourceKind::Together, &|signal| if signal.is_elsewhere { 0.0 } else { signal.weight });
         sum(SourceKind::Latest, &|signal| {
             if signal.place < LATEST_PLACES && !signal.is_elsewhere { LATEST_FADE.powi(i32::from(signal.place)) } else { 0.0 }
         });
-        sum(SourceKind::Elsewhere, &|signal| if signal.is_elsewhere { signal.weight } else { 0.0 });
+        self.elsewhere(query, scratch, into);
+    }
+}
+
+impl Together {
+    /// What those who took the person's items of other units take here: counted when asked, around the rings, so that it holds for
+    /// the links that stand now.
+    fn elsewhere(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
+        let (neighbours, catalogue) = (query.state.neighbours(), query.state.catalogue());
+        let Scratch { sums, touched, ranked, .. } = scratch;
+        for signal in query.signals.iter().filter(|signal| signal.is_elsewhere).take(SIGNALS_MAX) {
+            let mut takers = 0.0_f32;
+            neighbours.takers(signal.item, |_| takers += 1.0);
+            let weight = signal.weight / (takers.min(TAKERS_MAX as f32) + SHRINK);
+            let mut left = TAKERS_MAX;
+            neighbours.takers(signal.item, |line| {
+                if left == 0 || query.profile.lines.contains(&line) {
+                    return;
+                }
+                left -= 1;
+                for other in neighbours.others(line) {
+                    neighbours.items(other, query.now, |item, age_minutes| {
+                        if catalogue.bu_of(item) == Some(query.bu) {
+                            add(sums, touched, item, weight * (-age_minutes / FADE_MINUTES).exp2().max(FADE_MIN));
+                        }
+                    });
+                }
+            });
+        }
+        offer(query, SourceKind::Elsewhere, self.candidates_max, (sums, touched, ranked), |item| neighbours.may_name(item), into);
     }
 }

@@ -1,0 +1,128 @@
+//! Live neighbours: what people took together shows at once, across units as long as their accounts are linked, and never of too few.
+#![allow(clippy::expect_used, reason = "a test that can't build its world has failed")]
+
+use std::collections::BTreeSet;
+
+use faces_core::{
+    event::EventKind,
+    identity::{Confidence, Evidence, Operation, Statement},
+    ids::{BuId, EventId, EventTime},
+    key::{KeyKind, SourceKey},
+    neighbours::{LineId, TAKERS_MIN},
+    ranking::{CandidateSet, Pipeline, Query, RankingOptions, Scratch, SourceKind, query::signals, rules::InForce},
+    record::{Apply as _, Event, Record},
+    state::State,
+};
+
+const NOW: EventTime = EventTime::from_millis(1_000 * 3_600_000);
+
+fn account(bu: &str, id: &str) -> SourceKey {
+    SourceKey::new(bu, KeyKind::Account, id).expect("a sound key")
+}
+
+fn takes(state: &State, who: &SourceKey, item: &str, hour: i64) {
+    let (bu, time) = (who.bu().to_owned(), EventTime::from_millis(hour * 3_600_000));
+    let id = EventId::from_content(time, &bu, item, EventKind::View as u8, None);
+    state.apply(&Record::Event(Event {
+        source: who.clone(),
+        bu,
+        item_id: Some(item.into()),
+        kind: EventKind::View,
+        time,
+        id,
+        value: None,
+    }));
+}
+
+fn links(state: &State, a: &SourceKey, b: &SourceKey, operation: Operation, hour: i64) {
+    let time = EventTime::from_millis(hour * 3_600_000);
+    let statement = Statement::new(a.clone(), b.clone(), Evidence::Login, operation, Confidence::FULL, time).expect("two keys");
+    state.apply(&Record::Link(statement));
+}
+
+fn bu(state: &State, name: &str) -> BuId {
+    state.catalogue().bu_or_new(name).expect("room for units")
+}
+
+/// Names of what a source finds for somebody.
+fn found(state: &State, who: &SourceKey, unit: &str, kinds: &[SourceKind]) -> BTreeSet<String> {
+    let unit = bu(state, unit);
+    let profile = state.profile(std::slice::from_ref(who), None);
+    let options = RankingOptions::default();
+    let signals = signals(state, &profile.taste, unit, NOW, options.signals);
+    let query = Query {
+        state,
+        model: None,
+        profile: &profile,
+        signals: &signals,
+        bu: unit,
+        placement: None,
+        rules: InForce::default(),
+        now: NOW,
+        wanted: 20,
+        condition: None,
+        excluded: &[],
+        served: &[],
+        suppress_owned: false,
+        deadline: None,
+    };
+    let (mut scratch, mut candidates) = (Scratch::default(), CandidateSet::default());
+    let (candidates, _) = Pipeline::new(&options).examine(&query, &mut scratch, &mut candidates);
+    let of_kinds = candidates.iter().filter(|candidate| kinds.iter().any(|kind| candidate.part(*kind) > 0.0));
+    of_kinds.filter_map(|candidate| state.catalogue().item_name(candidate.item)).map(str::to_owned).collect()
+}
+
+fn names(of: &[&str]) -> BTreeSet<String> {
+    of.iter().map(|name| (*name).to_owned()).collect()
+}
+
+const HERE: [SourceKind; 2] = [SourceKind::Neighbours, SourceKind::Together];
+const ELSEWHERE: [SourceKind; 2] = [SourceKind::NeighboursElsewhere, SourceKind::Elsewhere];
+
+#[test]
+fn what_others_took_with_it_shows_at_once_and_only_if_enough_did() {
+    let state = State::default();
+    let me = account("shop", "me");
+    takes(&state, &me, "tea", 1);
+    for n in 0..TAKERS_MIN {
+        assert!(!found(&state, &me, "shop", &HERE).contains("cups"), "{n} takers of cups");
+        let other = account("shop", &n.to_string());
+        takes(&state, &other, "tea", 2);
+        takes(&state, &other, "cups", 3);
+    }
+    takes(&state, &account("shop", "0"), "secret", 4);
+    let shown = found(&state, &me, "shop", &HERE);
+    assert!(shown.contains("cups") && !shown.contains("secret"), "{shown:?}");
+}
+
+#[test]
+fn linked_accounts_lead_from_unit_to_unit_and_an_unlink_ends_that() {
+    let state = State::default();
+    let lines = |key: &SourceKey| state.profile(std::slice::from_ref(key), None).lines;
+    for n in 0..TAKERS_MIN {
+        let (here, there) = (account("films", &n.to_string()), account("books", &n.to_string()));
+        takes(&state, &there, "dune", 1);
+        links(&state, &here, &there, Operation::Link, 2);
+        takes(&state, &here, "dune, the film", 3);
+    }
+    let me = account("books", "me");
+    takes(&state, &me, "dune", 4);
+    assert_eq!(found(&state, &me, "films", &ELSEWHERE), names(&["dune, the film"]));
+
+    let (here, there) = (account("films", "0"), account("books", "0"));
+    let ring = |key: &SourceKey| -> Vec<LineId> {
+        let of_key = lines(key).first().copied();
+        of_key.map(|line| state.neighbours().others(line).collect()).unwrap_or_default()
+    };
+    assert_eq!(ring(&here).len(), 1);
+    links(&state, &here, &there, Operation::Unlink, 5);
+    assert_eq!((ring(&here), ring(&there)), (Vec::new(), Vec::new()), "as if they had never been linked");
+}
+
+#[test]
+fn nobody_is_their_own_neighbour() {
+    let state = State::default();
+    let me = account("shop", "me");
+    ["tea", "cups", "pot"].into_iter().zip(1..).for_each(|(item, hour)| takes(&state, &me, item, hour));
+    assert_eq!(found(&state, &me, "shop", &[SourceKind::Neighbours]), names(&[]));
+}
