@@ -162,7 +162,7 @@ fn alone(feature: usize) -> Weights {
 fn best_single(examples: &[&Weighed<'_>]) -> usize {
     let worth = |feature: &usize| {
         let weights = alone(*feature);
-        examples.iter().map(|weighed| weighed.example.ndcg(&weights)).sum::<f64>()
+        examples.iter().map(|weighed| weighed.counts * weighed.example.ndcg(&weights)).sum::<f64>()
     };
     // Of equal ones, as without examples, the first.
     SINGLES

@@ -91,7 +91,7 @@ mod tests {
             ("\"latest\"", "\"moon_phase\"", "moon_phase"),
             ("\"segment\": \"cold\"", "\"segment\": \"frozen\"", "no weights for segment cold"),
             ("\"repeat_units\"", "\"repeated\"", "unknown field"),
-            ("0.14285715", "1e60", "inf"),
+            ("0.14285715", "1e60", "out of range"),
         ] {
             let error = decode(written.replacen(from, to, 9).as_bytes()).unwrap_err();
             assert!(error.contains(reason), "{to}: {error}");
