@@ -64,6 +64,7 @@ fn found(state: &State, who: &SourceKey, unit: &str, kinds: &[SourceKind]) -> BT
         excluded: &[],
         served: &[],
         suppress_owned: false,
+        is_alike: false,
         deadline: None,
     };
     let (mut scratch, mut candidates) = (Scratch::default(), CandidateSet::default());

@@ -104,7 +104,8 @@ pub struct Verdict {
 /// Fits a ranker to what happened before `now_ms`; `None` without a single example in which something was taken.
 ///
 /// It is fitted to the earlier examples first, and judged on the later ones: where the lower bound of the blend's gain over the best
-/// single feature is negative, that feature alone orders the regime. What is published is then fitted to all.
+/// single feature is negative, that feature alone orders the regime; where there are too few to judge by, the fixed blend does. What
+/// is published is then fitted to all.
 #[must_use]
 pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<TrainedRanker> {
     let mut useful: Vec<Weighed<'_>> = examples
@@ -120,15 +121,17 @@ pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<T
     let scales = scales(&useful);
     let weights = fit_regimes(&useful, &scales, params);
     let tried = fit_regimes(earlier, &scales, params);
-    let (mut published, mut verdicts) = (weights, Vec::new());
+    let (mut published, mut verdicts) = (weights.map(Some), Vec::new());
     for (place, regime) in Regime::all().into_iter().enumerate() {
         let of_regime = |weighed: &&Weighed<'_>| weighed.example.regime == regime;
         let earlier: Vec<_> = earlier.iter().filter(of_regime).collect();
         let later: Vec<_> = later.iter().filter(of_regime).collect();
         let single = best_single(&earlier);
         let verdict = judge(regime, &later, &tried[place], single);
-        if !verdict.is_blend {
-            published[place] = alone(single);
+        if verdict.examples < JUDGED_MIN {
+            published[place] = None;
+        } else if !verdict.is_blend {
+            published[place] = Some(alone(single));
         }
         verdicts.push(verdict);
     }
@@ -195,7 +198,7 @@ fn judge(regime: Regime, later: &[&Weighed<'_>], blend: &Weights, single: usize)
 
 /// Share of examples that come first, and that the blend is judged by the others.
 const EARLIER_SHARE: f64 = 0.7;
-/// Fewest examples that a blend may be judged on.
+/// Fewest examples that a regime may be judged by.
 const JUDGED_MIN: usize = 30;
 /// One-sided 90 %.
 const CONFIDENCE_Z: f64 = 1.2816;
@@ -411,7 +414,7 @@ mod tests {
     fn it_learns_what_decides_and_the_order_of_examples_does_not_show() {
         let mut examples = moments(400, &[1, 13], 0.1);
         let trained = fit(&examples, &RankerParams::default(), NOW_MS).unwrap();
-        let weights = trained.ranker.weights[Regime { segment: Segment::Warm, is_tail: false }.position()];
+        let weights = trained.ranker.weights[Regime { segment: Segment::Warm, is_tail: false }.position()].unwrap();
         let others = (0..WIDTH).filter(|n| ![1, 13].contains(n)).map(|n| weights[n].abs()).fold(0.0, f32::max);
         assert!(weights[1] > 3.0 * others && weights[13] > 3.0 * others, "{weights:?}");
         assert!(verdict(&trained).is_blend && verdict(&trained).blend_ndcg > verdict(&trained).single_ndcg, "{trained:?}");

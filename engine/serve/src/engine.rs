@@ -64,6 +64,8 @@ pub struct Ask<'a> {
     pub suppress_owned: Option<bool>,
     /// Use only what was done in the asked business unit.
     pub siloed: bool,
+    /// Items like the context are wanted, rather than what the person will take next.
+    pub is_alike: bool,
     /// As if the person had done nothing in the asked business unit: what rankers learn of newcomers from.
     pub as_newcomer: bool,
     /// Say why.
@@ -90,6 +92,7 @@ impl<'a> Ask<'a> {
             served: &[],
             suppress_owned: None,
             siloed: false,
+            is_alike: false,
             as_newcomer: false,
             explain: false,
             now,
@@ -258,6 +261,7 @@ impl Engine {
             excluded: ask.excluded,
             served: ask.served,
             suppress_owned: ask.suppress_owned.unwrap_or_else(|| !self.is_repeat_unit(ask.bu, generation)),
+            is_alike: ask.is_alike,
             deadline: ask.deadline,
         }
     }

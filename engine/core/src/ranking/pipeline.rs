@@ -43,7 +43,8 @@ impl Default for RankingOptions {
 }
 
 /// Items taken from each source at most: the budget of retrieval.
-const PER_SOURCE: usize = 300;
+const PER_SOURCE: usize = 100;
+const TRENDING_ITEMS: usize = 200;
 const NEW_ITEMS: usize = 50;
 const NEW_DAYS: f64 = 14.0;
 
@@ -76,7 +77,7 @@ impl Pipeline {
         Self {
             // Interest comes last: it speaks of all candidates.
             sources: vec![
-                Box::new(Trending { items: PER_SOURCE }),
+                Box::new(Trending { items: TRENDING_ITEMS }),
                 Box::new(New { items: NEW_ITEMS, age_days_max: NEW_DAYS }),
                 Box::new(History),
                 Box::new(Neighbours { candidates_max: PER_SOURCE }),
@@ -161,15 +162,15 @@ impl Pipeline {
         slate.pins_skipped = without_chance + pins.iter().filter(|pin| candidates.get_mut(pin.item).is_none()).count();
     }
 
-    /// By the generation's ranker, or by the fixed blend where there is none.
+    /// By the generation's ranker, or by the fixed blend where it has none for such a request.
     fn score(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) {
-        match query.model.and_then(|model| model.ranker()) {
-            Some(ranker) => {
-                scratch.features.fill(query, candidates.as_slice());
-                ranker.score(query, &scratch.features, candidates.as_mut_slice(), &mut scratch.scores);
+        if let Some(ranker) = query.model.and_then(|model| model.ranker()).filter(|_| !query.is_alike) {
+            scratch.features.fill(query, candidates.as_slice());
+            if ranker.score(query, &scratch.features, candidates.as_mut_slice(), &mut scratch.scores) {
+                return;
             }
-            None => self.scorer.score(query, candidates.as_mut_slice()),
         }
+        self.scorer.score(query, candidates.as_mut_slice());
     }
 
     /// The candidates that a slate would be made of, with what a ranker knows of them: what rankers are trained on.

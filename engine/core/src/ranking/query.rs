@@ -52,6 +52,8 @@ pub struct Query<'a> {
     pub served: &'a [u64],
     /// Leave out what the person has or turned down.
     pub suppress_owned: bool,
+    /// Whether items like the signals are wanted, rather than what the person will take next: rankers are trained for the latter.
+    pub is_alike: bool,
     /// When the answer is due; optional sources are skipped past it.
     pub deadline: Option<Instant>,
 }

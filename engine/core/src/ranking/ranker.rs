@@ -95,21 +95,23 @@ impl Regime {
 /// Weights by regime, and what else was learnt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranker {
-    /// By [`Regime::position`], then by feature.
-    pub weights: [[f32; COUNT]; Regime::COUNT],
+    /// By [`Regime::position`], then by feature; nothing where too little was seen to learn from.
+    pub weights: [Option<[f32; COUNT]>; Regime::COUNT],
     /// Units where people take the same item again.
     pub repeat_units: Vec<String>,
 }
 
 impl Ranker {
-    /// Sets the score of every candidate. Cost: a multiplication and an addition a feature and candidate.
-    pub fn score(&self, query: &Query<'_>, features: &Features, candidates: &mut [Candidate], scores: &mut Vec<f32>) {
-        let Some(weights) = self.weights.get(Regime::of(query, features).position()) else { return };
+    /// Sets the score of every candidate; false, with nothing done, where it has learnt nothing for such a request. Cost: a
+    /// multiplication and an addition a feature and candidate.
+    pub fn score(&self, query: &Query<'_>, features: &Features, candidates: &mut [Candidate], scores: &mut Vec<f32>) -> bool {
+        let Some(Some(weights)) = self.weights.get(Regime::of(query, features).position()) else { return false };
         scores.clear();
         scores.resize(candidates.len(), 0.0);
         for (feature, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
             scores.iter_mut().zip(features.row(feature)).for_each(|(score, value)| *score += weight * value);
         }
         candidates.iter_mut().zip(scores).for_each(|(candidate, score)| candidate.score = Score::new(*score));
+        true
     }
 }

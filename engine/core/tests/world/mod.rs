@@ -306,6 +306,7 @@ pub(crate) fn with_queries<T>(state: &State, model: &HashModel, asks: &[Ask], th
             excluded: &ask.excluded,
             served,
             suppress_owned: ask.suppress_owned,
+            is_alike: false,
             deadline: ask.is_late.then(Instant::now),
         }
     };

@@ -25,14 +25,14 @@ struct Stored {
 struct StoredRegime {
     segment: String,
     is_tail: bool,
-    weights: Vec<f32>,
+    weights: Option<Vec<f32>>, // nothing: the fixed blend ranks
 }
 
 pub(super) fn encode(trained: &TrainedRanker) -> Result<Vec<u8>, String> {
     let regimes = Regime::all().into_iter().zip(&trained.ranker.weights).map(|(regime, weights)| StoredRegime {
         segment: regime.segment.name().to_owned(),
         is_tail: regime.is_tail,
-        weights: weights.to_vec(),
+        weights: weights.map(|weights| weights.to_vec()),
     });
     let stored = Stored {
         features: features::NAMES.map(str::to_owned).to_vec(),
@@ -50,15 +50,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<TrainedRanker, String> {
         place.ok_or_else(|| format!("it weighs the feature {name:?}, which this program does not have; rebuild the generation"))
     };
     let places = stored.features.iter().map(place_of).collect::<Result<Vec<usize>, String>>()?;
-    let mut ranker = Ranker { weights: [[0.0; features::COUNT]; Regime::COUNT], repeat_units: stored.repeat_units };
+    let mut ranker = Ranker { weights: [None; Regime::COUNT], repeat_units: stored.repeat_units };
     for (regime, weights) in Regime::all().into_iter().zip(&mut ranker.weights) {
         let name = regime.segment.name();
         let of_regime = stored.regimes.iter().find(|held| held.segment == name && held.is_tail == regime.is_tail);
         let of_regime = of_regime.ok_or_else(|| format!("it has no weights for segment {name}, tail {}", regime.is_tail))?;
-        if of_regime.weights.len() != places.len() {
-            return Err(format!("segment {name} has {} weights for {} features", of_regime.weights.len(), places.len()));
+        let Some(stored) = &of_regime.weights else { continue };
+        if stored.len() != places.len() {
+            return Err(format!("segment {name} has {} weights for {} features", stored.len(), places.len()));
         }
-        for (place, weight) in places.iter().zip(&of_regime.weights) {
+        let weights = weights.insert([0.0; features::COUNT]);
+        for (place, weight) in places.iter().zip(stored) {
             if !weight.is_finite() {
                 return Err(format!("segment {name} has the weight {weight}"));
             }
@@ -75,7 +77,9 @@ mod tests {
     use super::*;
 
     fn trained() -> TrainedRanker {
-        let weights = std::array::from_fn(|regime| std::array::from_fn(|feature| (regime * 100 + feature) as f32 / 7.0));
+        let weights = std::array::from_fn(|regime| {
+            (regime != 6).then(|| std::array::from_fn(|feature| (regime * 100 + feature) as f32 / 7.0))
+        });
         TrainedRanker { ranker: Ranker { weights, repeat_units: vec!["shop".into()] }, verdicts: Vec::new() }
     }
 
@@ -105,9 +109,12 @@ mod tests {
         let mut written: serde_json::Value = serde_json::from_slice(&encode(&trained()).unwrap()).unwrap();
         written["features"].as_array_mut().unwrap().remove(0);
         for regime in written["regimes"].as_array_mut().unwrap() {
-            regime["weights"].as_array_mut().unwrap().remove(0);
+            if let Some(weights) = regime["weights"].as_array_mut() {
+                weights.remove(0);
+            }
         }
         let read = decode(&serde_json::to_vec(&written).unwrap()).unwrap();
-        assert_eq!((read.ranker.weights[3][0], read.ranker.weights[3][1]), (0.0, trained().ranker.weights[3][1]));
+        let (read, before) = (read.ranker.weights[3].unwrap(), trained().ranker.weights[3].unwrap());
+        assert_eq!((read[0], read[1]), (0.0, before[1]));
     }
 }

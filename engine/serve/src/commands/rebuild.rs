@@ -4,6 +4,7 @@ use std::{cell::RefCell, path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use faces_core::ranking::Regime;
 use faces_index::IndexKind;
 use faces_rebuild::{
     Stage, Store,
@@ -137,7 +138,16 @@ fn print_ranker(trained: Option<&TrainedRanker>) {
     };
     for verdict in trained.verdicts.iter().filter(|verdict| !verdict.is_tail) {
         let Verdict { segment, examples, single, single_ndcg, blend_ndcg, is_blend, .. } = verdict;
-        let published = if *is_blend { "the blend" } else { single.as_str() };
+        let weights = Regime::all().into_iter().zip(&trained.ranker.weights);
+        let mut of_segment = weights.filter(|(regime, _)| regime.segment.name() == segment && !regime.is_tail);
+        let is_learnt = of_segment.any(|(_, weights)| weights.is_some());
+        let published = if *is_blend {
+            "the blend"
+        } else if is_learnt {
+            single.as_str()
+        } else {
+            "the fixed blend, for want of examples"
+        };
         println!(
             "  {segment:<8} ranked by {published}: NDCG@20 {blend_ndcg:.3} against {single_ndcg:.3} of {single}, {examples} examples"
         );

@@ -99,6 +99,7 @@ fn selected(shop: &Shop, who: &str, rules: &Rules, cap: f32, scores: &[f32], wan
         excluded: &[],
         served: &[],
         suppress_owned: false,
+        is_alike: false,
         deadline: None,
     };
     let scored = shop.items.iter().zip(scores);
