@@ -281,7 +281,8 @@ proptest! {
             let name = |item| Some((catalogue.bu_name(catalogue.bu_of(item)?), catalogue.item_name(item)?));
             for candidate in &slate.items {
                 let reason = explain(query, candidate);
-                let is_personal = matches!(reason.source, SourceKind::CoVisitation | SourceKind::Interest);
+                let personal = [SourceKind::CoVisitation, SourceKind::Interest, SourceKind::Together, SourceKind::Neighbours];
+                let is_personal = personal.contains(&reason.source);
                 prop_assert_eq!(is_personal, !reason.because.is_empty(), "{:?}", reason);
                 prop_assert!(reason.because.len() <= BECAUSE_MAX, "{:?}", reason);
                 prop_assert!(reason.because.iter().all(|item| name(*item).is_some_and(|name| own.contains(&name))), "{:?}", reason);
