@@ -1,8 +1,8 @@
 //! Who did what this person did, and what else they took: the live neighbours, written by the events themselves.
 //!
-//! - a [`line`] per source key: its newest items, 64 bytes;
-//! - [`postings`] per item: which lines took it, in a bounded number of places;
-//! - [`transitions`] per item: what was taken together with it, as counts that fade.
+//! - a `line` per source key: its newest items, 64 bytes;
+//! - `postings` per item: which lines took it, in a bounded number of places;
+//! - `transitions` per item: what was taken together with it, as counts that fade.
 //!
 //! Lines of one person form a ring, so that what is known of somebody in one business unit leads to what they do in another, and
 //! an unlink takes the lines apart again.
