@@ -141,16 +141,12 @@ fn print_ranker(trained: Option<&TrainedRanker>) {
         let weights = Regime::all().into_iter().zip(&trained.ranker.weights);
         let mut of_segment = weights.filter(|(regime, _)| regime.segment.name() == segment && !regime.is_tail);
         let is_learnt = of_segment.any(|(_, weights)| weights.is_some());
-        let published = if *is_blend {
-            "the blend"
-        } else if is_learnt {
-            single.as_str()
-        } else {
-            "the fixed blend, for want of examples"
-        };
-        println!(
-            "  {segment:<8} ranked by {published}: NDCG@20 {blend_ndcg:.3} against {single_ndcg:.3} of {single}, {examples} examples"
-        );
+        let figures = format!("NDCG@20 {blend_ndcg:.3} blended, {single_ndcg:.3} by {single} alone, {examples} examples");
+        match (*is_blend, is_learnt) {
+            (true, _) => println!("  {segment:<8} ranked by the blend: {figures}"),
+            (false, true) => println!("  {segment:<8} ranked by {single} alone, as the blend is not surely better: {figures}"),
+            (false, false) => println!("  {segment:<8} ranked by the fixed blend, for want of examples ({examples})"),
+        }
     }
 }
 
