@@ -203,9 +203,23 @@ const JUDGED_MIN: usize = 30;
 /// One-sided 90 %.
 const CONFIDENCE_Z: f64 = 1.2816;
 /// Features that may order a slate alone, one for each source.
-const SINGLES: [usize; 13] = [25, 19, 21, 23, 1, 3, 5, 7, 9, 11, 13, 16, 39];
+const SINGLES: [usize; 13] = [
+    features::place("demand_30_log"),
+    features::place("demand_7_log"),
+    features::place("demand_180_log"),
+    features::place("demand_1_log"),
+    features::place("neighbours_log"),
+    features::place("neighbours_elsewhere_log"),
+    features::place("together_log"),
+    features::place("latest_log"),
+    features::place("elsewhere_log"),
+    features::place("co_visitation_log"),
+    features::place("history_log"),
+    features::place("interest"),
+    features::place("had_30"),
+];
 /// Demand of the last months.
-const TIE_BREAK: usize = 25;
+const TIE_BREAK: usize = features::place("demand_30_log");
 
 /// An example, and how much it counts.
 #[derive(Debug, Clone, Copy)]

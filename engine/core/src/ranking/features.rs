@@ -71,6 +71,25 @@ pub const NAMES: [&str; COUNT] = [
 /// How many features there are.
 pub const COUNT: usize = 41;
 const FIRST_DEMAND: usize = 18;
+/// The place of the feature of this name; a name that no feature has does not compile where it is asked in a constant.
+#[must_use]
+#[expect(clippy::indexing_slicing, clippy::panic, reason = "places are below the lengths; meant for constants")]
+pub const fn place(name: &str) -> usize {
+    let (wanted, mut feature) = (name.as_bytes(), 0);
+    while feature < COUNT {
+        let known = NAMES[feature].as_bytes();
+        let mut n = 0;
+        while n < known.len() && n < wanted.len() && known[n] == wanted[n] {
+            n += 1;
+        }
+        if n == known.len() && n == wanted.len() {
+            return feature;
+        }
+        feature += 1;
+    }
+    panic!("no feature has this name")
+}
+
 /// A share this small is as good as none.
 const FLOOR: f32 = 0.01;
 const DEMAND_FLOOR: f32 = 1e-4;

@@ -15,6 +15,7 @@ use rand_chacha::{
 
 use crate::engine::{Ask, Engine};
 
+const OWNED: usize = features::place("owned");
 /// How many of the hottest items are ruled out, so that the ranker also learns to order what a filter leaves.
 const HEAD: usize = 100;
 /// Examples of one moment that are kept, about.
@@ -79,7 +80,7 @@ impl Examples {
             };
             let (mut places, mut others): (Vec<usize>, Vec<usize>) =
                 (0..candidates.len()).partition(|place| worth(place).is_some());
-            let owned = features.row(31);
+            let owned = features.row(OWNED);
             if !ask.as_newcomer {
                 counts.0 += taken.len() as u64;
             }
