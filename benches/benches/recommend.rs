@@ -1,4 +1,4 @@
-//! One answer by the served code, whole and in parts, over a group of 50,000 items and 2,000 persons with 30 behaviours each.
+//! One answer by the served code, whole and in parts, over a group of 50,000 items and 20,000 persons with 50 behaviours each.
 #![allow(missing_docs, reason = "criterion's macros write items without docs")]
 #![allow(clippy::expect_used, reason = "a bench whose world can't be built has failed")]
 
@@ -37,7 +37,7 @@ struct Shop {
 impl Shop {
     fn new() -> Self {
         let scale = Scale::of_this_run();
-        let group = Group::new(GroupSize { items: scale.size(50_000), persons: scale.size(2_000), behaviours: 30 });
+        let group = Group::new(GroupSize { items: scale.size(50_000), persons: scale.size(20_000), behaviours: 50 });
         let bu = group.state.catalogue().bu(BUS[0]).expect("a known unit");
         let engine = Arc::new(Engine::new(Arc::clone(&group.state), EngineOptions::default()));
         engine.swap(generation(&group));
@@ -102,7 +102,7 @@ fn steps(criterion: &mut Criterion, shop: &Shop) {
         });
     });
     let profiles: Vec<_> = persons.iter().map(|key| state.profile(std::slice::from_ref(key), None)).collect();
-    group.bench_function("signals of 30 behaviours", |bencher| {
+    group.bench_function("signals of 50 behaviours", |bencher| {
         bencher.iter(|| {
             at = (at + 1) % profiles.len();
             signals(state, black_box(&profiles[at].taste), shop.bu, NOW, SignalOptions::default())

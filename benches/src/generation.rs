@@ -1,8 +1,13 @@
 //! A generation over a [`Group`]: trained, tuned and laid out by the code that does it in service.
 
-use faces_core::ids::ItemId;
+use faces_core::{
+    ids::ItemId,
+    ranking::{Ranker, Regime},
+};
 use faces_rebuild::{
-    TrainParams, train,
+    TrainParams,
+    ranker::TrainedRanker,
+    train,
     training::{Interaction, Log, TrainingItem},
 };
 use faces_serve::serving::ServingGeneration;
@@ -46,10 +51,17 @@ pub fn generation(group: &Group) -> ServingGeneration {
         }
     }
     let log = Log::new(items, interactions).expect("interactions with known items");
-    let made = train(&log, &TrainParams::default(), &|_, _| ()).expect("a log with interactions");
+    let mut made = train(&log, &TrainParams::default(), &|_, _| ()).expect("a log with interactions");
+    made.ranker = Some(TrainedRanker { ranker: ranker(), verdicts: Vec::new() });
     for unit in &made.manifest.indexes {
         let rows = made.space(&unit.bu).map_or(0, |space| space.rows.len());
         println!("index of {}: {} over {rows} rows, effort {}", unit.bu, unit.kind.name(), unit.effort.0);
     }
     ServingGeneration::new(made, catalogue)
+}
+
+/// A ranker that leaves no feature out, as a learned one leaves none out.
+fn ranker() -> Ranker {
+    let weights = std::array::from_fn(|feature| 1.0 / (2.0 + feature as f32));
+    Ranker { weights: [Some(weights); Regime::COUNT], repeat_units: Vec::new() }
 }

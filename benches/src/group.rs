@@ -8,7 +8,7 @@ use faces_core::{
     identity::{Confidence, Evidence, Operation, Statement},
     ids::{EventId, EventTime},
     key::{KeyKind, SourceKey},
-    record::{Apply, Event, Record},
+    record::{Apply, Event, Record, Writer},
     state::State,
 };
 use rand::{Rng, RngExt, SeedableRng, seq::IndexedRandom};
@@ -49,15 +49,18 @@ impl Group {
     pub fn new(size: GroupSize) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(SEED);
         let state = State::default();
+        let mut writer = state.writer();
         let topics: Vec<usize> = (0..size.items).map(|_| random.random_range(0..TOPICS)).collect();
         for (n, topic) in topics.iter().enumerate() {
-            state.apply(&Record::Item(item(n, *topic, &mut random)));
+            writer.record(&Record::Item(item(n, *topic, &mut random)));
         }
         let mut by_topic: Vec<Vec<usize>> = vec![Vec::new(); TOPICS];
         for (n, topic) in topics.iter().enumerate() {
             by_topic.get_mut(*topic).into_iter().for_each(|items| items.push(n));
         }
-        let persons = (0..size.persons).map(|n| person(&state, n, size.behaviours, &by_topic, &mut random)).collect();
+        let persons = (0..size.persons).map(|n| person(&mut *writer, n, size.behaviours, &by_topic, &mut random)).collect();
+        drop(writer);
+        state.settle();
         Self { state: Arc::new(state), topics, persons }
     }
 }
@@ -82,14 +85,14 @@ fn item(n: usize, topic: usize, random: &mut impl Rng) -> ItemChange {
 }
 
 /// One person: two accounts, two topics, most behaviours inside them and on what everybody wants.
-fn person(state: &State, n: usize, behaviours: usize, by_topic: &[Vec<usize>], random: &mut impl Rng) -> SourceKey {
+fn person(log: &mut dyn Writer, n: usize, behaviours: usize, by_topic: &[Vec<usize>], random: &mut impl Rng) -> SourceKey {
     const KINDS: [EventKind; 6] =
         [EventKind::View, EventKind::View, EventKind::View, EventKind::Click, EventKind::Cart, EventKind::Purchase];
     let account = |bu| SourceKey::new(bu, KeyKind::Account, &format!("user-{n}")).expect("a sound key");
     let keys = [account(unit_of(n)), account(unit_of(n + 1))];
     let [a, b] = keys.clone();
     let link = Statement::new(a, b, Evidence::Login, Operation::Link, Confidence::FULL, NOW.plus_millis(-90 * DAY_MS));
-    state.apply(&Record::Link(link.expect("two keys")));
+    log.record(&Record::Link(link.expect("two keys")));
     let tastes = [random.random_range(0..TOPICS), random.random_range(0..TOPICS)];
     for at in 0..behaviours {
         let topic = if random.random_bool(0.8) { tastes[at % 2] } else { random.random_range(0..TOPICS) };
@@ -102,7 +105,7 @@ fn person(state: &State, n: usize, behaviours: usize, by_topic: &[Vec<usize>], r
         let source = keys[at % 2].clone();
         let kind = KINDS.choose(random).copied().unwrap_or(EventKind::View);
         let time = NOW.plus_millis(-random.random_range(0..60 * DAY_MS));
-        state.apply(&Record::Event(Event { source, bu, item_id: Some(item_id), kind, time, id, value: None }));
+        log.record(&Record::Event(Event { source, bu, item_id: Some(item_id), kind, time, id, value: None }));
     }
     let [first, _] = keys;
     first

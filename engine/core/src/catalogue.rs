@@ -73,16 +73,29 @@ const KNOWN: u8 = 1; // a catalogue record stands
 const DELETED: u8 = 2;
 const SOLD_OUT: u8 = 4;
 
+/// What requests read of hundreds of items comes first, in one line of the processor's cache.
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Slot {
-    bu: BuId,
-    id: Box<str>,
     name_hash: u64,
-    bits: AtomicU8,
+    listed_at: AtomicI64,
     category: AtomicU32, // CategoryId + 1; 0 for none
     price: AtomicU32,    // bits of a f32; NaN for none
-    listed_at: AtomicI64,
+    bu: BuId,
+    bits: AtomicU8,
+    id: Box<str>,
     standing: RwLock<Standing>,
+}
+
+/// What ranking asks of an item.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Facts {
+    /// See [`Catalogue::category`].
+    pub category: Option<CategoryId>,
+    /// See [`Catalogue::price`].
+    pub price: Option<f32>,
+    /// See [`Catalogue::listed_at`].
+    pub listed_at: Option<EventTime>,
 }
 
 #[derive(Debug, Default)]
@@ -349,21 +362,26 @@ impl Catalogue {
     /// The item's most special category.
     #[must_use]
     pub fn category(&self, item: ItemId) -> Option<CategoryId> {
-        let code = self.slot(item)?.category.load(Ordering::Relaxed);
-        code.checked_sub(1).map(CategoryId)
+        self.slot(item)?.category()
     }
 
     /// The item's price, as near as ranking needs it.
     #[must_use]
     pub fn price(&self, item: ItemId) -> Option<f32> {
-        Some(f32::from_bits(self.slot(item)?.price.load(Ordering::Relaxed))).filter(|price| price.is_finite())
+        self.slot(item)?.price()
     }
 
     /// Time of the oldest record that listed the item.
     #[must_use]
     pub fn listed_at(&self, item: ItemId) -> Option<EventTime> {
-        let slot = self.slot(item)?;
-        slot.is_listed().then(|| EventTime::from_millis(slot.listed_at.load(Ordering::Relaxed)))
+        self.slot(item)?.listed_at()
+    }
+
+    /// The three of them in one look; none for an item that nothing has named.
+    #[must_use]
+    pub fn facts(&self, item: ItemId) -> Facts {
+        let none = Facts { category: None, price: None, listed_at: None };
+        self.slot(item).map_or(none, |slot| Facts { category: slot.category(), price: slot.price(), listed_at: slot.listed_at() })
     }
 
     /// Everything the standing record says; empty for an item without one.
@@ -410,6 +428,18 @@ impl Slot {
             listed_at: AtomicI64::new(i64::MAX),
             standing: RwLock::default(),
         }
+    }
+
+    fn category(&self) -> Option<CategoryId> {
+        self.category.load(Ordering::Relaxed).checked_sub(1).map(CategoryId)
+    }
+
+    fn price(&self) -> Option<f32> {
+        Some(f32::from_bits(self.price.load(Ordering::Relaxed))).filter(|price| price.is_finite())
+    }
+
+    fn listed_at(&self) -> Option<EventTime> {
+        self.is_listed().then(|| EventTime::from_millis(self.listed_at.load(Ordering::Relaxed)))
     }
 
     fn is_listed(&self) -> bool {

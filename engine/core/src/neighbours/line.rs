@@ -13,6 +13,7 @@ use crate::{
     event::{BehaviourClass, Packed},
     fragment::Fragment,
     ids::{EventTime, ItemId},
+    ranking::fast,
 };
 
 /// Items of one line.
@@ -68,6 +69,33 @@ fn code_of(minutes: u32) -> u8 {
 /// Minutes that an age code stands for.
 pub(super) fn minutes_of(code: u8) -> f32 {
     (f32::from(code) / CODES_PER_OCTAVE).exp2() - 1.0
+}
+
+/// What an item of a line counts, by its age: a table, since a request asks for a thousand.
+#[derive(Debug)]
+pub struct Fade {
+    by_code: [f32; 256],
+    half_life_minutes: f32,
+    /// What an item counts at least, however old.
+    pub(super) least: f32,
+}
+
+impl Fade {
+    /// Half after `half_life_days`, never less than `least`.
+    #[must_use]
+    pub fn new(half_life_days: f32, least: f32) -> Self {
+        let half_life_minutes = half_life_days * 1_440.0;
+        let by_code = std::array::from_fn(|code| (-minutes_of(code as u8) / half_life_minutes).exp2());
+        Self { by_code, half_life_minutes, least }
+    }
+
+    pub(super) fn of_minutes(&self, minutes: u32) -> f32 {
+        fast::exp2(-(minutes as f32) / self.half_life_minutes)
+    }
+
+    pub(super) fn of_code(&self, code: u8) -> f32 {
+        self.by_code.get(usize::from(code)).copied().unwrap_or(0.0)
+    }
 }
 
 impl Latest {
@@ -153,6 +181,21 @@ impl Line {
         latest
     }
 
+    /// The newest minute.
+    pub(super) fn minute(&self) -> u32 {
+        self.0[0].load(Relaxed)
+    }
+
+    /// Calls `take` with every item, newest first, and the code of its age.
+    pub(super) fn each(&self, mut take: impl FnMut(ItemId, u8)) {
+        let [_, _, items @ .., a, b, c] = self.0.each_ref().map(|word| word.load(Relaxed));
+        let ages = [a, b, c].map(u32::to_le_bytes);
+        for (word, age) in items.into_iter().zip(ages.as_flattened()) {
+            let Some(number) = word.checked_sub(1) else { return };
+            take(ItemId::new(number), *age);
+        }
+    }
+
     /// The next line of the same person, in a ring; `None` for somebody with one line.
     pub(super) fn next(&self) -> Option<u32> {
         self.0[1].load(Relaxed).checked_sub(1)
@@ -181,6 +224,9 @@ mod tests {
             line.set_next(Some(4));
             line.write(&latest);
             assert_eq!((line.read(), line.next()), (latest, Some(4)));
+            let mut each = Vec::new();
+            line.each(|item, age| each.push((item, age)));
+            assert_eq!((line.minute(), each), (77, latest.items().collect()));
         }
     }
 

@@ -27,7 +27,7 @@ use crate::{
     ids::{BuId, EventTime, ItemId},
 };
 
-pub use line::LINE_ITEMS;
+pub use line::{Fade, LINE_ITEMS};
 pub(crate) use line::Latest;
 
 /// Fewest takers of an item that neighbours may speak for.
@@ -39,8 +39,16 @@ const CLOSE_MINUTES: f32 = 14.0 * 1_440.0;
 const CLOSE_MIN: f32 = 0.2;
 
 /// A line's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LineId(u32);
+
+/// The row of an item, in rows that grow as items come.
+fn row<Row: Default>(rows: &boxcar::Vec<Row>, item: ItemId) -> Option<&Row> {
+    while rows.count() <= item.position() {
+        rows.push(Row::default());
+    }
+    rows.get(item.position())
+}
 
 /// All lines, and what leads to them.
 #[derive(Debug, Default)]
@@ -164,11 +172,17 @@ impl Neighbours {
         })
     }
 
-    /// Calls `take` with the items of a line, newest first, each with its age in minutes at `now`.
-    pub fn items(&self, line: LineId, now: EventTime, mut take: impl FnMut(ItemId, f32)) {
+    /// The items of a line, newest first.
+    pub fn items(&self, line: LineId) -> impl Iterator<Item = ItemId> + use<> {
         let latest = self.latest(line);
-        let since = line::minute_of(now).saturating_sub(latest.minute) as f32;
-        latest.items().for_each(|(item, age)| take(item, since + line::minutes_of(age)));
+        (0..latest.len).filter_map(move |n| latest.items.get(n).copied())
+    }
+
+    /// Calls `take` with the items of a line, newest first, each with what it counts at `now`.
+    pub fn faded(&self, line: LineId, now: EventTime, fade: &Fade, mut take: impl FnMut(ItemId, f32)) {
+        let Some(line) = self.lines.get(line.position()) else { return };
+        let newest = fade.of_minutes(line::minute_of(now).saturating_sub(line.minute()));
+        line.each(|item, age| take(item, (newest * fade.of_code(age)).max(fade.least)));
     }
 
     /// Calls `take` with the lines that took an item, the latest first.
@@ -176,10 +190,16 @@ impl Neighbours {
         self.postings.visit(item, |slot| take(LineId(slot)));
     }
 
+    /// How many takers of an item are known.
+    #[must_use]
+    pub fn taker_count(&self, item: ItemId) -> usize {
+        self.postings.count(item)
+    }
+
     /// Whether enough keys took an item for neighbours to speak of it.
     #[must_use]
     pub fn may_name(&self, item: ItemId) -> bool {
-        self.postings.count(item) >= TAKERS_MIN
+        self.taker_count(item) >= TAKERS_MIN
     }
 
     /// Calls `take` with the items of `bu` taken together with `item`, and how often as a share of the item's own takes.

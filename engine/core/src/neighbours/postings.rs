@@ -1,8 +1,11 @@
 //! Who took an item: lines in a fixed number of places. Part are the latest; part were the latest of an earlier minute, so that an
 //! item taken thousands of times a second still remembers the last half hour, and one taken once a month the last years.
 
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
 use parking_lot::RwLock;
 
+use super::row;
 use crate::ids::ItemId;
 
 /// Places for the latest takers of an item.
@@ -14,6 +17,7 @@ const SAMPLED: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Postings {
     rows: boxcar::Vec<RwLock<Row>>,
+    known: boxcar::Vec<AtomicU8>, // takers in the row: asked of every item that a neighbour has
 }
 
 #[derive(Debug, Default)]
@@ -54,10 +58,7 @@ impl<const N: usize> Ring<N> {
 impl Postings {
     /// Notes a taker, once.
     pub(super) fn add(&self, item: ItemId, slot: u32, minute: u32) {
-        while self.rows.count() <= item.position() {
-            self.rows.push(RwLock::default());
-        }
-        let Some(row) = self.rows.get(item.position()) else { return };
+        let (Some(row), Some(known)) = (row(&self.rows, item), row(&self.known, item)) else { return };
         let row = &mut *row.write();
         if row.recent.slots.contains(&slot) || row.sampled.slots.contains(&slot) {
             return;
@@ -68,6 +69,7 @@ impl Postings {
             row.sampled_minute = minute;
             row.sampled.push(before);
         }
+        known.store((row.recent.slots.len() + row.sampled.slots.len()) as u8, Relaxed);
     }
 
     /// Calls `take` with the takers of an item, the latest first.
@@ -80,10 +82,7 @@ impl Postings {
 
     /// How many takers of an item are known.
     pub(super) fn count(&self, item: ItemId) -> usize {
-        self.rows.get(item.position()).map_or(0, |row| {
-            let row = row.read();
-            row.recent.slots.len() + row.sampled.slots.len()
-        })
+        self.known.get(item.position()).map_or(0, |known| usize::from(known.load(Relaxed)))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use parking_lot::RwLock;
 
+use super::row;
 use crate::ids::{BuId, ItemId};
 
 /// Others kept in one business unit, for one item.
@@ -71,16 +72,9 @@ impl Row {
 }
 
 impl Transitions {
-    fn row(&self, item: ItemId) -> Option<&RwLock<Row>> {
-        while self.rows.count() <= item.position() {
-            self.rows.push(RwLock::default());
-        }
-        self.rows.get(item.position())
-    }
-
     /// Counts that an item was taken.
     pub(super) fn count(&self, item: ItemId, minute: u32) {
-        if let Some(row) = self.row(item) {
+        if let Some(row) = row(&self.rows, item) {
             let mut row = row.write();
             let weight = row.weigh(minute);
             row.total += weight;
@@ -89,7 +83,7 @@ impl Transitions {
 
     /// Counts that `other`, of unit `bu`, was taken together with `item`.
     pub(super) fn add(&self, item: ItemId, other: ItemId, bu: BuId, minute: u32, weight: f32) {
-        if let Some(row) = self.row(item) {
+        if let Some(row) = row(&self.rows, item) {
             let mut row = row.write();
             let faded = row.weigh(minute);
             row.add(other, bu, weight * faded);

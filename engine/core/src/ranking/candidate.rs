@@ -23,6 +23,12 @@ impl Score {
     pub const fn value(self) -> f32 {
         self.0
     }
+
+    /// A whole number that is the smaller the better the score.
+    pub(crate) const fn descending(self) -> u32 {
+        let bits = self.0.to_bits();
+        if bits >> 31 == 0 { !(bits | 1 << 31) } else { bits }
+    }
 }
 
 /// An item that may stand on the slate.
@@ -146,6 +152,12 @@ impl CandidateSet {
         self.candidates.get_mut((place as usize).checked_sub(1)?)
     }
 
+    /// Where an item stands in [`Self::as_slice`], if it is in the set.
+    #[must_use]
+    pub fn place(&self, item: ItemId) -> Option<usize> {
+        (*self.places.get(item.position())? as usize).checked_sub(1)
+    }
+
     /// Keeps what `keep` says yes to.
     pub fn retain(&mut self, mut keep: impl FnMut(&Candidate) -> bool) {
         let places = &mut self.places;
@@ -190,6 +202,8 @@ mod tests {
             candidates.sort_by(Candidate::best_first(&catalogue));
             candidates.map(|candidate| catalogue.item_name(candidate.item).unwrap().to_owned())
         };
+        let numbers = [f32::MAX, 7.5, 1e-9, 0.0, -0.0, -1e-9, -3.0, f32::MIN];
+        assert!(numbers.map(|number| Score::new(number).descending()).is_sorted_by(|a, b| a < b));
         let first = slate(["a", "b", "c", "d", "e"]);
         assert_eq!(first[2], "b", "{first:?}");
         assert!(["c", "d"].contains(&&*first[0]) && ["a", "e"].contains(&&*first[4]), "{first:?}");

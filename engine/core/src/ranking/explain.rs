@@ -45,7 +45,7 @@ fn strength(query: &Query<'_>, source: SourceKind, from: ItemId, to: ItemId) -> 
         (SourceKind::CoVisitation, Some(model)) => model.co_visited(from, query.bu, &mut add),
         (SourceKind::Together, _) => neighbours.together(from, query.bu, 0.0, add),
         (SourceKind::Neighbours, _) => neighbours.takers(from, |line| {
-            let mut look = |line| neighbours.items(line, query.now, |item, _| add(item, 1.0));
+            let mut look = |line| neighbours.items(line).for_each(|item| add(item, 1.0));
             look(line);
             neighbours.others(line).for_each(look);
         }),

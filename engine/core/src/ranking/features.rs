@@ -7,9 +7,15 @@
 //! Values lie by feature, then by candidate. Cost: some 30 numbers a candidate.
 
 use crate::{
+    catalogue::Facts,
     event::EventKind,
-    ids::{EventTime, ItemId},
-    ranking::{candidate::Candidate, query::Query, stage::SourceKind},
+    ids::CategoryId,
+    ranking::{
+        candidate::{Candidate, CandidateSet},
+        fast,
+        query::Query,
+        stage::SourceKind,
+    },
 };
 
 /// Sources whose word is taken as a share of the best candidate's.
@@ -70,7 +76,6 @@ pub const NAMES: [&str; COUNT] = [
 ];
 /// How many features there are.
 pub const COUNT: usize = 41;
-const FIRST_DEMAND: usize = 18;
 /// The place of the feature of this name; a name that no feature has does not compile where it is asked in a constant.
 #[must_use]
 #[expect(clippy::indexing_slicing, clippy::panic, reason = "places are below the lengths; meant for constants")]
@@ -93,30 +98,20 @@ pub const fn place(name: &str) -> usize {
 /// A share this small is as good as none.
 const FLOOR: f32 = 0.01;
 const DEMAND_FLOOR: f32 = 1e-4;
+/// Half-lives of what the person did with an item, as the last features have them.
+const HAD_HALF_LIVES_DAYS: [f32; 4] = [1.0, 7.0, 30.0, 180.0];
+/// Items of the person that category and price are taken from.
+const ATTRIBUTED_MAX: usize = 16;
 
 /// Features of the candidates of one request.
 #[derive(Debug, Default)]
 pub struct Features {
     values: Vec<f32>,
     candidates: usize,
-    had: Vec<Had>,
-    shares: Vec<f32>,
+    facts: Vec<Facts>,
+    places: Vec<usize>,
     hottest: f32,
 }
-
-/// What the person did with one item of the unit.
-#[derive(Clone, Copy, Debug)]
-struct Had {
-    item: ItemId,
-    times: u32,
-    newest: EventTime,
-    place: u32,
-    intended: bool,
-    faded: [f32; HAD_HALF_LIVES_DAYS.len()],
-}
-
-/// Half-lives of what the person did with an item.
-const HAD_HALF_LIVES_DAYS: [f32; 4] = [1.0, 7.0, 30.0, 180.0];
 
 impl Features {
     /// How many candidates it speaks of.
@@ -142,138 +137,154 @@ impl Features {
     }
 
     /// Works them out for the candidates of a request.
-    pub fn fill(&mut self, query: &Query<'_>, candidates: &[Candidate]) {
-        self.candidates = candidates.len();
+    pub fn fill(&mut self, query: &Query<'_>, candidates: &CandidateSet) {
+        let all = candidates.as_slice();
+        self.candidates = all.len();
         self.values.clear();
-        self.values.resize(COUNT * candidates.len(), 0.0);
+        self.values.resize(COUNT * all.len(), 0.0);
         for (n, kind) in SHARES.into_iter().enumerate() {
-            self.set_shares(2 * n, FLOOR, candidates.iter().map(|candidate| candidate.part(kind)));
+            self.set(2 * n, all.iter().map(|candidate| candidate.part(kind)));
+            self.set_shares(2 * n, FLOOR);
         }
-        self.set(16, candidates.iter().map(|candidate| candidate.part(SourceKind::Interest)));
-        self.set(17, candidates.iter().map(|candidate| candidate.part(SourceKind::Interest).max(0.0).powi(2)));
-        for (n, trends) in query.state.demand().into_iter().enumerate() {
-            let mut shares = std::mem::take(&mut self.shares);
-            shares.clear();
-            trends.shares(query.bu, candidates.iter().map(|candidate| candidate.item), |share| shares.push(share));
-            if n == 0 {
-                let hottest = shares.iter().copied().fold(0.0, f32::max);
-                self.hottest = if hottest > 0.0 { hottest } else { 1.0 };
-            }
-            self.set_shares(FIRST_DEMAND + 2 * n, DEMAND_FLOOR, shares.iter().copied());
-            self.shares = shares;
-        }
+        const INTEREST: usize = place("interest");
+        self.set(INTEREST, all.iter().map(|candidate| candidate.part(SourceKind::Interest)));
+        self.set(INTEREST + 1, all.iter().map(|candidate| candidate.part(SourceKind::Interest).max(0.0).powi(2)));
+        self.set_demand(query, all);
         self.set_history(query, candidates);
-        self.set_attributes(query, candidates);
+        self.set_attributes(query, all);
     }
 
     fn set(&mut self, feature: usize, values: impl Iterator<Item = f32>) {
         self.row_mut(feature).iter_mut().zip(values).for_each(|(held, value)| *held = value);
     }
 
-    fn set_shares(&mut self, feature: usize, floor: f32, values: impl Iterator<Item = f32>) {
-        self.set(feature, values);
-        let best = self.row(feature).iter().copied().fold(0.0, f32::max);
+    /// Makes shares of the best of what a feature holds, and sets the next feature to their logarithms.
+    fn set_shares(&mut self, feature: usize, floor: f32) {
+        let rows = self.values.get_mut(feature * self.candidates..(feature + 2) * self.candidates).unwrap_or_default();
+        let (shares, logs) = rows.split_at_mut(self.candidates);
+        let best = shares.iter().copied().fold(0.0, f32::max);
         if best <= 0.0 {
             return;
         }
-        self.row_mut(feature).iter_mut().for_each(|value| *value = (*value / best).max(0.0));
         let octaves = (1.0 / floor).log2();
-        let logs: Vec<f32> = self.row(feature).iter().map(|share| 1.0 + (share + floor).log2() / octaves).collect();
-        self.set(feature + 1, logs.into_iter());
+        for (share, log) in shares.iter_mut().zip(logs) {
+            *share = (*share / best).max(0.0);
+            *log = 1.0 + fast::log2(*share + floor) / octaves;
+        }
     }
 
-    fn set_history(&mut self, query: &Query<'_>, candidates: &[Candidate]) {
-        let mut had = std::mem::take(&mut self.had);
-        note_had(query, &mut had);
-        for (n, candidate) in candidates.iter().enumerate() {
-            let mut put = |feature: usize, value: f32| {
-                if let Some(held) = self.row_mut(feature).get_mut(n) {
-                    *held = value;
-                }
-            };
-            if let Ok(place) = had.binary_search_by_key(&candidate.item, |had| had.item)
-                && let Some(of_item) = had.get(place)
-            {
-                let days = query.now.days_since(of_item.newest).max(0.0) as f32;
-                put(26, 1.0);
-                put(27, (of_item.times as f32).log2());
-                put(28, (1.0 + days * 24.0).log2() / 10.0);
-                put(29, 1.0 / (1.0 + of_item.place as f32));
-                put(30, if of_item.intended { 1.0 } else { 0.0 });
-                for (n, faded) in of_item.faded.iter().enumerate() {
-                    put(37 + n, 1.0 + (faded + FLOOR).log2() / 6.0);
-                }
+    fn set_demand(&mut self, query: &Query<'_>, candidates: &[Candidate]) {
+        const FIRST: usize = place("demand_7");
+        for (n, trends) in query.state.demand().into_iter().enumerate() {
+            let mut held = self.row_mut(FIRST + 2 * n).iter_mut();
+            let items = candidates.iter().map(|candidate| candidate.item);
+            trends.shares(query.bu, items, |share| held.next().into_iter().for_each(|held| *held = share));
+            if n == 0 {
+                let hottest = self.row(FIRST).iter().copied().fold(0.0, f32::max);
+                self.hottest = if hottest > 0.0 { hottest } else { 1.0 };
             }
-            put(31, f32::from(u8::from(query.profile.owns(candidate.item))));
-            if !query.profile.rejected.is_empty() || !query.profile.shown.is_empty() {
-                let times = |list: &[crate::event::Behaviour]| list.iter().filter(|b| b.item == candidate.item).count() as f32;
-                put(32, times(&query.profile.rejected).min(1.0));
-                put(33, (1.0 + times(&query.profile.shown)).log2());
+            self.set_shares(FIRST + 2 * n, DEMAND_FLOOR);
+        }
+    }
+
+    /// What the person did with the candidates, an item of the person at a time: most candidates are none of them.
+    fn set_history(&mut self, query: &Query<'_>, candidates: &CandidateSet) {
+        const HAD: usize = place("had");
+        const HAD_OFTEN: usize = place("had_often");
+        const HAD_FADED: usize = place("had_1");
+        let profile = query.profile;
+        let mut had = std::mem::take(&mut self.places);
+        had.clear();
+        for (nth, behaviour) in profile.past.iter().enumerate() {
+            let Some(at) = candidates.place(behaviour.item) else { continue };
+            let days = query.now.days_since(behaviour.time).max(0.0) as f32;
+            let times = self.add(HAD_OFTEN, at, 1.0);
+            if times == 1.0 {
+                had.push(at);
+                self.add(HAD, at, 1.0);
+                self.add(const { place("had_age") }, at, fast::log2(1.0 + days * 24.0) / 10.0);
+                self.add(const { place("had_last") }, at, 1.0 / (1.0 + nth as f32));
+            }
+            if matches!(behaviour.kind, EventKind::Favourite | EventKind::Cart) {
+                self.set_to(const { place("intended") }, at, 1.0);
+            }
+            for (n, half_life) in HAD_HALF_LIVES_DAYS.into_iter().enumerate() {
+                self.add(HAD_FADED + n, at, behaviour.kind.strength() * fast::exp2(-days / half_life));
             }
         }
-        self.had = had;
+        for at in &had {
+            self.change(HAD_OFTEN, *at, fast::log2);
+            for n in 0..HAD_HALF_LIVES_DAYS.len() {
+                self.change(HAD_FADED + n, *at, |faded| 1.0 + fast::log2(faded + FLOOR) / 6.0);
+            }
+        }
+        self.places = had;
+        for at in profile.owned.iter().filter_map(|item| candidates.place(*item)) {
+            self.set_to(const { place("owned") }, at, 1.0);
+        }
+        for at in profile.rejected.iter().filter_map(|behaviour| candidates.place(behaviour.item)) {
+            self.set_to(const { place("turned_down") }, at, 1.0);
+        }
+        const SHOWN: usize = place("shown");
+        for at in profile.shown.iter().filter_map(|behaviour| candidates.place(behaviour.item)) {
+            self.add(SHOWN, at, 1.0);
+        }
+        if !profile.shown.is_empty() {
+            self.row_mut(SHOWN).iter_mut().for_each(|times| *times = fast::log2(1.0 + *times));
+        }
+    }
+
+    /// Gives the value that a candidate has now.
+    fn change(&mut self, feature: usize, at: usize, change: impl FnOnce(f32) -> f32) -> f32 {
+        let Some(held) = self.row_mut(feature).get_mut(at) else { return 0.0 };
+        *held = change(*held);
+        *held
+    }
+
+    fn add(&mut self, feature: usize, at: usize, value: f32) -> f32 {
+        self.change(feature, at, |held| held + value)
+    }
+
+    fn set_to(&mut self, feature: usize, at: usize, value: f32) {
+        self.change(feature, at, |_| value);
     }
 
     fn set_attributes(&mut self, query: &Query<'_>, candidates: &[Candidate]) {
         let catalogue = query.state.catalogue();
+        let mut facts = std::mem::take(&mut self.facts);
+        facts.clear();
+        facts.extend(candidates.iter().map(|candidate| catalogue.facts(candidate.item)));
         // Category affinity: the share of the person's weight in the candidate's category.
-        let mut of_person: Vec<(crate::ids::CategoryId, f32)> = Vec::new();
+        let mut of_person: Vec<(CategoryId, f32)> = Vec::with_capacity(ATTRIBUTED_MAX);
         let (mut all, mut price_sum, mut price_weight) = (0.0, 0.0, 0.0);
-        for signal in query.signals.iter().filter(|signal| !signal.is_elsewhere).take(16) {
-            if let Some(category) = catalogue.category(signal.item) {
+        for signal in query.signals.iter().filter(|signal| !signal.is_elsewhere).take(ATTRIBUTED_MAX) {
+            let of_signal = catalogue.facts(signal.item);
+            if let Some(category) = of_signal.category {
                 match of_person.iter_mut().find(|(held, _)| *held == category) {
                     Some((_, weight)) => *weight += signal.weight,
                     None => of_person.push((category, signal.weight)),
                 }
                 all += signal.weight;
             }
-            if let Some(price) = catalogue.price(signal.item) {
-                price_sum += signal.weight * (price + 1.0).log2();
+            if let Some(price) = of_signal.price {
+                price_sum += signal.weight * fast::log2(price + 1.0);
                 price_weight += signal.weight;
             }
         }
         if all > 0.0 {
-            let affinity = |candidate: &Candidate| {
-                let category = catalogue.category(candidate.item)?;
-                of_person.iter().find(|(held, _)| *held == category).map(|(_, weight)| weight / all)
-            };
-            self.set(34, candidates.iter().map(|candidate| affinity(candidate).unwrap_or(0.0)));
+            let affinity = |facts: &Facts| of_person.iter().find(|(held, _)| Some(*held) == facts.category).map(|(_, weight)| weight / all);
+            self.set(const { place("category") }, facts.iter().map(|facts| affinity(facts).unwrap_or(0.0)));
         }
         if price_weight > 0.0 {
             let mean = price_sum / price_weight;
-            let away = |candidate: &Candidate| catalogue.price(candidate.item).map(|price| ((price + 1.0).log2() - mean).abs());
-            self.set(35, candidates.iter().map(|candidate| away(candidate).unwrap_or(0.0)));
+            let away = |facts: &Facts| facts.price.map_or(0.0, |price| (fast::log2(price + 1.0) - mean).abs());
+            self.set(const { place("price") }, facts.iter().map(away));
         }
-        let age = |candidate: &Candidate| {
-            let listed = catalogue.listed_at(candidate.item).filter(|listed| listed.millis() > 0)?;
-            Some((1.0 + query.now.days_since(listed).max(0.0) as f32).log2() / 10.0)
+        let age = |facts: &Facts| {
+            let listed = facts.listed_at.filter(|listed| listed.millis() > 0);
+            listed.map_or(0.0, |listed| fast::log2(1.0 + query.now.days_since(listed).max(0.0) as f32) / 10.0)
         };
-        self.set(36, candidates.iter().map(|candidate| age(candidate).unwrap_or(0.0)));
+        self.set(const { place("age") }, facts.iter().map(age));
+        self.facts = facts;
     }
-}
-
-/// The items of the unit that the person did something with, by item.
-fn note_had(query: &Query<'_>, had: &mut Vec<Had>) {
-    had.clear();
-    for (place, behaviour) in query.profile.past.iter().enumerate() {
-        let days = query.now.days_since(behaviour.time).max(0.0) as f32;
-        had.push(Had {
-            item: behaviour.item,
-            times: 1,
-            newest: behaviour.time,
-            place: place as u32,
-            intended: matches!(behaviour.kind, EventKind::Favourite | EventKind::Cart),
-            faded: HAD_HALF_LIVES_DAYS.map(|half_life| behaviour.kind.strength() * (-days / half_life).exp2()),
-        });
-    }
-    had.sort_unstable_by_key(|had| (had.item, had.place));
-    had.dedup_by(|older, newer| {
-        let is_same = older.item == newer.item;
-        if is_same {
-            newer.times += 1;
-            newer.intended |= older.intended;
-            newer.faded.iter_mut().zip(older.faded).for_each(|(sum, faded)| *sum += faded);
-        }
-        is_same
-    });
 }

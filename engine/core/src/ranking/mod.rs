@@ -7,6 +7,7 @@ pub mod blend;
 pub mod candidate;
 pub mod condition;
 pub mod explain;
+pub(crate) mod fast;
 pub mod features;
 pub mod filters;
 pub mod model;

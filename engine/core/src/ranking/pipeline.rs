@@ -80,8 +80,8 @@ impl Pipeline {
                 Box::new(Trending { items: TRENDING_ITEMS }),
                 Box::new(New { items: NEW_ITEMS, age_days_max: NEW_DAYS }),
                 Box::new(History),
-                Box::new(Neighbours { candidates_max: PER_SOURCE }),
-                Box::new(Together { candidates_max: PER_SOURCE }),
+                Box::new(Neighbours::new(PER_SOURCE)),
+                Box::new(Together::new(PER_SOURCE)),
                 Box::new(CoVisitation { candidates_max: PER_SOURCE }),
                 Box::new(Interest { neighbours: PER_SOURCE }),
             ],
@@ -121,9 +121,8 @@ impl Pipeline {
         let filters: Vec<&dyn Filter> = self.filters.iter().map(|f| &**f).filter(|filter| filter.applies(query)).collect();
         self.gather(query, &filters, scratch, candidates, &mut slate);
         self.score(query, scratch, candidates);
-        let mut sorted = candidates.as_slice().to_vec();
-        sorted.sort_unstable_by(Candidate::best_first(query.state.catalogue()));
-        self.selector.select(query, &sorted, &mut slate.items);
+        sort(query, candidates.as_slice(), scratch);
+        self.selector.select(query, &scratch.sorted, &mut slate.items);
         if slate.items.len() < query.wanted {
             fill_up(query, &filters, scratch, candidates, &mut slate.items);
         }
@@ -149,23 +148,23 @@ impl Pipeline {
         slate.cut_short = self.retrieve(query, scratch, candidates);
         let (pins, without_chance) = pins::due(query);
         pins::offer(&pins, candidates);
-        for filter in filters {
-            let before = candidates.as_slice().len();
+        let mut removed = vec![0; filters.len()];
+        candidates.retain(|candidate| {
+            let item = candidate.item;
             // A pin is worth more than what gives way before an empty place does.
-            let stays = |item| filter.yields() && pins.iter().any(|pin| pin.item == item);
-            candidates.retain(|candidate| filter.keeps(query, candidate.item) || stays(candidate.item));
-            let removed = before - candidates.as_slice().len();
-            if removed > 0 {
-                slate.removed.push((filter.name(), removed));
-            }
-        }
+            let stays = |filter: &dyn Filter| filter.yields() && pins.iter().any(|pin| pin.item == item);
+            let by = filters.iter().zip(&mut removed).find(|(filter, _)| !filter.keeps(query, item) && !stays(**filter));
+            by.map(|(_, removed)| *removed += 1).is_none()
+        });
+        let counts = filters.iter().zip(removed).filter(|(_, removed)| *removed > 0);
+        slate.removed.extend(counts.map(|(filter, removed)| (filter.name(), removed)));
         slate.pins_skipped = without_chance + pins.iter().filter(|pin| candidates.get_mut(pin.item).is_none()).count();
     }
 
     /// By the generation's ranker, or by the fixed blend where it has none for such a request.
     fn score(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) {
         if let Some(ranker) = query.model.and_then(|model| model.ranker()).filter(|_| !query.is_alike) {
-            scratch.features.fill(query, candidates.as_slice());
+            scratch.features.fill(query, candidates);
             if ranker.score(query, &scratch.features, candidates.as_mut_slice(), &mut scratch.scores) {
                 return;
             }
@@ -182,7 +181,7 @@ impl Pipeline {
     ) -> (&'a [Candidate], &'a Features) {
         let filters: Vec<&dyn Filter> = self.filters.iter().map(|f| &**f).filter(|filter| filter.applies(query)).collect();
         self.gather(query, &filters, scratch, candidates, &mut Slate::default());
-        scratch.features.fill(query, candidates.as_slice());
+        scratch.features.fill(query, candidates);
         (candidates.as_slice(), &scratch.features)
     }
 
@@ -217,6 +216,19 @@ impl Pipeline {
         }
         false
     }
+}
+
+/// Puts candidates in order, best first, into `scratch.sorted`: numbers are sorted rather than candidates, and names looked at where
+/// these tie.
+fn sort(query: &Query<'_>, candidates: &[Candidate], scratch: &mut Scratch) {
+    let Scratch { order, sorted, .. } = scratch;
+    order.clear();
+    order.extend(candidates.iter().zip(0..).map(|(candidate, place)| u64::from(candidate.score.descending()) << 32 | place));
+    order.sort_unstable();
+    sorted.clear();
+    sorted.extend(order.iter().filter_map(|key| candidates.get(*key as u32 as usize)));
+    let best_first = Candidate::best_first(query.state.catalogue());
+    sorted.chunk_by_mut(|a, b| a.score == b.score).filter(|tied| tied.len() > 1).for_each(|tied| tied.sort_unstable_by(&best_first));
 }
 
 /// The last resort: what is popular, what was popular, then anything that is allowed. Always in memory; needs no model, but one

@@ -1,13 +1,20 @@
 //! What one request asks, as the stages see it, and the memory they share.
 
-use std::{collections::HashMap, time::Instant};
+use std::time::Instant;
 
 use crate::{
     event::Behaviour,
     ids::{BuId, EventTime, ItemId},
-    neighbours::LineId,
     profile::Profile,
-    ranking::{condition::Condition, features::Features, model::Model, rules::InForce},
+    ranking::{
+        candidate::Candidate,
+        condition::Condition,
+        fast,
+        features::Features,
+        model::Model,
+        rules::InForce,
+        sources::{Alike, Likeness},
+    },
     state::State,
 };
 
@@ -95,7 +102,7 @@ pub fn signals(state: &State, taste: &[Behaviour], bu: BuId, now: EventTime, opt
     let session_start = now.plus_millis(-options.session_minutes * 60_000);
     for behaviour in taste {
         let is_elsewhere = state.catalogue().bu_of(behaviour.item) != Some(bu);
-        let fade = (-now.days_since(behaviour.time).max(0.0) / options.half_life_days).exp2() as f32;
+        let fade = fast::exp2((-now.days_since(behaviour.time).max(0.0) / options.half_life_days) as f32);
         let unit = if is_elsewhere { options.cross_unit_weight } else { 1.0 };
         let session = if behaviour.time >= session_start { options.session_boost } else { 1.0 };
         let weight = behaviour.kind.strength() * fade * lead * unit * session;
@@ -123,11 +130,13 @@ pub struct Scratch {
     pub(crate) ranked: Vec<(f32, ItemId)>,
     pub(crate) items: Vec<ItemId>,
     pub(crate) cosines: Vec<f32>,
-    pub(crate) lines: HashMap<LineId, (f32, u8), foldhash::fast::RandomState>, // how alike, and through which place first
-    pub(crate) alike: Vec<(f32, u8, LineId)>,
+    pub(crate) likeness: Likeness,
+    pub(crate) alike: Vec<Alike>,
     pub(crate) ahead: Ahead,
     pub(crate) features: Features,
     pub(crate) scores: Vec<f32>,
+    pub(crate) order: Vec<u64>, // how good, then where among the candidates
+    pub(crate) sorted: Vec<Candidate>,
 }
 
 /// What was retrieved for the requests of a batch together, before each went its way.

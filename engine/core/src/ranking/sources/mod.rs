@@ -3,6 +3,7 @@
 mod co_visitation;
 mod history;
 mod interest;
+mod likeness;
 mod neighbours;
 mod new;
 mod sums;
@@ -13,6 +14,7 @@ pub use co_visitation::CoVisitation;
 pub use history::History;
 pub use interest::Interest;
 pub(crate) use interest::dot as cosine;
+pub(crate) use likeness::{Alike, Likeness};
 pub use neighbours::Neighbours;
 pub use new::New;
 pub use together::Together;

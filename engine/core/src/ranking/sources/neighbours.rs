@@ -7,10 +7,12 @@
 //!
 //! Cost: postings of at most [`SIGNALS_MAX`] items, one look at memory for each of [`LINES_MAX`] lines.
 
-use super::sums::{add, offer};
+use super::{
+    likeness::Alike,
+    sums::{add, offer},
+};
 use crate::{
-    ids::ItemId,
-    neighbours::LineId,
+    neighbours::{Fade, LineId},
     ranking::{
         candidate::CandidateSet,
         query::{Query, Scratch},
@@ -22,15 +24,23 @@ use crate::{
 const SIGNALS_MAX: usize = 16;
 /// Lines that give their items.
 const LINES_MAX: usize = 100;
-/// By how many days an item in a neighbour's line counts half.
-const FADE_DAYS: f32 = 180.0;
-const MINUTES_A_DAY: f32 = 1_440.0;
+/// By how many days an item in a neighbour's line counts half, and what it counts at least.
+const HALF_LIFE_DAYS: f32 = 180.0;
+const FADED_MIN: f32 = 1e-3;
 
 /// Retrieval by neighbours.
 #[derive(Debug)]
 pub struct Neighbours {
-    /// Candidates added at most, for each of the two sums.
-    pub candidates_max: usize,
+    candidates_max: usize,
+    fade: Fade,
+}
+
+impl Neighbours {
+    /// Adds at most `candidates_max` candidates for each of the two sums.
+    #[must_use]
+    pub fn new(candidates_max: usize) -> Self {
+        Self { candidates_max, fade: Fade::new(HALF_LIFE_DAYS, FADED_MIN) }
+    }
 }
 
 impl Source for Neighbours {
@@ -50,17 +60,11 @@ impl Neighbours {
     fn sum(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet, kind: SourceKind, is_elsewhere: bool) {
         find_alike(query, scratch, is_elsewhere);
         let neighbours = query.state.neighbours();
-        let catalogue = query.state.catalogue();
         let Scratch { sums, touched, ranked, alike, .. } = scratch;
-        for (weight, place, line) in &*alike {
+        for Alike { weight, place, line } in &*alike {
             let weight = weight * (1.0 - 0.1 * f32::from(*place)).max(0.1);
             let mut give = |line: LineId| {
-                neighbours.items(line, query.now, |item: ItemId, age_minutes| {
-                    if catalogue.bu_of(item) == Some(query.bu) {
-                        let fade = (-age_minutes / MINUTES_A_DAY / FADE_DAYS).exp2().max(1e-3);
-                        add(sums, touched, item, weight * fade);
-                    }
-                });
+                neighbours.faded(line, query.now, &self.fade, |item, faded| add(sums, touched, item, weight * faded));
             };
             if is_elsewhere {
                 neighbours.others(*line).for_each(give);
@@ -72,26 +76,23 @@ impl Neighbours {
     }
 }
 
-/// The lines most like the person, best first; of equal ones those that came up first, which are the later ones.
+/// The lines most like the person, best first; of equal ones the later ones.
 fn find_alike(query: &Query<'_>, scratch: &mut Scratch, is_elsewhere: bool) {
     let neighbours = query.state.neighbours();
-    let Scratch { lines, alike, .. } = scratch;
-    lines.clear();
-    alike.clear();
+    let Scratch { likeness, alike, .. } = scratch;
     let asked = query.signals.iter().filter(|signal| signal.is_elsewhere == is_elsewhere);
     for (place, signal) in asked.take(SIGNALS_MAX).enumerate() {
         let later = 1.0 - place as f32 / SIGNALS_MAX as f32;
-        let mut takers = 0_u32;
-        neighbours.takers(signal.item, |_| takers += 1);
-        let rare = 1.0 / (1.0 + takers as f32).ln();
+        let rare = 1.0 / (1.0 + neighbours.taker_count(signal.item) as f32).ln();
         neighbours.takers(signal.item, |line| {
             if !query.profile.lines.contains(&line) {
-                lines.entry(line).or_insert_with(|| (0.0, place as u8)).0 += later * rare;
+                likeness.add(line, later * rare, place as u8);
             }
         });
     }
-    alike.extend(lines.iter().map(|(line, (weight, place))| (*weight, *place, *line)));
-    let best_first = |a: &(f32, u8, LineId), b: &(f32, u8, LineId)| b.0.total_cmp(&a.0).then(b.2.cmp(&a.2));
+    alike.clear();
+    likeness.drain_into(alike);
+    let best_first = |a: &Alike, b: &Alike| b.weight.total_cmp(&a.weight).then(b.line.cmp(&a.line));
     if alike.len() > LINES_MAX {
         alike.select_nth_unstable_by(LINES_MAX, best_first);
         alike.truncate(LINES_MAX);

@@ -19,8 +19,8 @@ pub(super) fn add(sums: &mut Vec<f32>, touched: &mut Vec<ItemId>, item: ItemId, 
     }
 }
 
-/// Empties the sums into the candidates: those that are there already get theirs, and the best `most` others are added. Items that
-/// may not be named are passed over.
+/// Empties the sums into the candidates: those that are there already get theirs, and the best `most` others are added. Items of
+/// other units, and those that may not be named, are passed over.
 pub(super) fn offer(
     query: &Query<'_>,
     kind: SourceKind,
@@ -29,10 +29,11 @@ pub(super) fn offer(
     may_name: impl Fn(ItemId) -> bool,
     into: &mut CandidateSet,
 ) {
+    let catalogue = query.state.catalogue();
     ranked.clear();
     for item in touched.drain(..) {
         let sum = sums.get_mut(item.position()).map(std::mem::take).unwrap_or_default();
-        if !may_name(item) {
+        if !may_name(item) || catalogue.bu_of(item) != Some(query.bu) {
             continue;
         }
         match into.get_mut(item) {
@@ -40,7 +41,6 @@ pub(super) fn offer(
             None => ranked.push((sum, item)),
         }
     }
-    let catalogue = query.state.catalogue();
     let best_first = |a: &(f32, ItemId), b: &(f32, ItemId)| b.0.total_cmp(&a.0).then_with(|| catalogue.by_name(a.1, b.1));
     if ranked.len() > most {
         ranked.select_nth_unstable_by(most, best_first);

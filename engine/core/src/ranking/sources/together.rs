@@ -2,13 +2,16 @@
 //!
 //! Three sums, because they are worth differently to different people: over all of the person's items in the unit, over the last
 //! few, and over what was done in other units. Cost: a row of at most 64 for each of [`SIGNALS_MAX`] items; for those of other units
-//! a look at [`TAKERS_MAX`] people.
+//! a look at [`TAKERS_MAX_IN_ALL`] people.
 
 use super::sums::{add, offer};
-use crate::ranking::{
-    candidate::CandidateSet,
-    query::{Query, Scratch},
-    stage::{Source, SourceKind},
+use crate::{
+    neighbours::Fade,
+    ranking::{
+        candidate::CandidateSet,
+        query::{Query, Scratch},
+        stage::{Source, SourceKind},
+    },
 };
 
 /// Items of the person looked at.
@@ -16,19 +19,28 @@ const SIGNALS_MAX: usize = 24;
 /// What the next older item weighs among the last few.
 const LATEST_FADE: f32 = 0.5;
 const LATEST_PLACES: u8 = 4;
-/// Takers of one item of another unit whose other lines are looked at.
-const TAKERS_MAX: usize = 32;
-/// By how much age an item of such a line counts half, and what it counts at least.
-const FADE_MINUTES: f32 = 180.0 * 1_440.0;
-const FADE_MIN: f32 = 0.01;
+/// Takers of items of other units whose other lines are looked at: of one item, and of all.
+const TAKERS_MAX: usize = 64;
+const TAKERS_MAX_IN_ALL: usize = 256;
+/// By how many days an item of such a line counts half, and what it counts at least.
+const HALF_LIFE_DAYS: f32 = 180.0;
+const FADED_MIN: f32 = 0.01;
 /// Takes of an item that are believed to have led nowhere.
 const SHRINK: f32 = 2.0;
 
 /// Retrieval by live transitions.
 #[derive(Debug)]
 pub struct Together {
-    /// Candidates that each sum adds at most.
-    pub candidates_max: usize,
+    candidates_max: usize,
+    fade: Fade,
+}
+
+impl Together {
+    /// Each sum adds at most `candidates_max` candidates.
+    #[must_use]
+    pub fn new(candidates_max: usize) -> Self {
+        Self { candidates_max, fade: Fade::new(HALF_LIFE_DAYS, FADED_MIN) }
+    }
 }
 
 impl Source for Together {
@@ -64,24 +76,21 @@ impl Together {
     /// What those who took the person's items of other units take here: counted when asked, around the rings, so that it holds for
     /// the links that stand now.
     fn elsewhere(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
-        let (neighbours, catalogue) = (query.state.neighbours(), query.state.catalogue());
+        let neighbours = query.state.neighbours();
         let Scratch { sums, touched, ranked, .. } = scratch;
-        for signal in query.signals.iter().filter(|signal| signal.is_elsewhere).take(SIGNALS_MAX) {
-            let mut takers = 0.0_f32;
-            neighbours.takers(signal.item, |_| takers += 1.0);
-            let weight = signal.weight / (takers.min(TAKERS_MAX as f32) + SHRINK);
-            let mut left = TAKERS_MAX;
+        let elsewhere = || query.signals.iter().filter(|signal| signal.is_elsewhere).take(SIGNALS_MAX);
+        let most = (TAKERS_MAX_IN_ALL / elsewhere().count().max(1)).min(TAKERS_MAX);
+        for signal in elsewhere() {
+            let takers = neighbours.taker_count(signal.item).min(most);
+            let weight = signal.weight / (takers as f32 + SHRINK);
+            let mut left = most;
             neighbours.takers(signal.item, |line| {
                 if left == 0 || query.profile.lines.contains(&line) {
                     return;
                 }
                 left -= 1;
                 for other in neighbours.others(line) {
-                    neighbours.items(other, query.now, |item, age_minutes| {
-                        if catalogue.bu_of(item) == Some(query.bu) {
-                            add(sums, touched, item, weight * (-age_minutes / FADE_MINUTES).exp2().max(FADE_MIN));
-                        }
-                    });
+                    neighbours.faded(other, query.now, &self.fade, |item, faded| add(sums, touched, item, weight * faded));
                 }
             });
         }

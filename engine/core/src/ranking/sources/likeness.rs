@@ -1,0 +1,81 @@
+//! How alike other lines are to the person: sums by line in a small open-addressing table that requests of one thread share.
+
+use crate::neighbours::LineId;
+
+/// A line that shares items with the person.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Alike {
+    /// How alike; 0 in an empty slot.
+    pub(crate) weight: f32,
+    /// The line.
+    pub(crate) line: LineId,
+    /// Place of the person's newest item that both share.
+    pub(crate) place: u8,
+}
+
+/// The table. Slots are a power of two, at least twice as many as lines that are ever added in one request.
+#[derive(Debug)]
+pub(crate) struct Likeness {
+    slots: Vec<Alike>,
+    used: Vec<u32>,
+}
+
+/// Lines added in one request at most; further ones are passed over.
+pub(crate) const LINES_MAX: usize = 2_048;
+
+impl Default for Likeness {
+    fn default() -> Self {
+        Self { slots: vec![Alike::default(); 2 * LINES_MAX], used: Vec::with_capacity(LINES_MAX) }
+    }
+}
+
+impl Likeness {
+    /// Adds to a line's sum; `place` counts where it is the first. Weights are above 0.
+    pub(crate) fn add(&mut self, line: LineId, weight: f32, place: u8) {
+        let mask = self.slots.len() - 1;
+        let mut at = (line.position() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) as usize >> 40 & mask; // Fibonacci hashing
+        loop {
+            let Some(slot) = self.slots.get_mut(at) else { return };
+            if slot.weight == 0.0 {
+                if self.used.len() < LINES_MAX {
+                    *slot = Alike { weight, line, place };
+                    self.used.push(at as u32);
+                }
+                return;
+            }
+            if slot.line == line {
+                slot.weight += weight;
+                return;
+            }
+            at = at + 1 & mask;
+        }
+    }
+
+    /// Empties the table into `alike`, in the order in which lines came.
+    pub(crate) fn drain_into(&mut self, alike: &mut Vec<Alike>) {
+        let slots = &mut self.slots;
+        alike.extend(self.used.drain(..).filter_map(|at| slots.get_mut(at as usize).map(std::mem::take)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_by_line_however_they_collide_and_starts_empty_again() {
+        let (mut likeness, mut alike) = (Likeness::default(), Vec::new());
+        let line = |n: u32| LineId::from_tag(n + 1).unwrap();
+        for round in 0..3 {
+            for n in 0..LINES_MAX as u32 {
+                likeness.add(line(n * 7_919), 1.0, 0);
+                likeness.add(line(n * 7_919), 0.5, 1);
+            }
+            likeness.add(line(1), 1.0, 0); // one too many
+            alike.clear();
+            likeness.drain_into(&mut alike);
+            let expected: Vec<_> = (0..LINES_MAX as u32).map(|n| Alike { weight: 1.5, line: line(n * 7_919), place: 0 }).collect();
+            assert_eq!(alike, expected, "round {round}");
+        }
+    }
+}
