@@ -11,6 +11,7 @@ use std::{
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use faces_benches::{
     Scale,
+    cpu::CpuTime,
     generation::generation,
     group::{BUS, Group, GroupSize, NOW},
 };
@@ -18,8 +19,9 @@ use faces_core::{
     catalogue::ItemChange,
     ids::{BuId, ItemId},
     key::{KeyKind, SourceKey},
+    profile::Profile,
     ranking::{
-        Condition, Model, Near,
+        CandidateSet, Condition, Features, Model, Near, Pipeline, Query, Scratch, Signal,
         query::{SignalOptions, signals},
     },
 };
@@ -49,7 +51,7 @@ impl Shop {
     }
 }
 
-fn recommend(criterion: &mut Criterion) {
+fn recommend(criterion: &mut Criterion<CpuTime>) {
     let shop = Shop::new();
     let Shop { group: Group { state, persons, .. }, engine, bu } = &shop;
     let without_model = Engine::new(Arc::clone(state), EngineOptions::default());
@@ -87,11 +89,11 @@ fn recommend(criterion: &mut Criterion) {
     }
     group.finish();
     steps(criterion, &shop);
-    changes(criterion, &shop);
+    stages(criterion, &shop);
 }
 
 /// The steps before the pipeline.
-fn steps(criterion: &mut Criterion, shop: &Shop) {
+fn steps(criterion: &mut Criterion<CpuTime>, shop: &Shop) {
     let Group { state, persons, .. } = &shop.group;
     let mut group = criterion.benchmark_group("recommend steps");
     let mut at = 0;
@@ -111,8 +113,70 @@ fn steps(criterion: &mut Criterion, shop: &Shop) {
     group.finish();
 }
 
-/// From a change of the catalogue to an index that knows of it.
-fn changes(criterion: &mut Criterion, shop: &Shop) {
+/// The stages of the pipeline, each by itself: a source finds what those before it found, as it speaks of that too.
+fn stages(criterion: &mut Criterion<CpuTime>, shop: &Shop) {
+    let Group { state, persons, .. } = &shop.group;
+    let generation = shop.engine.generation().expect("a generation");
+    let views: Vec<(Profile, Vec<Signal>)> = persons
+        .iter()
+        .take(2_000)
+        .map(|key| {
+            let profile = state.profile(std::slice::from_ref(key), None);
+            let signals = signals(state, &profile.taste, shop.bu, NOW, SignalOptions::default());
+            (profile, signals)
+        })
+        .collect();
+    let queries: Vec<Query<'_>> =
+        views.iter().map(|(profile, signals)| Query::new(state, Some(&*generation), profile, signals, shop.bu, NOW)).collect();
+    let sources = Pipeline::sources();
+    let ranker = generation.ranker().expect("a ranker");
+    let (mut scratch, mut candidates) = (Scratch::default(), CandidateSet::default());
+    let mut group = criterion.benchmark_group("recommend stages");
+    for (place, source) in sources.iter().enumerate() {
+        let mut queries = queries.iter().cycle();
+        group.bench_function(format!("source {:?}", source.kind()), |bencher| {
+            bencher.iter_custom(|times| {
+                let mut spent = Duration::ZERO;
+                for query in queries.by_ref().take(times as usize) {
+                    candidates.clear();
+                    sources[..place].iter().for_each(|source| source.retrieve(query, &mut scratch, &mut candidates));
+                    let started = CpuTime::now();
+                    source.retrieve(black_box(query), &mut scratch, &mut candidates);
+                    spent += CpuTime::now() - started;
+                }
+                spent
+            });
+        });
+    }
+    let mut queries = queries.iter().cycle();
+    let (mut features, mut scores) = (Features::default(), Vec::new());
+    let mut found = 0.0_f64;
+    for name in ["features", "ranker"] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|times| {
+                let mut spent = Duration::ZERO;
+                for query in queries.by_ref().take(times as usize) {
+                    candidates.clear();
+                    sources.iter().for_each(|source| source.retrieve(query, &mut scratch, &mut candidates));
+                    found += (candidates.as_slice().len() as f64 - found) / 1_000.0;
+                    let started = CpuTime::now();
+                    features.fill(black_box(query), &candidates);
+                    spent += if name == "features" { CpuTime::now() - started } else { Duration::ZERO };
+                    let started = CpuTime::now();
+                    ranker.score(query, &features, candidates.as_mut_slice(), &mut scores);
+                    spent += if name == "ranker" { CpuTime::now() - started } else { Duration::ZERO };
+                }
+                spent
+            });
+        });
+    }
+    group.finish();
+    println!("candidates of a request: {found:.0} on average");
+}
+
+/// From a change of the catalogue to an index that knows of it: what another thread does, so by the clock on the wall.
+fn changes(criterion: &mut Criterion) {
+    let shop = Shop::new();
     let (catalogue, engine) = (shop.group.state.catalogue(), &shop.engine);
     let model = engine.generation().expect("a generation");
     let mut vector = vec![0.0; model.dimension()];
@@ -146,5 +210,10 @@ fn changes(criterion: &mut Criterion, shop: &Shop) {
     drop(follower);
 }
 
-criterion_group!(benches, recommend);
-criterion_main!(benches);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = recommend
+}
+criterion_group!(on_the_wall, changes);
+criterion_main!(benches, on_the_wall);

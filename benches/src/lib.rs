@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, reason = "a bench whose world can't be built has failed")]
 
+pub mod cpu;
 pub mod generation;
 pub mod group;
 pub mod vectors;

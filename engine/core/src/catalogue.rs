@@ -73,9 +73,8 @@ const KNOWN: u8 = 1; // a catalogue record stands
 const DELETED: u8 = 2;
 const SOLD_OUT: u8 = 4;
 
-/// What requests read of hundreds of items comes first, in one line of the processor's cache.
+/// What requests read of hundreds of items, close together; the rest lies elsewhere.
 #[derive(Debug)]
-#[repr(C, align(64))]
 struct Slot {
     name_hash: u64,
     listed_at: AtomicI64,
@@ -83,6 +82,11 @@ struct Slot {
     price: AtomicU32,    // bits of a f32; NaN for none
     bu: BuId,
     bits: AtomicU8,
+    rest: Box<Rest>,
+}
+
+#[derive(Debug)]
+struct Rest {
     id: Box<str>,
     standing: RwLock<Standing>,
 }
@@ -215,7 +219,7 @@ impl Catalogue {
         let item = self.item_or_new(bu, &change.item_id)?;
         let slot = self.slot(item)?;
         let version = (change.time, change.attributes.is_none(), content_hash(change.attributes.as_ref()));
-        let mut standing = slot.standing.write();
+        let mut standing = slot.rest.standing.write();
         let held = &standing.record;
         let is_earlier = change.attributes.is_some() && held.listed_at.is_none_or(|at| change.time < at);
         let changed = match held.version {
@@ -269,12 +273,12 @@ impl Catalogue {
     /// (always, without one), else `None`. Once per cut. Items named after the cut may be among them, without a record.
     pub(crate) fn visit_cut(&self, cut: u32, since: Option<u32>, mut visit: impl FnMut(ItemId, &str, &str, Option<&ItemRecord>)) {
         for (position, slot) in self.slots.iter() {
-            let mut standing = slot.standing.write();
+            let mut standing = slot.rest.standing.write();
             let before = standing.before.take().filter(|_| standing.changed > cut);
             let (changed, record) = before.as_deref().map_or((standing.changed, &standing.record), |(at, record)| (*at, record));
             let is_news = changed <= cut && since.is_none_or(|since| changed > since);
             let of_cut = is_news.then_some(record);
-            visit(ItemId::new(position as u32), self.bu_name(slot.bu), &slot.id, of_cut);
+            visit(ItemId::new(position as u32), self.bu_name(slot.bu), &slot.rest.id, of_cut);
         }
     }
 
@@ -284,7 +288,7 @@ impl Catalogue {
         let found = self.item_or_new(bu, item_id)?;
         let slot = self.slot(found).filter(|_| found == item)?;
         if let Some(record) = record {
-            self.set(slot, &mut slot.standing.write(), record);
+            self.set(slot, &mut slot.rest.standing.write(), record);
         }
         Some(())
     }
@@ -317,7 +321,7 @@ impl Catalogue {
     /// External id of an item.
     #[must_use]
     pub fn item_name(&self, item: ItemId) -> Option<&str> {
-        self.slot(item).map(|slot| &*slot.id)
+        self.slot(item).map(|slot| &*slot.rest.id)
     }
 
     /// Stable hash of the item's external id: its name across processes, in 8 bytes. Unique inside a business unit but for a
@@ -387,7 +391,7 @@ impl Catalogue {
     /// Everything the standing record says; empty for an item without one.
     #[must_use]
     pub fn attributes(&self, item: ItemId) -> Arc<ItemAttributes> {
-        self.slot(item).map(|slot| Arc::clone(&slot.standing.read().record.attributes)).unwrap_or_default()
+        self.slot(item).map(|slot| Arc::clone(&slot.rest.standing.read().record.attributes)).unwrap_or_default()
     }
 
     /// Items of a business unit, oldest first. Walks memory that only grows; cost O(1) a step.
@@ -420,13 +424,12 @@ impl Slot {
     fn unknown(bu: BuId, item_id: &str) -> Self {
         Self {
             bu,
-            id: item_id.into(),
             name_hash: Catalogue::hash_of_name(item_id),
             bits: AtomicU8::new(0),
             category: AtomicU32::new(0),
             price: AtomicU32::new(f32::NAN.to_bits()),
             listed_at: AtomicI64::new(i64::MAX),
-            standing: RwLock::default(),
+            rest: Box::new(Rest { id: item_id.into(), standing: RwLock::default() }),
         }
     }
 

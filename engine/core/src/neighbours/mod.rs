@@ -27,8 +27,8 @@ use crate::{
     ids::{BuId, EventTime, ItemId},
 };
 
-pub use line::{Fade, LINE_ITEMS};
 pub(crate) use line::Latest;
+pub use line::{Fade, LINE_ITEMS};
 
 /// Fewest takers of an item that neighbours may speak for.
 pub const TAKERS_MIN: usize = 3;

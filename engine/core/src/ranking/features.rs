@@ -272,7 +272,8 @@ impl Features {
             }
         }
         if all > 0.0 {
-            let affinity = |facts: &Facts| of_person.iter().find(|(held, _)| Some(*held) == facts.category).map(|(_, weight)| weight / all);
+            let affinity =
+                |facts: &Facts| of_person.iter().find(|(held, _)| Some(*held) == facts.category).map(|(_, weight)| weight / all);
             self.set(const { place("category") }, facts.iter().map(|facts| affinity(facts).unwrap_or(0.0)));
         }
         if price_weight > 0.0 {

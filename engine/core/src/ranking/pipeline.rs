@@ -75,16 +75,7 @@ impl Pipeline {
     pub fn new(options: &RankingOptions) -> Self {
         let tired = Tired { impressions_max: options.tired_impressions, window_hours: options.tired_window_hours };
         Self {
-            // Interest comes last: it speaks of all candidates.
-            sources: vec![
-                Box::new(Trending { items: TRENDING_ITEMS }),
-                Box::new(New { items: NEW_ITEMS, age_days_max: NEW_DAYS }),
-                Box::new(History),
-                Box::new(Neighbours::new(PER_SOURCE)),
-                Box::new(Together::new(PER_SOURCE)),
-                Box::new(CoVisitation { candidates_max: PER_SOURCE }),
-                Box::new(Interest { neighbours: PER_SOURCE }),
-            ],
+            sources: Self::sources(),
             filters: vec![
                 Box::new(Servable),
                 Box::new(Excluded),
@@ -96,6 +87,21 @@ impl Pipeline {
             scorer: Box::new(options.blend),
             selector: Box::new(Rerank { category_share_max: Share::new(options.category_share_max) }),
         }
+    }
+
+    /// The sources, in the order in which they are asked.
+    #[must_use]
+    pub fn sources() -> Vec<Box<dyn Source>> {
+        // Interest comes last: it speaks of all candidates.
+        vec![
+            Box::new(Trending { items: TRENDING_ITEMS }),
+            Box::new(New { items: NEW_ITEMS, age_days_max: NEW_DAYS }),
+            Box::new(History),
+            Box::new(Neighbours::new(PER_SOURCE)),
+            Box::new(Together::new(PER_SOURCE)),
+            Box::new(CoVisitation { candidates_max: PER_SOURCE }),
+            Box::new(Interest { neighbours: PER_SOURCE }),
+        ]
     }
 
     /// A slate for each request, in their order; the same as one by one, and cheaper, as they share passes over the index. All must
@@ -228,7 +234,10 @@ fn sort(query: &Query<'_>, candidates: &[Candidate], scratch: &mut Scratch) {
     sorted.clear();
     sorted.extend(order.iter().filter_map(|key| candidates.get(*key as u32 as usize)));
     let best_first = Candidate::best_first(query.state.catalogue());
-    sorted.chunk_by_mut(|a, b| a.score == b.score).filter(|tied| tied.len() > 1).for_each(|tied| tied.sort_unstable_by(&best_first));
+    sorted
+        .chunk_by_mut(|a, b| a.score == b.score)
+        .filter(|tied| tied.len() > 1)
+        .for_each(|tied| tied.sort_unstable_by(&best_first));
 }
 
 /// The last resort: what is popular, what was popular, then anything that is allowed. Always in memory; needs no model, but one

@@ -65,7 +65,36 @@ pub struct Query<'a> {
     pub deadline: Option<Instant>,
 }
 
-impl Query<'_> {
+impl<'a> Query<'a> {
+    /// A plain request: twenty items, no conditions, no rules.
+    #[must_use]
+    pub fn new(
+        state: &'a State,
+        model: Option<&'a dyn Model>,
+        profile: &'a Profile,
+        signals: &'a [Signal],
+        bu: BuId,
+        now: EventTime,
+    ) -> Self {
+        Self {
+            state,
+            model,
+            profile,
+            signals,
+            bu,
+            placement: None,
+            rules: InForce::default(),
+            now,
+            wanted: 20,
+            condition: None,
+            excluded: &[],
+            served: &[],
+            suppress_owned: true,
+            is_alike: false,
+            deadline: None,
+        }
+    }
+
     /// Whether the answer is due.
     #[must_use]
     pub fn is_late(&self) -> bool {

@@ -74,7 +74,8 @@ mod tests {
             likeness.add(line(1), 1.0, 0); // one too many
             alike.clear();
             likeness.drain_into(&mut alike);
-            let expected: Vec<_> = (0..LINES_MAX as u32).map(|n| Alike { weight: 1.5, line: line(n * 7_919), place: 0 }).collect();
+            let expected: Vec<_> =
+                (0..LINES_MAX as u32).map(|n| Alike { weight: 1.5, line: line(n * 7_919), place: 0 }).collect();
             assert_eq!(alike, expected, "round {round}");
         }
     }

@@ -20,7 +20,7 @@ pub(super) fn add(sums: &mut Vec<f32>, touched: &mut Vec<ItemId>, item: ItemId, 
 }
 
 /// Empties the sums into the candidates: those that are there already get theirs, and the best `most` others are added. Items of
-/// other units, and those that may not be named, are passed over.
+/// other units, and those that may not be named, are passed over; only the best are asked for that.
 pub(super) fn offer(
     query: &Query<'_>,
     kind: SourceKind,
@@ -29,22 +29,30 @@ pub(super) fn offer(
     may_name: impl Fn(ItemId) -> bool,
     into: &mut CandidateSet,
 ) {
-    let catalogue = query.state.catalogue();
+    let mut take = |item: ItemId| sums.get_mut(item.position()).map(std::mem::take).unwrap_or_default();
+    for candidate in into.as_mut_slice() {
+        let sum = take(candidate.item);
+        if sum > 0.0 && may_name(candidate.item) {
+            candidate.set_part(kind, sum);
+        }
+    }
     ranked.clear();
-    for item in touched.drain(..) {
-        let sum = sums.get_mut(item.position()).map(std::mem::take).unwrap_or_default();
-        if !may_name(item) || catalogue.bu_of(item) != Some(query.bu) {
-            continue;
-        }
-        match into.get_mut(item) {
-            Some(candidate) => candidate.set_part(kind, sum),
-            None => ranked.push((sum, item)),
-        }
-    }
+    ranked.extend(touched.drain(..).map(|item| (take(item), item)).filter(|(sum, _)| *sum > 0.0));
+    let catalogue = query.state.catalogue();
     let best_first = |a: &(f32, ItemId), b: &(f32, ItemId)| b.0.total_cmp(&a.0).then_with(|| catalogue.by_name(a.1, b.1));
-    if ranked.len() > most {
-        ranked.select_nth_unstable_by(most, best_first);
-        ranked.truncate(most);
+    let (mut rest, mut left) = (ranked.as_mut_slice(), most);
+    while left > 0 && !rest.is_empty() {
+        let count = left.min(rest.len());
+        if count < rest.len() {
+            rest.select_nth_unstable_by(count, best_first);
+        }
+        let (best, others) = rest.split_at_mut_checked(count).unwrap_or_default();
+        for (sum, item) in best {
+            if may_name(*item) && catalogue.bu_of(*item) == Some(query.bu) {
+                into.add(*item, kind, *sum);
+                left -= 1;
+            }
+        }
+        rest = others;
     }
-    ranked.iter().for_each(|(sum, item)| into.add(*item, kind, *sum));
 }
