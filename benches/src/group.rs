@@ -54,11 +54,12 @@ impl Group {
         for (n, topic) in topics.iter().enumerate() {
             writer.record(&Record::Item(item(n, *topic, &mut random)));
         }
-        let mut by_topic: Vec<Vec<usize>> = vec![Vec::new(); TOPICS];
+        let mut shelves: Shelves = vec![Default::default(); TOPICS];
         for (n, topic) in topics.iter().enumerate() {
-            by_topic.get_mut(*topic).into_iter().for_each(|items| items.push(n));
+            let shelf = shelves.get_mut(*topic).and_then(|units| units.get_mut(n % BUS.len()));
+            shelf.into_iter().for_each(|items| items.push(n));
         }
-        let persons = (0..size.persons).map(|n| person(&mut *writer, n, size.behaviours, &by_topic, &mut random)).collect();
+        let persons = (0..size.persons).map(|n| person(&mut *writer, n, size.behaviours, &shelves, &mut random)).collect();
         drop(writer);
         state.settle();
         Self { state: Arc::new(state), topics, persons }
@@ -84,8 +85,11 @@ fn item(n: usize, topic: usize, random: &mut impl Rng) -> ItemChange {
     ItemChange { bu: unit_of(n).into(), item_id: format!("item-{n}"), time, attributes: Some(attributes) }
 }
 
+/// Items by topic and unit.
+type Shelves = Vec<[Vec<usize>; BUS.len()]>;
+
 /// One person: two accounts, two topics, most behaviours inside them and on what everybody wants.
-fn person(log: &mut dyn Writer, n: usize, behaviours: usize, by_topic: &[Vec<usize>], random: &mut impl Rng) -> SourceKey {
+fn person(log: &mut dyn Writer, n: usize, behaviours: usize, shelves: &Shelves, random: &mut impl Rng) -> SourceKey {
     const KINDS: [EventKind; 6] =
         [EventKind::View, EventKind::View, EventKind::View, EventKind::Click, EventKind::Cart, EventKind::Purchase];
     let account = |bu| SourceKey::new(bu, KeyKind::Account, &format!("user-{n}")).expect("a sound key");
@@ -95,8 +99,9 @@ fn person(log: &mut dyn Writer, n: usize, behaviours: usize, by_topic: &[Vec<usi
     log.record(&Record::Link(link.expect("two keys")));
     let tastes = [random.random_range(0..TOPICS), random.random_range(0..TOPICS)];
     for at in 0..behaviours {
-        let topic = if random.random_bool(0.8) { tastes[at % 2] } else { random.random_range(0..TOPICS) };
-        let items = by_topic.get(topic).map(Vec::as_slice).unwrap_or_default();
+        let topic = if random.random_bool(0.8) { tastes[at / 2 % 2] } else { random.random_range(0..TOPICS) };
+        let shelf = shelves.get(topic).and_then(|units| units.get((n + at % 2) % BUS.len()));
+        let items = shelf.map(Vec::as_slice).unwrap_or_default();
         // The square leans to the head: what is popular.
         let place = random.random_range(0.0..1.0_f64).powi(2) * items.len() as f64;
         let Some(item) = items.get(place as usize) else { continue };

@@ -42,10 +42,13 @@ impl Default for RankingOptions {
     }
 }
 
-/// Items taken from each source at most: the budget of retrieval.
-const PER_SOURCE: usize = 100;
-const TRENDING_ITEMS: usize = 200;
-const NEW_ITEMS: usize = 50;
+/// Items taken from each source at most: the budget of retrieval, some 300 in all.
+const TRENDING_ITEMS: usize = 100;
+const NEW_ITEMS: usize = 20;
+const NEIGHBOURS_ITEMS: usize = 50;
+const TOGETHER_ITEMS: usize = 50;
+const CO_VISITED_ITEMS: usize = 50;
+const NEAR_ITEMS: usize = 50;
 const NEW_DAYS: f64 = 14.0;
 
 /// Sources, filters, scorer and selector of one kind of answer.
@@ -97,10 +100,10 @@ impl Pipeline {
             Box::new(Trending { items: TRENDING_ITEMS }),
             Box::new(New { items: NEW_ITEMS, age_days_max: NEW_DAYS }),
             Box::new(History),
-            Box::new(Neighbours::new(PER_SOURCE)),
-            Box::new(Together::new(PER_SOURCE)),
-            Box::new(CoVisitation { candidates_max: PER_SOURCE }),
-            Box::new(Interest { neighbours: PER_SOURCE }),
+            Box::new(Neighbours::new(NEIGHBOURS_ITEMS)),
+            Box::new(Together::new(TOGETHER_ITEMS)),
+            Box::new(CoVisitation { candidates_max: CO_VISITED_ITEMS }),
+            Box::new(Interest { neighbours: NEAR_ITEMS }),
         ]
     }
 

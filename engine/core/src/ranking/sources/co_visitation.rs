@@ -1,6 +1,6 @@
 //! What people took together with the person's items, as of the generation: Σ weight · strength over the neighbours of each signal.
 //!
-//! Cost: neighbours per item × signals additions into a dense table, then a partial sort of what was touched.
+//! Cost: neighbours per item × [`SIGNALS_MAX`] additions into a dense table, then a partial sort of what was touched.
 
 use super::sums::{add, offer};
 use crate::ranking::{
@@ -8,6 +8,9 @@ use crate::ranking::{
     query::{Query, Scratch},
     stage::{Source, SourceKind},
 };
+
+/// Items of the person looked at.
+const SIGNALS_MAX: usize = 24;
 
 /// Retrieval by co-visitation.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ impl Source for CoVisitation {
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
         let Some(model) = query.model else { return };
         let Scratch { sums, touched, ranked, .. } = scratch;
-        for signal in query.signals {
+        for signal in query.signals.iter().take(SIGNALS_MAX) {
             model.co_visited(signal.item, query.bu, &mut |item, strength| add(sums, touched, item, signal.weight * strength));
         }
         offer(query, SourceKind::CoVisitation, self.candidates_max, (sums, touched, ranked), |_| true, into);

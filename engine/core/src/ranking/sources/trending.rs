@@ -21,12 +21,12 @@ impl Source for Trending {
     fn retrieve(&self, query: &Query<'_>, _scratch: &mut Scratch, into: &mut CandidateSet) {
         let mut left = self.items;
         query.state.trending().top(query.bu, |item, share| {
-            if left == 0 {
-                return false;
+            // What the caller rules out is most often the head itself.
+            if query.excluded.is_empty() || query.excluded.binary_search(&item).is_err() {
+                into.add(item, SourceKind::Trending, share);
+                left -= 1;
             }
-            left -= 1;
-            into.add(item, SourceKind::Trending, share);
-            true
+            left > 0
         });
     }
 }
