@@ -175,9 +175,7 @@ fn hidden_accounts_excluded_items_and_silos_are_honoured() {
     assert_eq!(without, never_there, "hidden is as if it had never happened");
 
     // Alone in the shop, person 1 is a stranger once the shop's events are hidden: films must not show in a silo.
-    let mut links = String::from("ts_ms,bu_a,local_user_a,bu_b,local_user_b\n");
-    (0..30).for_each(|person| _ = writeln!(links, "{},shop,p{person},films,p{person}", 19_999 * DAY_MS));
-    let links = bench.write("links.csv", &links);
+    let links = linked(&bench);
     let flags = ["--hidden", hidden.to_str().unwrap(), "--links", links.to_str().unwrap()];
     let (siloed, _) = bench.eval(&events, &[&flags[..], &["--siloed"]].concat());
     let (stranger, _) = bench.eval(&events, &["--hidden", hidden.to_str().unwrap(), "--siloed"]);
@@ -308,6 +306,67 @@ fn comparing_a_run_with_itself_gives_its_own_figures_and_no_uplift() {
         assert_eq!(compared["new_interval"], run["segments"]["all"]["intervals"][measure], "{measure}");
         assert_eq!(compared["uplift"], 0.0, "{measure}");
     }
+}
+
+/// Links of every person's two accounts, long before anything else.
+fn linked(bench: &Bench) -> PathBuf {
+    let mut links = String::from("ts_ms,bu_a,local_user_a,bu_b,local_user_b\n");
+    (0..30).for_each(|person| _ = writeln!(links, "{},shop,p{person},films,p{person}", 19_999 * DAY_MS));
+    bench.write("links.csv", &links)
+}
+
+#[test]
+fn other_answers_out_of_the_same_replay_change_nothing_and_are_set_beside_the_served() {
+    let bench = Bench::new();
+    let asked: Vec<(i64, i64)> = (0..30).map(|person| (person, 20)).collect();
+    bench.queries(&asked);
+    let taken = asked.iter().map(|(person, day)| (*person, *day, person * 3 % ITEMS, "shop"));
+    let events = bench.events("events.csv", &history().into_iter().chain(taken).collect::<Vec<_>>());
+    let page = bench.path("sources.html");
+    let flags = ["--ablations", "--textbook", "--only", "neighbours + latest", "--report", page.to_str().unwrap()];
+    let (with, report) = bench.eval(&events, &flags);
+    let (without, plain) = bench.eval(&events, &[]);
+    assert_eq!(with, without);
+    assert_eq!(plain["variants"], serde_json::json!({}));
+    let variants = report["variants"].as_object().unwrap();
+    assert_eq!(variants.len(), 10 + 10 + 2 + 2 + 1);
+    for (name, segments) in variants {
+        let [of_variant, served] = [&segments["all"], &report["segments"]["all"]];
+        for measure in ["hr_20", "ndcg_10", "mrr_20"] {
+            assert_eq!(of_variant[measure]["baseline"], served[measure], "{name}");
+            assert!(of_variant[measure]["uplift_interval"].is_array(), "{name}");
+        }
+    }
+    let hr_20 = |name: &str, figure: &str| report["variants"][name]["all"]["hr_20"][figure].as_f64().unwrap();
+    for silent in ["elsewhere", "neighbours_elsewhere", "neighbours_elsewhere+elsewhere"] {
+        assert_eq!(hr_20(&format!("without {silent}"), "uplift"), 0.0, "nobody is linked: {silent} had nothing to say");
+    }
+    for heard in ["only neighbours", "only neighbours+latest", "only trending", "textbook neighbours"] {
+        assert!(hr_20(heard, "new") > 0.0, "{heard}");
+    }
+    assert_eq!(hr_20("only history", "new"), 0.0, "what a person bought is not offered again");
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("without together+latest+elsewhere") && page.contains("textbook neighbours, 3 takers"));
+}
+
+#[test]
+fn against_siloed_is_what_a_siloed_run_and_compare_say() {
+    let bench = Bench::new();
+    let asked: Vec<(i64, i64)> = (0..30).map(|person| (person, 20)).collect();
+    bench.queries(&asked);
+    let taken = asked.iter().map(|(person, day)| (*person, *day, person * 3 % ITEMS, "shop"));
+    let events = bench.events("events.csv", &history().into_iter().chain(taken).collect::<Vec<_>>());
+    let (links, old) = (linked(&bench), bench.path("old.csv"));
+    let flags = ["--links", links.to_str().unwrap()];
+    let (_, report) = bench.eval(&events, &[&flags[..], &["--against-siloed", old.to_str().unwrap()]].concat());
+    fs::copy(bench.path("recs.csv"), bench.path("new.csv")).unwrap();
+    let compared = compare(&bench, &events, &flags).unwrap();
+    for groups in ["segments", "units", "target_types"] {
+        assert_eq!(report["over_siloed"][groups], compared[groups], "{groups}");
+    }
+    let (_, siloed) = bench.eval(&events, &[&flags[..], &["--siloed"]].concat());
+    assert_eq!(fs::read(bench.path("recs.csv")).unwrap(), fs::read(old).unwrap());
+    assert_eq!(siloed["segments"]["all"]["hr_20"], report["over_siloed"]["segments"]["all"]["hr_20"]["baseline"]);
 }
 
 #[test]

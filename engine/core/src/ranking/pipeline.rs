@@ -124,6 +124,9 @@ impl Pipeline {
         let mut sorted = candidates.as_slice().to_vec();
         sorted.sort_unstable_by(Candidate::best_first(query.state.catalogue()));
         self.selector.select(query, &sorted, &mut slate.items);
+        if query.sources.single().is_some() {
+            return slate; // what one source is worth is not what the last resort is
+        }
         if slate.items.len() < query.wanted {
             fill_up(query, &filters, scratch, candidates, &mut slate.items);
         }
@@ -162,8 +165,14 @@ impl Pipeline {
         slate.pins_skipped = without_chance + pins.iter().filter(|pin| candidates.get_mut(pin.item).is_none()).count();
     }
 
-    /// By the generation's ranker, or by the fixed blend where it has none for such a request.
+    /// By the generation's ranker, or by the fixed blend where it has none for such a request; a source that speaks alone orders by
+    /// what it holds of each.
     fn score(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) {
+        if let Some(source) = query.sources.single() {
+            let score = |candidate: &mut Candidate| candidate.score = Score::new(candidate.part(source));
+            candidates.as_mut_slice().iter_mut().for_each(score);
+            return;
+        }
         if let Some(ranker) = query.model.and_then(|model| model.ranker()).filter(|_| !query.is_alike) {
             scratch.features.fill(query, candidates.as_slice());
             if ranker.score(query, &scratch.features, candidates.as_mut_slice(), &mut scratch.scores) {
@@ -171,6 +180,20 @@ impl Pipeline {
             }
         }
         self.scorer.score(query, candidates.as_mut_slice());
+    }
+
+    /// A slate of what another ranker scored, through the same filters and the same selector, without a last resort: to measure that
+    /// ranker beside the sources.
+    #[must_use]
+    pub fn slate_of(&self, query: &Query<'_>, scored: &[(ItemId, f32)]) -> Slate {
+        let filters: Vec<&dyn Filter> = self.filters.iter().map(|f| &**f).filter(|filter| filter.applies(query)).collect();
+        let allowed = scored.iter().filter(|(item, _)| filters.iter().all(|filter| filter.keeps(query, *item)));
+        let candidate = |(item, score): &(ItemId, f32)| Candidate { score: Score::new(*score), ..Candidate::new(*item) };
+        let mut sorted: Vec<Candidate> = allowed.map(candidate).collect();
+        sorted.sort_unstable_by(Candidate::best_first(query.state.catalogue()));
+        let mut slate = Slate::default();
+        self.selector.select(query, &sorted, &mut slate.items);
+        slate
     }
 
     /// The candidates that a slate would be made of, with what a ranker knows of them: what rankers are trained on.
@@ -209,7 +232,8 @@ impl Pipeline {
 
     /// Runs the sources; true if the deadline cut them short. The first one always runs.
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) -> bool {
-        for (n, source) in self.sources.iter().enumerate() {
+        let speaking = self.sources.iter().filter(|source| source.kinds().meets(query.sources));
+        for (n, source) in speaking.enumerate() {
             if n > 0 && query.is_late() {
                 return true;
             }

@@ -7,7 +7,7 @@ use crate::{
     ids::{BuId, EventTime, ItemId},
     neighbours::LineId,
     profile::Profile,
-    ranking::{condition::Condition, features::Features, model::Model, rules::InForce},
+    ranking::{condition::Condition, features::Features, model::Model, rules::InForce, source_set::SourceSet},
     state::State,
 };
 
@@ -54,6 +54,8 @@ pub struct Query<'a> {
     pub suppress_owned: bool,
     /// Whether items like the signals are wanted, rather than what the person will take next: rankers are trained for the latter.
     pub is_alike: bool,
+    /// Sources that may speak: all, but where it is measured what each is worth.
+    pub sources: SourceSet,
     /// When the answer is due; optional sources are skipped past it.
     pub deadline: Option<Instant>,
 }

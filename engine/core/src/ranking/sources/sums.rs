@@ -20,7 +20,7 @@ pub(super) fn add(sums: &mut Vec<f32>, touched: &mut Vec<ItemId>, item: ItemId, 
 }
 
 /// Empties the sums into the candidates: those that are there already get theirs, and the best `most` others are added. Items that
-/// may not be named are passed over.
+/// may not be named are passed over, as is everything where the source may not speak.
 pub(super) fn offer(
     query: &Query<'_>,
     kind: SourceKind,
@@ -32,7 +32,7 @@ pub(super) fn offer(
     ranked.clear();
     for item in touched.drain(..) {
         let sum = sums.get_mut(item.position()).map(std::mem::take).unwrap_or_default();
-        if !may_name(item) {
+        if !query.sources.holds(kind) || !may_name(item) {
             continue;
         }
         match into.get_mut(item) {

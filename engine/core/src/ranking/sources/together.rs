@@ -8,6 +8,7 @@ use super::sums::{add, offer};
 use crate::ranking::{
     candidate::CandidateSet,
     query::{Query, Scratch},
+    source_set::SourceSet,
     stage::{Source, SourceKind},
 };
 
@@ -34,6 +35,11 @@ pub struct Together {
 impl Source for Together {
     fn kind(&self) -> SourceKind {
         SourceKind::Together
+    }
+
+    fn kinds(&self) -> SourceSet {
+        let kinds = [SourceKind::Together, SourceKind::Latest, SourceKind::Elsewhere];
+        kinds.into_iter().fold(SourceSet::NONE, |set, kind| set.with(SourceSet::of(kind)))
     }
 
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
