@@ -7,6 +7,7 @@
 
 pub mod generation;
 pub mod group;
+pub mod hot_item;
 pub mod vectors;
 
 /// Where every world's randomness starts.

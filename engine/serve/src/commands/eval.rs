@@ -14,15 +14,15 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use faces_core::event::EventKind;
 use faces_index::IndexKind;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use self::variants::VariantArgs;
 use super::progress;
 use crate::{
     config::Config,
     eval::{
-        Comparison, Inputs, Judge, KindSet, Outcomes, QuerySet, Replay, ReplayOptions, Replayed, Rounds, Summary, Variant,
-        VariantFigures, read_queries,
+        Comparison, GroupUplift, Inputs, Judge, KindSet, Outcomes, QuerySet, Replay, ReplayOptions, Replayed, Rounds, Summary,
+        Variant, VariantFigures, live_over_textbook, read_queries,
         report::{RunNotes, render},
         variants_json,
     },
@@ -171,6 +171,7 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], co
     let mut summary = Summary::new(&served, rounds);
     let each = variants.iter().zip(&of_variants);
     summary.variants = each.map(|(variant, outcomes)| VariantFigures::new(*variant, &served, outcomes, rounds)).collect();
+    summary.over_textbook = live_over_textbook(variants, &of_variants, rounds);
     if let Some(path) = &args.against_siloed {
         let (_, siloed, _) = answer_all(&replay.siloed(), &set, &[], judging, path)?;
         summary.over_siloed = Some(Comparison::new(&siloed, &served, rounds));
@@ -189,18 +190,25 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], co
     }
     let seconds = started.elapsed().as_secs_f64();
     if judging.json {
+        let by_segment = |of: &[GroupUplift]| of.iter().map(|group| (group.name.clone(), group.to_json())).collect::<Map<_, _>>();
+        let over_textbook: Map<String, Value> =
+            summary.over_textbook.iter().map(|(name, of)| (name.clone(), by_segment(of).into())).collect();
         let object = json!({
             "queries": set.queries.len(), "events_applied": replayed.events, "events_hidden": replayed.events_hidden,
             "rebuilds": replayed.rebuilds, "items": replayed.items, "siloed": args.siloed, "segments": summary.segments_json(),
             "units": summary.units_json(), "target_types": summary.kinds_json(), "coverage_20": summary.all.lists.coverage_20,
             "first_hits": summary.first_hits, "rounds": judging.rounds, "seconds": seconds, "out": args.out, "report": args.report,
-            "variants": variants_json(&summary.variants), "over_siloed": summary.over_siloed.as_ref().map(Comparison::to_json),
+            "variants": variants_json(&summary.variants), "over_textbook": over_textbook, "over_siloed": summary.over_siloed.as_ref().map(Comparison::to_json),
         });
         println!("{object}");
         return Ok(());
     }
     shown::summary(&summary);
     shown::variants(&summary.variants);
+    for (name, segments) in &summary.over_textbook {
+        println!("\n{name} -> live neighbours");
+        shown::uplifts(segments);
+    }
     if let Some(comparison) = &summary.over_siloed {
         println!("\neach unit alone -> units together");
         shown::comparison(comparison);

@@ -28,6 +28,7 @@ mod run;
 mod session_knn;
 mod summary;
 mod tables;
+mod takings;
 mod variants;
 
 pub use answers::Answers;
@@ -48,4 +49,4 @@ pub use replay::{Answered, Replay, ReplayOptions, Replayed};
 pub use session_knn::SessionKnn;
 pub use summary::{GroupFigures, Summary};
 pub use tables::{Inputs, Log, Tables};
-pub use variants::{Variant, VariantFigures, segments_of, sources, variants_json};
+pub use variants::{Variant, VariantFigures, live_over_textbook, segments_of, sources, variants_json};

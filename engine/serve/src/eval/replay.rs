@@ -16,9 +16,10 @@ use faces_rebuild::{
 
 use super::{
     queries::{Query, QuerySet},
-    run::{Run, takings},
+    run::Run,
     session_knn::SessionKnn,
     tables::{Inputs, Log, Tables},
+    takings::{Asked, takings},
     variants::Variant,
 };
 use crate::{
@@ -141,13 +142,16 @@ impl Replay {
         answered: &mut dyn FnMut(&Query, &Answered) -> Result<()>,
         replayed: &mut Replayed,
     ) -> Result<()> {
-        let (first_ms, last_ms) =
-            (queries.first().map_or(i64::MAX, |query| query.ts_ms), queries.last().map_or(0, |query| query.ts_ms));
-        let takings = takings(visible, first_ms, last_ms, self.options.training.ranker.examples_max);
+        let asked = Asked {
+            from_ms: queries.first().map_or(i64::MAX, |query| query.ts_ms),
+            until_ms: queries.last().map_or(0, |query| query.ts_ms),
+            queries: queries.len(),
+        };
+        let takings = takings(visible, asked, self.options.training.ranker.examples_max);
         let mut moments: Vec<Moment<'_>> = takings.into_iter().map(Moment::Taking).collect();
         moments.extend(queries.iter().map(|query| Moment::Asking(query)));
         moments.sort_by_key(Moment::ts_ms); // stable: at one time, what is taken is noted first, and applied later still
-        let mut run = Run::new(&self.options, self.tables(), visible, first_ms, moments.first().map_or(0, Moment::ts_ms));
+        let mut run = Run::new(&self.options, self.tables(), visible, asked.from_ms, moments.first().map_or(0, Moment::ts_ms));
         let mut textbook = variants.iter().any(|variant| variant.sources().is_none()).then(|| Textbook::new(visible));
         replayed.items = run.engine.state().catalogue().listed_count();
         for moment in &moments {

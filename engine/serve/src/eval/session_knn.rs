@@ -2,14 +2,15 @@
 //! 2022) over whole sessions, with nothing bounded but what the method itself bounds. A session is what one account did.
 //!
 //! - the asker's latest [`SESSION_ITEMS`] items, newest first, weigh n/n, (n-1)/n, …, 1/n;
-//! - of the sessions that hold one of them the [`SESSIONS`] most recent are looked at, and the [`NEIGHBOURS`] with the largest sums
-//!   of weights are the neighbours;
+//! - of each of these items the [`SESSIONS`] most recent sessions are looked at, and of all that are found again the [`SESSIONS`]
+//!   most recent; the [`NEIGHBOURS`] of them with the largest sums of weights are the neighbours;
 //! - a neighbour gives each of its items `similarity · λ · idf`, with `λ = 1 - 0.1 · p` by the place `p` (from 1) of the asker's
 //!   newest item that it shares, and `idf = ln(sessions / sessions with the item)`.
 //!
-//! For measuring only: it keeps everything, and a question costs as much as its items were ever taken.
+//! For measuring only: it keeps everything, and a question costs as much as its items were ever taken. Repeats of an item in a
+//! session move it to the front.
 
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
 use faces_core::{
     ids::{EventTime, ItemId},
@@ -18,7 +19,7 @@ use faces_core::{
 
 /// Items of the asker that are looked at.
 const SESSION_ITEMS: usize = 9;
-/// Most recent sessions that are looked at.
+/// Most recent sessions that are looked at, of an item and in all.
 const SESSIONS: usize = 500;
 /// Neighbours.
 const NEIGHBOURS: usize = 100;
@@ -93,18 +94,32 @@ impl SessionKnn {
         let all = items.len() as f32;
         let mut alike: HashMap<usize, Alike> = HashMap::new();
         for (place, item) in items.enumerate() {
-            for session in self.holding.get(&item).into_iter().flatten().copied().filter(|session| *session != own) {
+            let mut holding: Vec<usize> = self.holding.get(&item).into_iter().flatten().copied().collect();
+            holding.retain(|session| *session != own);
+            self.keep_most_recent(&mut holding, |session| *session);
+            for session in holding {
                 let held = alike.entry(session).or_insert(Alike { session, similarity: 0.0, newest_shared: place + 1 });
                 held.similarity += (all - place as f32) / all;
             }
         }
-        let newest = |alike: &Alike| (self.sessions.get(alike.session).and_then(|session| session.newest), alike.session);
         let mut alike: Vec<Alike> = alike.into_values().collect();
-        alike.sort_unstable_by_key(|alike| std::cmp::Reverse(newest(alike)));
-        alike.truncate(SESSIONS);
+        self.keep_most_recent(&mut alike, |alike| alike.session);
         alike.sort_by(|a, b| b.similarity.total_cmp(&a.similarity)); // stable: of equal ones the more recent
         alike.truncate(NEIGHBOURS);
         alike
+    }
+
+    /// The most recent sessions, latest first.
+    fn keep_most_recent<Of>(&self, held: &mut Vec<Of>, session_of: impl Fn(&Of) -> usize) {
+        let age = |of: &Of| {
+            let session = session_of(of);
+            Reverse((self.sessions.get(session).and_then(|session| session.newest), session))
+        };
+        if held.len() > SESSIONS {
+            held.select_nth_unstable_by_key(SESSIONS, age);
+            held.truncate(SESSIONS);
+        }
+        held.sort_unstable_by_key(age);
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     bootstrap::{ByMeasure, Estimate, Rounds, Sample},
-    compare::Comparison,
+    compare::{Comparison, GroupUplift},
     groups::{Group, Groups},
     lists::ListFigures,
     measures::Measure,
@@ -62,6 +62,8 @@ pub struct Summary {
     pub taken_bits: Vec<f64>,
     /// Other answers to the same queries.
     pub variants: Vec<VariantFigures>,
+    /// The live neighbours over the textbook's, by the latter's name.
+    pub over_textbook: Vec<(String, Vec<GroupUplift>)>,
     /// The uplift over each unit on its own.
     pub over_siloed: Option<Comparison>,
 }
@@ -136,6 +138,7 @@ impl Summary {
             recommended_bits: outcomes.recommended_bits.shares(),
             taken_bits: outcomes.taken_bits.shares(),
             variants: Vec::new(),
+            over_textbook: Vec::new(),
             over_siloed: None,
         }
     }

@@ -105,6 +105,16 @@ impl VariantFigures {
     }
 }
 
+/// The live neighbours over each of the textbook's, by segment, where both were asked for: the uplift of the former over the latter.
+#[must_use]
+pub fn live_over_textbook(variants: &[Variant], of_variants: &[Outcomes], rounds: Rounds) -> Vec<(String, Vec<GroupUplift>)> {
+    let alone = sources("neighbours").map(Variant::Only);
+    let each = || variants.iter().zip(of_variants);
+    let Some((_, live)) = each().find(|(variant, _)| alone.as_ref() == Ok(*variant)) else { return Vec::new() };
+    let textbooks = each().filter(|(variant, _)| matches!(variant, Variant::Textbook { .. }));
+    textbooks.map(|(variant, textbook)| (variant.name(), GroupUplift::by_segment(textbook, live, rounds))).collect()
+}
+
 /// The segments that variants have figures of, in their order.
 #[must_use]
 pub fn segments_of(variants: &[VariantFigures]) -> Vec<String> {

@@ -64,12 +64,19 @@ pub fn comparison(comparison: &Comparison) {
     groups.iter().for_each(|(label, group)| uplift_line(&format!("{label:<width$}"), group));
 }
 
+/// The same for one list of groups.
+pub fn uplifts(groups: &[GroupUplift]) {
+    let width = width_of(groups.iter().map(|group| &group.name));
+    println!("{:<width$} {:>8} {:>8}  uplift, 95 % of resamplings", "segment", "queries", "persons");
+    groups.iter().for_each(|group| uplift_line(&format!("{:<width$}", group.name), group));
+}
+
 fn uplift_line(label: &str, group: &GroupUplift) {
     print!("{label} {:>8} {:>8} ", group.queries, group.persons);
-    for measure in [Measure::Hr20, Measure::Ndcg10] {
+    for measure in VARIANT_COLUMNS {
         let [baseline, new, uplift] = group.of(measure);
         print!(" {} {} -> {}: {}", measure.title(), shown(measure, baseline), shown(measure, new), relative(uplift));
-        print!("{}", if measure == Measure::Hr20 { ";" } else { "\n" });
+        print!("{}", if measure == Measure::Mrr20 { "\n" } else { ";" });
     }
 }
 
