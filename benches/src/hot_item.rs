@@ -177,7 +177,7 @@ fn person(n: usize, size: HotSize, usual: &mut Vec<(i64, usize, String)>, random
         taken.push(item);
     }
     let hot_before_ms = random.random_range(1..hot_ms);
-    let took_hot = n / size.tastes % 2 == 0;
+    let took_hot = (n / size.tastes).is_multiple_of(2);
     if took_hot {
         usual.push((NOW.millis() - hot_before_ms, n, HOT.to_owned()));
     }
@@ -197,7 +197,7 @@ fn visitors(end_ms: i64, size: HotSize, random: &mut impl Rng, due: &mut Vec<(i6
     for n in 0..takers {
         let time_ms = end_ms - 1 - (n as i64 * size.seconds_a_minute * 1_000 / takers as i64);
         let key = SourceKey::new(BU, KeyKind::Account, &format!("visitor {end_ms} {n}")).expect("a sound key");
-        if n % CURIOUS == 0 {
+        if n.is_multiple_of(CURIOUS) {
             let other = random.random_range(0..size.tastes * size.items_a_taste);
             due.push((time_ms, key.clone(), other.to_string()));
         }
