@@ -1,7 +1,7 @@
 //! Live neighbours beside an item that tens of thousands take every second: `RESULTS.md` has its figures.
 //!
 //! ```text
-//! cargo run --release --example hot_item --workspace [takers a second] [seconds of every minute that are played]
+//! cargo run --release -p faces-benches --example hot_item [takers a second] [seconds of every minute that are played]
 //! ```
 
 use std::env;

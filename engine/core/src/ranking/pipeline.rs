@@ -114,7 +114,8 @@ impl Pipeline {
         slates
     }
 
-    /// A slate. Never holds an item twice or one that a filter removes; shorter than wanted only if nothing else is allowed.
+    /// A slate. Never holds an item twice or one that a filter removes; shorter than wanted only if nothing else is allowed,
+    /// or one source is asked alone.
     #[must_use]
     pub fn recommend(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) -> Slate {
         let mut slate = Slate::default();
@@ -124,13 +125,12 @@ impl Pipeline {
         let mut sorted = candidates.as_slice().to_vec();
         sorted.sort_unstable_by(Candidate::best_first(query.state.catalogue()));
         self.selector.select(query, &sorted, &mut slate.items);
-        if query.sources.single().is_some() {
-            return slate; // what one source is worth is not what the last resort is
-        }
-        if slate.items.len() < query.wanted {
+        // What one source is worth is not what the last resort is.
+        let fills_up = query.sources.single().is_none();
+        if fills_up && slate.items.len() < query.wanted {
             fill_up(query, &filters, scratch, candidates, &mut slate.items);
         }
-        if slate.items.len() < query.wanted {
+        if fills_up && slate.items.len() < query.wanted {
             // Better an item that was shown often than an empty place.
             let firm: Vec<&dyn Filter> = filters.into_iter().filter(|filter| !filter.yields()).collect();
             fill_up(query, &firm, scratch, candidates, &mut slate.items);
