@@ -34,6 +34,8 @@ struct Shop {
     group: Group,
     engine: Arc<Engine>,
     bu: BuId,
+    /// Those with an account in the unit.
+    persons: Vec<SourceKey>,
 }
 
 impl Shop {
@@ -43,7 +45,8 @@ impl Shop {
         let bu = group.state.catalogue().bu(BUS[0]).expect("a known unit");
         let engine = Arc::new(Engine::new(Arc::clone(&group.state), EngineOptions::default()));
         engine.swap(generation(&group));
-        Self { group, engine, bu }
+        let persons = group.persons.iter().step_by(BUS.len()).cloned().collect();
+        Self { group, engine, bu, persons }
     }
 
     fn ask<'a>(&self, who: &'a SourceKey) -> Ask<'a> {
@@ -53,7 +56,7 @@ impl Shop {
 
 fn recommend(criterion: &mut Criterion<CpuTime>) {
     let shop = Shop::new();
-    let Shop { group: Group { state, persons, .. }, engine, bu } = &shop;
+    let Shop { group: Group { state, .. }, engine, bu, persons } = &shop;
     let without_model = Engine::new(Arc::clone(state), EngineOptions::default());
     let stranger = SourceKey::new(BUS[0], KeyKind::Session, "nobody").expect("a sound key");
     let given: Vec<ItemId> = state.catalogue().items_of(*bu).step_by(7).take(100).collect();
@@ -94,7 +97,7 @@ fn recommend(criterion: &mut Criterion<CpuTime>) {
 
 /// The steps before the pipeline.
 fn steps(criterion: &mut Criterion<CpuTime>, shop: &Shop) {
-    let Group { state, persons, .. } = &shop.group;
+    let (state, persons) = (&shop.group.state, &shop.persons);
     let mut group = criterion.benchmark_group("recommend steps");
     let mut at = 0;
     group.bench_function("profile of two linked keys", |bencher| {
@@ -115,7 +118,7 @@ fn steps(criterion: &mut Criterion<CpuTime>, shop: &Shop) {
 
 /// The stages of the pipeline, each by itself: a source finds what those before it found, as it speaks of that too.
 fn stages(criterion: &mut Criterion<CpuTime>, shop: &Shop) {
-    let Group { state, persons, .. } = &shop.group;
+    let (state, persons) = (&shop.group.state, &shop.persons);
     let generation = shop.engine.generation().expect("a generation");
     let views: Vec<(Profile, Vec<Signal>)> = persons
         .iter()

@@ -39,7 +39,7 @@ pub struct Group {
     pub state: Arc<State>,
     /// Topic of each item by [`faces_core::ids::ItemId::position`].
     pub topics: Vec<usize>,
-    /// The first account of each person.
+    /// The first account of each person; unit by unit in turn, as [`BUS`] has them.
     pub persons: Vec<SourceKey>,
 }
 

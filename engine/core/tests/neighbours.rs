@@ -9,7 +9,9 @@ use faces_core::{
     ids::{BuId, EventId, EventTime},
     key::{KeyKind, SourceKey},
     neighbours::{LineId, TAKERS_MIN},
-    ranking::{CandidateSet, Pipeline, Query, RankingOptions, Scratch, SourceKind, query::signals, rules::InForce},
+    ranking::{
+        Candidate, CandidateSet, Pipeline, Query, RankingOptions, Scratch, SourceKind, SourceSet, query::signals, rules::InForce,
+    },
     record::{Apply as _, Event, Record},
     state::State,
 };
@@ -44,8 +46,21 @@ fn bu(state: &State, name: &str) -> BuId {
     state.catalogue().bu_or_new(name).expect("room for units")
 }
 
-/// Names of what a source finds for somebody.
-fn found(state: &State, who: &SourceKey, unit: &str, kinds: &[SourceKind]) -> BTreeSet<String> {
+/// What may stand on a slate for somebody, with what every source says of it.
+fn candidates(state: &State, who: &SourceKey, unit: &str, sources: SourceSet) -> Vec<Candidate> {
+    with_query(state, who, unit, sources, |query, pipeline| {
+        let (mut scratch, mut candidates) = (Scratch::default(), CandidateSet::default());
+        pipeline.examine(query, &mut scratch, &mut candidates).0.to_vec()
+    })
+}
+
+fn with_query<T>(
+    state: &State,
+    who: &SourceKey,
+    unit: &str,
+    sources: SourceSet,
+    then: impl FnOnce(&Query<'_>, &Pipeline) -> T,
+) -> T {
     let unit = bu(state, unit);
     let profile = state.profile(std::slice::from_ref(who), None);
     let options = RankingOptions::default();
@@ -65,10 +80,15 @@ fn found(state: &State, who: &SourceKey, unit: &str, kinds: &[SourceKind]) -> BT
         served: &[],
         suppress_owned: false,
         is_alike: false,
+        sources,
         deadline: None,
     };
-    let (mut scratch, mut candidates) = (Scratch::default(), CandidateSet::default());
-    let (candidates, _) = Pipeline::new(&options).examine(&query, &mut scratch, &mut candidates);
+    then(&query, &Pipeline::new(&options))
+}
+
+/// Names of what a source finds for somebody.
+fn found(state: &State, who: &SourceKey, unit: &str, kinds: &[SourceKind]) -> BTreeSet<String> {
+    let candidates = candidates(state, who, unit, SourceSet::ALL);
     let of_kinds = candidates.iter().filter(|candidate| kinds.iter().any(|kind| candidate.part(*kind) > 0.0));
     of_kinds.filter_map(|candidate| state.catalogue().item_name(candidate.item)).map(str::to_owned).collect()
 }
@@ -126,4 +146,41 @@ fn nobody_is_their_own_neighbour() {
     let me = account("shop", "me");
     ["tea", "cups", "pot"].into_iter().zip(1..).for_each(|(item, hour)| takes(&state, &me, item, hour));
     assert_eq!(found(&state, &me, "shop", &[SourceKind::Neighbours]), names(&[]));
+}
+
+#[test]
+fn a_source_alone_orders_by_what_it_holds_and_one_that_is_silent_says_nothing() {
+    let state = State::default();
+    for n in 0..TAKERS_MIN + 4 {
+        let other = account("shop", &n.to_string());
+        for (item, hour) in [("tea", 1), ("cups", 2), ("pot", 3)].into_iter().take(3 - n % 2) {
+            takes(&state, &other, item, hour);
+        }
+        let elsewhere = account("books", &n.to_string());
+        takes(&state, &elsewhere, "of tea", 4);
+        links(&state, &other, &elsewhere, Operation::Link, 5);
+    }
+    let me = account("shop", "me");
+    takes(&state, &me, "tea", 6);
+    let mine = account("books", "me");
+    takes(&state, &mine, "of tea", 7);
+    links(&state, &me, &mine, Operation::Link, 8);
+
+    let all = candidates(&state, &me, "shop", SourceSet::ALL);
+    let spoken = [SourceKind::Trending, SourceKind::Neighbours, SourceKind::NeighboursElsewhere, SourceKind::Together]
+        .into_iter()
+        .chain([SourceKind::Latest, SourceKind::Elsewhere, SourceKind::History]);
+    for kind in spoken {
+        let of_kind = |candidate: &&Candidate| candidate.part(kind) > 0.0;
+        let known: BTreeSet<_> = all.iter().filter(of_kind).map(|candidate| candidate.item).collect();
+        assert!(!known.is_empty(), "{kind:?}");
+        let slate = with_query(&state, &me, "shop", SourceSet::of(kind), |query, pipeline| {
+            pipeline.recommend(query, &mut Scratch::default(), &mut CandidateSet::default()).items
+        });
+        assert_eq!(slate.iter().map(|candidate| candidate.item).collect::<BTreeSet<_>>(), known, "{kind:?}, and no last resort");
+        assert!(slate.iter().all(|candidate| candidate.score.value() == candidate.part(kind)), "{kind:?}");
+        assert!(slate.is_sorted_by(|a, b| a.part(kind) >= b.part(kind)), "{kind:?}");
+        let rest = SourceSet::ALL.without(SourceSet::of(kind));
+        assert!(!candidates(&state, &me, "shop", rest).iter().any(|candidate| candidate.part(kind) != 0.0), "{kind:?}");
+    }
 }

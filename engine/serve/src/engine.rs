@@ -12,6 +12,7 @@ use faces_core::{
     profile::{BEHAVIOURS_MAX, Profile},
     ranking::{
         Candidate, CandidateSet, Condition, Features, Model, Pipeline, Query, RankingOptions, Regime, Scratch, Signal, Slate,
+        SourceSet,
         explain::{Reason, explain},
         query::signals,
         rules::{InForce, Moment, Rules},
@@ -68,6 +69,8 @@ pub struct Ask<'a> {
     pub is_alike: bool,
     /// As if the person had done nothing in the asked business unit: what rankers learn of newcomers from.
     pub as_newcomer: bool,
+    /// Sources that may speak: all, but where it is measured what each is worth.
+    pub sources: SourceSet,
     /// Say why.
     pub explain: bool,
     /// Now.
@@ -94,6 +97,7 @@ impl<'a> Ask<'a> {
             siloed: false,
             is_alike: false,
             as_newcomer: false,
+            sources: SourceSet::ALL,
             explain: false,
             now,
             deadline: None,
@@ -184,6 +188,15 @@ impl Engine {
         })
     }
 
+    /// A slate of what another ranker scored, through the same filters and selector, without rules: to measure it beside the sources.
+    #[must_use]
+    pub fn slate_of(&self, ask: &Ask<'_>, scored: &[(ItemId, f32)]) -> Slate {
+        let (profile, signals) = self.view(ask);
+        let generation = self.generation();
+        let query = self.query(ask, &profile, &signals, generation.as_deref(), InForce::default());
+        self.pipeline.slate_of(&query, scored)
+    }
+
     /// A slate for each, all from one generation and with shared passes over its index: the same slates as one by one, cheaper.
     #[must_use]
     pub fn recommend_each(&self, asks: &[Ask<'_>]) -> Vec<Answer> {
@@ -262,6 +275,7 @@ impl Engine {
             served: ask.served,
             suppress_owned: ask.suppress_owned.unwrap_or_else(|| !self.is_repeat_unit(ask.bu, generation)),
             is_alike: ask.is_alike,
+            sources: ask.sources,
             deadline: ask.deadline,
         }
     }

@@ -112,6 +112,62 @@ fn nothing_of_the_query_time_or_later_shows_in_an_answer() {
     assert_ne!(one[&2], other[&2], "what happened before a query does show");
 }
 
+/// Forty days of forty people, each with a taste and a whim, in both units.
+fn forty_days() -> Vec<Row> {
+    let whim = |person: i64, day: i64| (person * 7_919 + day * 104_729 + person * day * 31) % 997;
+    let days = (0..40).flat_map(|person| (0..40).map(move |day| (person, day)));
+    let acts = days.filter(|(person, day)| whim(*person, *day) % 3 == 0);
+    let row = |(person, day): (i64, i64)| {
+        let whim = whim(person, day);
+        let item = if whim % 4 == 0 { whim % ITEMS } else { (person % 4 * 10 + whim / 4 % 10) % ITEMS };
+        (person, day, item, if whim % 7 == 0 { "films" } else { "shop" })
+    };
+    acts.map(row).collect()
+}
+
+#[test]
+fn nothing_to_come_shows_though_generations_and_rankers_are_learnt_on_the_way() {
+    const CHANGES: i64 = 31;
+    let bench = Bench::new();
+    let asked: Vec<(i64, i64)> = (20..40).flat_map(|day| (0..8).map(move |n| ((day * 3 + n * 5) % 40, day))).collect();
+    bench.queries(&asked);
+    let (past, future): (Vec<Row>, Vec<Row>) = forty_days().into_iter().partition(|row| row.1 < CHANGES);
+    let with = |future: Vec<Row>| past.iter().copied().chain(future).collect::<Vec<Row>>();
+    let links = |name: &str, of: &dyn Fn(i64) -> Option<(i64, i64)>| {
+        let mut text = String::from("ts_ms,bu_a,local_user_a,bu_b,local_user_b\n");
+        for (person, (other, day)) in (0..40).filter_map(|person| Some((person, of(person)?))) {
+            _ = writeln!(text, "{},shop,p{person},films,p{other}", (20_000 + day) * DAY_MS);
+        }
+        bench.write(name, &text)
+    };
+    let joins = |person: i64| person % 20 * 2; // a link on every second day
+    let run = |events: &Path, links: &Path, more: &[&str]| {
+        let (answers, report) = bench.eval(events, &[&["--links", links.to_str().unwrap()], more].concat());
+        assert!(report["rebuilds"].as_u64().unwrap() >= 7, "every three days of twenty");
+        answers
+    };
+    let (events, all_links) = (bench.events("whole.csv", &with(future.clone())), links("links.csv", &|n| Some((n, joins(n)))));
+    let whole = run(&events, &all_links, &[]);
+    // The test says something: the ranker and the links that come within the period both show.
+    assert_ne!(whole, run(&events, &all_links, &["--set", "training.ranker.examples_max=0"]));
+    assert_ne!(whole, run(&events, &links("early.csv", &|n| (joins(n) < 20).then_some((n, joins(n)))), &[]));
+
+    let shuffled: Vec<Row> = future.iter().map(|row| (39 - row.0, row.1, (row.2 * 17 + 3) % ITEMS, row.3)).collect();
+    let other_links = links("other.csv", &|n| Some(if joins(n) < CHANGES { (n, joins(n)) } else { (39 - n, joins(n)) }));
+    let no_links = links("none.csv", &|n| (joins(n) < CHANGES).then_some((n, joins(n))));
+    for (what, future, links) in [
+        ("shuffled", shuffled.clone(), &all_links),
+        ("shuffled, as are links", shuffled, &other_links),
+        ("gone, as are links", Vec::new(), &no_links),
+    ] {
+        let changed = run(&bench.events("changed.csv", &with(future)), links, &[]);
+        for (query, (_, day)) in asked.iter().enumerate() {
+            assert!(*day > CHANGES || changed[&query] == whole[&query], "what is to come is {what}: query {query} of day {day}");
+        }
+        assert!(asked.iter().enumerate().any(|(query, (_, day))| *day > CHANGES && changed[&query] != whole[&query]), "{what}");
+    }
+}
+
 #[test]
 fn metrics_equal_a_hand_computation_and_answers_hold_nothing_had() {
     let bench = Bench::new();
@@ -175,9 +231,7 @@ fn hidden_accounts_excluded_items_and_silos_are_honoured() {
     assert_eq!(without, never_there, "hidden is as if it had never happened");
 
     // Alone in the shop, person 1 is a stranger once the shop's events are hidden: films must not show in a silo.
-    let mut links = String::from("ts_ms,bu_a,local_user_a,bu_b,local_user_b\n");
-    (0..30).for_each(|person| _ = writeln!(links, "{},shop,p{person},films,p{person}", 19_999 * DAY_MS));
-    let links = bench.write("links.csv", &links);
+    let links = linked(&bench);
     let flags = ["--hidden", hidden.to_str().unwrap(), "--links", links.to_str().unwrap()];
     let (siloed, _) = bench.eval(&events, &[&flags[..], &["--siloed"]].concat());
     let (stranger, _) = bench.eval(&events, &["--hidden", hidden.to_str().unwrap(), "--siloed"]);
@@ -308,6 +362,70 @@ fn comparing_a_run_with_itself_gives_its_own_figures_and_no_uplift() {
         assert_eq!(compared["new_interval"], run["segments"]["all"]["intervals"][measure], "{measure}");
         assert_eq!(compared["uplift"], 0.0, "{measure}");
     }
+}
+
+/// Links of every person's two accounts, long before anything else.
+fn linked(bench: &Bench) -> PathBuf {
+    let mut links = String::from("ts_ms,bu_a,local_user_a,bu_b,local_user_b\n");
+    (0..30).for_each(|person| _ = writeln!(links, "{},shop,p{person},films,p{person}", 19_999 * DAY_MS));
+    bench.write("links.csv", &links)
+}
+
+#[test]
+fn other_answers_out_of_the_same_replay_change_nothing_and_are_set_beside_the_served() {
+    let bench = Bench::new();
+    let asked: Vec<(i64, i64)> = (0..30).map(|person| (person, 20)).collect();
+    bench.queries(&asked);
+    let taken = asked.iter().map(|(person, day)| (*person, *day, person * 3 % ITEMS, "shop"));
+    let events = bench.events("events.csv", &history().into_iter().chain(taken).collect::<Vec<_>>());
+    let page = bench.path("sources.html");
+    let flags = ["--ablations", "--textbook", "--only", "neighbours + latest", "--report", page.to_str().unwrap()];
+    let (with, report) = bench.eval(&events, &flags);
+    let (without, plain) = bench.eval(&events, &[]);
+    assert_eq!(with, without);
+    assert_eq!(plain["variants"], serde_json::json!({}));
+    let variants = report["variants"].as_object().unwrap();
+    assert_eq!(variants.len(), 10 + 10 + 2 + 2 + 1);
+    for (name, segments) in variants {
+        let [of_variant, served] = [&segments["all"], &report["segments"]["all"]];
+        for measure in ["hr_20", "ndcg_10", "mrr_20"] {
+            assert_eq!(of_variant[measure]["baseline"], served[measure], "{name}");
+            assert!(of_variant[measure]["uplift_interval"].is_array(), "{name}");
+        }
+    }
+    let hr_20 = |name: &str, figure: &str| report["variants"][name]["all"]["hr_20"][figure].as_f64().unwrap();
+    for silent in ["elsewhere", "neighbours_elsewhere", "neighbours_elsewhere+elsewhere"] {
+        assert_eq!(hr_20(&format!("without {silent}"), "uplift"), 0.0, "nobody is linked: {silent} had nothing to say");
+    }
+    for heard in ["only neighbours", "only neighbours+latest", "only trending", "textbook neighbours"] {
+        assert!(hr_20(heard, "new") > 0.0, "{heard}");
+    }
+    assert_eq!(hr_20("only history", "new"), 0.0, "what a person bought is not offered again");
+    let over_textbook = &report["over_textbook"]["textbook neighbours"]["all"]["hr_20"];
+    assert_eq!(over_textbook["new"].as_f64(), Some(hr_20("only neighbours", "new")));
+    assert_eq!(over_textbook["baseline"].as_f64(), Some(hr_20("textbook neighbours", "new")));
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("without together+latest+elsewhere") && page.contains("textbook neighbours, 3 takers"));
+}
+
+#[test]
+fn against_siloed_is_what_a_siloed_run_and_compare_say() {
+    let bench = Bench::new();
+    let asked: Vec<(i64, i64)> = (0..30).map(|person| (person, 20)).collect();
+    bench.queries(&asked);
+    let taken = asked.iter().map(|(person, day)| (*person, *day, person * 3 % ITEMS, "shop"));
+    let events = bench.events("events.csv", &history().into_iter().chain(taken).collect::<Vec<_>>());
+    let (links, old) = (linked(&bench), bench.path("old.csv"));
+    let flags = ["--links", links.to_str().unwrap()];
+    let (_, report) = bench.eval(&events, &[&flags[..], &["--against-siloed", old.to_str().unwrap()]].concat());
+    fs::copy(bench.path("recs.csv"), bench.path("new.csv")).unwrap();
+    let compared = compare(&bench, &events, &flags).unwrap();
+    for groups in ["segments", "units", "target_types"] {
+        assert_eq!(report["over_siloed"][groups], compared[groups], "{groups}");
+    }
+    let (_, siloed) = bench.eval(&events, &[&flags[..], &["--siloed"]].concat());
+    assert_eq!(fs::read(bench.path("recs.csv")).unwrap(), fs::read(old).unwrap());
+    assert_eq!(siloed["segments"]["all"]["hr_20"], report["over_siloed"]["segments"]["all"]["hr_20"]["baseline"]);
 }
 
 #[test]

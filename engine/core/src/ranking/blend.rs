@@ -52,7 +52,7 @@ impl Scorer for FixedBlend {
         let mut shares = candidates.iter().map(|candidate| candidate.item).collect::<Vec<_>>().into_iter();
         let mut at = candidates.iter_mut();
         query.state.trending().shares(query.bu, shares.by_ref(), |share| {
-            if let Some(candidate) = at.next() {
+            if let Some(candidate) = at.next().filter(|_| query.sources.holds(SourceKind::Trending)) {
                 candidate.set_part(SourceKind::Trending, share);
             }
         });

@@ -14,6 +14,7 @@ use crate::{
         candidate::{Candidate, CandidateSet},
         fast,
         query::Query,
+        source_set::{SourceSet, source_of_feature},
         stage::SourceKind,
     },
 };
@@ -152,6 +153,18 @@ impl Features {
         self.set_demand(query, all);
         self.set_history(query, candidates);
         self.set_attributes(query, all);
+        if query.sources != SourceSet::ALL {
+            self.silence(query.sources);
+        }
+    }
+
+    /// Makes 0 what is known by sources that may not speak.
+    fn silence(&mut self, speaking: SourceSet) {
+        for (feature, name) in NAMES.into_iter().enumerate() {
+            if source_of_feature(name).is_some_and(|kind| !speaking.holds(kind)) {
+                self.row_mut(feature).fill(0.0);
+            }
+        }
     }
 
     fn set(&mut self, feature: usize, values: impl Iterator<Item = f32>) {

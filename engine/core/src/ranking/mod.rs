@@ -16,6 +16,7 @@ pub mod query;
 pub mod ranker;
 pub mod rerank;
 pub mod rules;
+pub mod source_set;
 pub mod sources;
 pub mod stage;
 
@@ -26,4 +27,5 @@ pub use model::{Model, Near};
 pub use pipeline::{Pipeline, RankingOptions, Slate};
 pub use query::{Query, Scratch, Signal};
 pub use ranker::{Ranker, Regime, Segment};
+pub use source_set::SourceSet;
 pub use stage::{Filter, Scorer, Selector, Source, SourceKind};

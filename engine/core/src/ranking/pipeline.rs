@@ -123,7 +123,8 @@ impl Pipeline {
         slates
     }
 
-    /// A slate. Never holds an item twice or one that a filter removes; shorter than wanted only if nothing else is allowed.
+    /// A slate. Never holds an item twice or one that a filter removes; shorter than wanted only if nothing else is allowed,
+    /// or one source is asked alone.
     #[must_use]
     pub fn recommend(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) -> Slate {
         let mut slate = Slate::default();
@@ -132,10 +133,12 @@ impl Pipeline {
         self.score(query, scratch, candidates);
         sort(query, candidates.as_slice(), scratch);
         self.selector.select(query, &scratch.sorted, &mut slate.items);
-        if slate.items.len() < query.wanted {
+        // What one source is worth is not what the last resort is.
+        let fills_up = query.sources.single().is_none();
+        if fills_up && slate.items.len() < query.wanted {
             fill_up(query, &filters, scratch, candidates, &mut slate.items);
         }
-        if slate.items.len() < query.wanted {
+        if fills_up && slate.items.len() < query.wanted {
             // Better an item that was shown often than an empty place.
             let firm: Vec<&dyn Filter> = filters.into_iter().filter(|filter| !filter.yields()).collect();
             fill_up(query, &firm, scratch, candidates, &mut slate.items);
@@ -170,8 +173,14 @@ impl Pipeline {
         slate.pins_skipped = without_chance + pins.iter().filter(|pin| candidates.get_mut(pin.item).is_none()).count();
     }
 
-    /// By the generation's ranker, or by the fixed blend where it has none for such a request.
+    /// By the generation's ranker, or by the fixed blend where it has none for such a request; a source that speaks alone orders by
+    /// what it holds of each.
     fn score(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) {
+        if let Some(source) = query.sources.single() {
+            let score = |candidate: &mut Candidate| candidate.score = Score::new(candidate.part(source));
+            candidates.as_mut_slice().iter_mut().for_each(score);
+            return;
+        }
         if let Some(ranker) = query.model.and_then(|model| model.ranker()).filter(|_| !query.is_alike) {
             scratch.features.fill(query, candidates);
             if ranker.score(query, &scratch.features, candidates.as_mut_slice(), &mut scratch.scores) {
@@ -179,6 +188,20 @@ impl Pipeline {
             }
         }
         self.scorer.score(query, candidates.as_mut_slice());
+    }
+
+    /// A slate of what another ranker scored, through the same filters and the same selector, without a last resort: to measure that
+    /// ranker beside the sources.
+    #[must_use]
+    pub fn slate_of(&self, query: &Query<'_>, scored: &[(ItemId, f32)]) -> Slate {
+        let filters: Vec<&dyn Filter> = self.filters.iter().map(|f| &**f).filter(|filter| filter.applies(query)).collect();
+        let allowed = scored.iter().filter(|(item, _)| filters.iter().all(|filter| filter.keeps(query, *item)));
+        let candidate = |(item, score): &(ItemId, f32)| Candidate { score: Score::new(*score), ..Candidate::new(*item) };
+        let mut sorted: Vec<Candidate> = allowed.map(candidate).collect();
+        sorted.sort_unstable_by(Candidate::best_first(query.state.catalogue()));
+        let mut slate = Slate::default();
+        self.selector.select(query, &sorted, &mut slate.items);
+        slate
     }
 
     /// The candidates that a slate would be made of, with what a ranker knows of them: what rankers are trained on.
@@ -217,7 +240,8 @@ impl Pipeline {
 
     /// Runs the sources; true if the deadline cut them short. The first one always runs.
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) -> bool {
-        for (n, source) in self.sources.iter().enumerate() {
+        let speaking = self.sources.iter().filter(|source| source.kinds().meets(query.sources));
+        for (n, source) in speaking.enumerate() {
             if n > 0 && query.is_late() {
                 return true;
             }

@@ -13,6 +13,7 @@ use crate::{
         features::Features,
         model::Model,
         rules::InForce,
+        source_set::SourceSet,
         sources::{Alike, Likeness},
     },
     state::State,
@@ -61,6 +62,8 @@ pub struct Query<'a> {
     pub suppress_owned: bool,
     /// Whether items like the signals are wanted, rather than what the person will take next: rankers are trained for the latter.
     pub is_alike: bool,
+    /// Sources that may speak: all, but where it is measured what each is worth.
+    pub sources: SourceSet,
     /// When the answer is due; optional sources are skipped past it.
     pub deadline: Option<Instant>,
 }
@@ -91,6 +94,7 @@ impl<'a> Query<'a> {
             served: &[],
             suppress_owned: true,
             is_alike: false,
+            sources: SourceSet::ALL,
             deadline: None,
         }
     }

@@ -5,6 +5,7 @@ use crate::{
     ranking::{
         candidate::{Candidate, CandidateSet},
         query::{Query, Scratch},
+        source_set::SourceSet,
     },
 };
 
@@ -53,6 +54,11 @@ impl SourceKind {
 pub trait Source: Send + Sync {
     /// Which source it is.
     fn kind(&self) -> SourceKind;
+
+    /// All that it speaks for, where that is more than one.
+    fn kinds(&self) -> SourceSet {
+        SourceSet::of(self.kind())
+    }
 
     /// Looks up for many requests at once what [`Self::retrieve`] will need for each, where that is cheaper.
     fn retrieve_ahead(&self, _queries: &[Query<'_>], _scratch: &mut Scratch) {}

@@ -9,7 +9,7 @@ use faces_core::{
     ids::{BuId, EventId, EventTime, ItemId},
     key::{KeyKind, SourceKey},
     ranking::{
-        CandidateSet, Condition, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal, Slate,
+        CandidateSet, Condition, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal, Slate, SourceSet,
         query::{SignalOptions, signals},
         rules::{Moment, Rules},
     },
@@ -307,6 +307,7 @@ pub(crate) fn with_queries<T>(state: &State, model: &HashModel, asks: &[Ask], th
             served,
             suppress_owned: ask.suppress_owned,
             is_alike: false,
+            sources: SourceSet::ALL,
             deadline: ask.is_late.then(Instant::now),
         }
     };

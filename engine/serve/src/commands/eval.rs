@@ -2,6 +2,7 @@
 
 mod compare;
 mod shown;
+mod variants;
 
 use std::{
     fs,
@@ -13,14 +14,17 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use faces_core::event::EventKind;
 use faces_index::IndexKind;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use self::variants::VariantArgs;
 use super::progress;
 use crate::{
     config::Config,
     eval::{
-        Inputs, Judge, KindSet, Replay, ReplayOptions, Rounds, Summary, read_queries,
+        Comparison, GroupUplift, Inputs, Judge, KindSet, Outcomes, QuerySet, Replay, ReplayOptions, Replayed, Rounds, Summary,
+        Variant, VariantFigures, live_over_textbook, read_queries,
         report::{RunNotes, render},
+        variants_json,
     },
 };
 
@@ -31,6 +35,9 @@ use crate::{
   faces eval --events events.csv.zst --items items.csv.zst --links links.csv.zst --queries q.csv --out recs.csv
   faces eval --events e.parquet --items i.parquet --queries q.csv --siloed --rebuild-days 7 --out siloed.csv --json
   faces eval --events e.csv --items i.csv --queries q.csv --out recs.csv --target-types buy,cart --report quality.html
+  faces eval --events e.csv --items i.csv --links l.csv --queries q.csv --out recs.csv --against-siloed siloed.csv
+  faces eval --events e.csv --items i.csv --queries q.csv --out recs.csv --ablations --report sources.html
+  faces eval --events e.csv --items i.csv --queries q.csv --out recs.csv --only history --without together+latest
   faces eval compare siloed.csv recs.csv --queries q.csv --events e.csv.zst --links l.csv.zst
 
 Before a query at time t exactly the events with time < t have been applied, and the generation in service was trained
@@ -39,7 +46,11 @@ on a log cut at or before t. Output rows are query_id,rank,item_id, rank from 1.
 A query's targets are what its account did at its very moment; queries without targets are answered but not scored.
 Segments are those of the queries file; without, warm: the person has events in the unit before, cold: only elsewhere,
 none: nowhere. Thin are those with one to four. Intervals hold 95 of 100 resamplings of persons (accounts that links
-join), not of queries.")]
+join), not of queries.
+
+Sources are interest, co_visitation, trending, new, neighbours, neighbours_elsewhere, together, latest, elsewhere and
+history. What each is worth is measured in the same replay; differences are relative to the served answers, over the same
+persons. A slate of one source is not filled up; without a source, the ranker keeps the weights it learnt with it.")]
 pub struct EvalArgs {
     #[command(subcommand)]
     action: Option<Action>,
@@ -48,6 +59,8 @@ pub struct EvalArgs {
     replay: Option<ReplayArgs>,
     #[command(flatten)]
     judging: Option<JudgingArgs>,
+    #[command(flatten)]
+    variants: Option<VariantArgs>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -69,6 +82,9 @@ struct ReplayArgs {
     /// Use the target unit's history only, in profiles and in training.
     #[arg(long)]
     siloed: bool,
+    /// Replay once more with each unit alone, write those answers here, and report the uplift over them.
+    #[arg(long, value_name = "FILE.csv", conflicts_with = "siloed")]
+    against_siloed: Option<PathBuf>,
     /// Train a new generation every so many days of the log, on what came before; 0: once, before the first query.
     #[arg(long, default_value_t = 14, value_name = "DAYS")]
     rebuild_days: u32,
@@ -126,12 +142,15 @@ impl JudgingArgs {
 pub fn run(args: &EvalArgs, config: &Config) -> Result<()> {
     match (&args.action, &args.replay, &args.judging) {
         (Some(Action::Compare(compare)), ..) => compare::run(compare),
-        (None, Some(replay), Some(judging)) => run_replay(replay, judging, config),
+        (None, Some(replay), Some(judging)) => {
+            let variants = args.variants.as_ref().map(VariantArgs::variants).unwrap_or_default();
+            run_replay(replay, judging, &variants, config)
+        }
         _ => bail!("nothing to do; see faces eval --help"),
     }
 }
 
-fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, config: &Config) -> Result<()> {
+fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], config: &Config) -> Result<()> {
     let started = Instant::now();
     let mut training = config.training.clone();
     // How items are searched makes hardly a difference to quality, and tuning that anew for every generation takes most of the time.
@@ -147,23 +166,16 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, config: &Config) -> Resu
     let inputs = Inputs { events: args.events.clone(), items: args.items.clone(), links: args.links.clone() };
     let set = read_queries(&judging.queries, judging.exclude.as_deref(), judging.hidden.as_deref())?;
     let replay = Replay::read(&inputs, options)?;
-    let mut judge = Judge::new(replay.tables(), &set, judging.target_kinds())?;
-    let mut out = csv::Writer::from_path(&args.out).with_context(|| format!("can't write {}", args.out.display()))?;
-    out.write_record(["query_id", "rank", "item_id"])?;
-    let bar = progress::bar(set.queries.len() as u64, "queries");
-    let replayed = replay.run(
-        &set,
-        |done| bar.set_position(done as u64),
-        |query, items| {
-            for (n, item) in items.iter().enumerate() {
-                out.write_record([&query.query_id, &(n + 1).to_string(), *item])?;
-            }
-            judge.add(query, items.iter().enumerate().map(|(n, item)| (n + 1, *item)))
-        },
-    )?;
-    out.flush()?;
-    bar.finish_and_clear();
-    let summary = Summary::new(&judge.finish(), Rounds::new(judging.rounds));
+    let (replayed, served, of_variants) = answer_all(&replay, &set, variants, judging, &args.out)?;
+    let rounds = Rounds::new(judging.rounds);
+    let mut summary = Summary::new(&served, rounds);
+    let each = variants.iter().zip(&of_variants);
+    summary.variants = each.map(|(variant, outcomes)| VariantFigures::new(*variant, &served, outcomes, rounds)).collect();
+    summary.over_textbook = live_over_textbook(variants, &of_variants, rounds);
+    if let Some(path) = &args.against_siloed {
+        let (_, siloed, _) = answer_all(&replay.siloed(), &set, &[], judging, path)?;
+        summary.over_siloed = Some(Comparison::new(&siloed, &served, rounds));
+    }
     if let Some(path) = &args.report {
         let subtitle = format!(
             "{} queries against {} items, {} events replayed, {}",
@@ -178,16 +190,29 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, config: &Config) -> Resu
     }
     let seconds = started.elapsed().as_secs_f64();
     if judging.json {
+        let by_segment = |of: &[GroupUplift]| of.iter().map(|group| (group.name.clone(), group.to_json())).collect::<Map<_, _>>();
+        let over_textbook: Map<String, Value> =
+            summary.over_textbook.iter().map(|(name, of)| (name.clone(), by_segment(of).into())).collect();
         let object = json!({
             "queries": set.queries.len(), "events_applied": replayed.events, "events_hidden": replayed.events_hidden,
             "rebuilds": replayed.rebuilds, "items": replayed.items, "siloed": args.siloed, "segments": summary.segments_json(),
             "units": summary.units_json(), "target_types": summary.kinds_json(), "coverage_20": summary.all.lists.coverage_20,
             "first_hits": summary.first_hits, "rounds": judging.rounds, "seconds": seconds, "out": args.out, "report": args.report,
+            "variants": variants_json(&summary.variants), "over_textbook": over_textbook, "over_siloed": summary.over_siloed.as_ref().map(Comparison::to_json),
         });
         println!("{object}");
         return Ok(());
     }
     shown::summary(&summary);
+    shown::variants(&summary.variants);
+    for (name, segments) in &summary.over_textbook {
+        println!("\n{name} -> live neighbours");
+        shown::uplifts(segments);
+    }
+    if let Some(comparison) = &summary.over_siloed {
+        println!("\neach unit alone -> units together");
+        shown::comparison(comparison);
+    }
     println!(
         "coverage@20 {:.1} % of {} items; {} events applied, {} rebuilds, {seconds:.1} s; answers in {}",
         summary.all.lists.coverage_20.unwrap_or(0.0) * 100.0,
@@ -197,6 +222,36 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, config: &Config) -> Resu
         args.out.display()
     );
     Ok(())
+}
+
+/// Replays and judges; the answers go to `out`.
+fn answer_all(
+    replay: &Replay,
+    set: &QuerySet,
+    variants: &[Variant],
+    judging: &JudgingArgs,
+    out: &Path,
+) -> Result<(Replayed, Outcomes, Vec<Outcomes>)> {
+    let mut judge = Judge::new(replay.tables(), set, judging.target_kinds())?;
+    let mut rows = csv::Writer::from_path(out).with_context(|| format!("can't write {}", out.display()))?;
+    rows.write_record(["query_id", "rank", "item_id"])?;
+    let bar = progress::bar(set.queries.len() as u64, "queries");
+    let replayed = replay.run(
+        set,
+        variants,
+        |done| bar.set_position(done as u64),
+        |query, answer| {
+            for (n, item) in answer.items.iter().enumerate() {
+                rows.write_record([&query.query_id, &(n + 1).to_string(), item])?;
+            }
+            judge.add(query, answer.items.iter().enumerate().map(|(n, item)| (n + 1, item.as_str())))?;
+            judge.add_variants(query, &answer.variants)
+        },
+    )?;
+    rows.flush()?;
+    bar.finish_and_clear();
+    let (served, of_variants) = judge.finish_all();
+    Ok((replayed, served, of_variants))
 }
 
 fn inputs_of(args: &ReplayArgs, judging: &JudgingArgs) -> Vec<(String, String)> {

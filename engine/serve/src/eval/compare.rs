@@ -44,14 +44,31 @@ impl Comparison {
         let groups = Groups::of(baseline);
         let uplift = |group: &Group| GroupUplift::new(group, baseline, new, rounds);
         Self {
-            segments: std::iter::once(&Group::All).chain(&groups.segments).map(uplift).collect(),
+            segments: GroupUplift::by_segment(baseline, new, rounds),
             units: groups.units.iter().map(uplift).collect(),
             kinds: groups.kinds.iter().map(uplift).collect(),
         }
     }
 }
 
+impl Comparison {
+    /// For machines: by segment, unit and kind of target.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let by_name =
+            |groups: &[GroupUplift]| Value::Object(groups.iter().map(|group| (group.name.clone(), group.to_json())).collect());
+        json!({ "segments": by_name(&self.segments), "units": by_name(&self.units), "target_types": by_name(&self.kinds) })
+    }
+}
+
 impl GroupUplift {
+    /// Everything, then segments.
+    #[must_use]
+    pub fn by_segment(baseline: &Outcomes, new: &Outcomes, rounds: Rounds) -> Vec<Self> {
+        let segments = Groups::of(baseline).segments;
+        std::iter::once(&Group::All).chain(&segments).map(|group| Self::new(group, baseline, new, rounds)).collect()
+    }
+
     fn new(group: &Group, baseline: &Outcomes, new: &Outcomes, rounds: Rounds) -> Self {
         let ((old_sample, queries), (new_sample, _)) = (group.sample(baseline), group.sample(new));
         Self {

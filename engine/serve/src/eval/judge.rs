@@ -37,6 +37,7 @@ pub struct Judge<'a> {
     popularity: HashMap<&'a str, Popularity>,
     names: BTreeMap<Box<str>, Arc<str>>,
     judged: Outcomes,
+    of_variants: Vec<Outcomes>,
 }
 
 impl<'a> Judge<'a> {
@@ -56,6 +57,7 @@ impl<'a> Judge<'a> {
             popularity: HashMap::new(),
             names: BTreeMap::new(),
             judged: Outcomes::default(),
+            of_variants: Vec::new(),
         };
         for row in tables.items {
             judge.items.number_or_new(&row.bu, &row.item_id);
@@ -98,16 +100,9 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// An account that the engine would not accept.
     pub fn add<'n>(&mut self, query: &Query, answer: impl IntoIterator<Item = (usize, &'n str)>) -> Result<()> {
-        let first: Vec<(NonZeroU8, ItemNumber)> = answer
-            .into_iter()
-            .filter_map(|(rank, name)| Some((rank_shown(rank)?, self.items.number(&query.bu, name)?)))
-            .collect();
+        let first = self.shown(query, answer);
         let person = self.persons.of_account(&query.bu, &query.local_user_id)?;
-        let ruled_out: Vec<ItemNumber> =
-            self.set.ruled_out(query).iter().filter_map(|name| self.items.number(&query.bu, name)).collect();
-        let taken = self.taken.get(&(query.bu.as_str(), query.local_user_id.as_str(), query.ts_ms)).map(Vec::as_slice);
-        let taken = taken.unwrap_or_default().iter().filter(|(item, _)| !ruled_out.contains(item));
-        let rank_of = |item| first.iter().find(|(_, own)| *own == item).map(|(rank, _)| *rank);
+        let taken = self.taken(query);
 
         let items = self.items.len_of(&query.bu);
         let popularity = self.popularity.get_mut(query.bu.as_str()).context("a query of a unit that was not to be asked for")?;
@@ -118,11 +113,7 @@ impl<'a> Judge<'a> {
             bits_sum += bits;
             self.judged.recommended_bits.add(bits);
         }
-        let mut targets = Vec::new();
-        for (item, kinds) in taken {
-            self.judged.taken_bits.add(popularity.bits(*item, items));
-            targets.push(Target { kinds: *kinds, rank: rank_of(*item) });
-        }
+        taken.iter().for_each(|(item, _)| self.judged.taken_bits.add(popularity.bits(*item, items)));
         let past = self.past_of(person, query);
         let segment = if query.segment.is_empty() { past.segment() } else { &query.segment };
         let outcome = Outcome {
@@ -132,7 +123,7 @@ impl<'a> Judge<'a> {
             unit: shared(&mut self.names, &query.bu),
             segment: shared(&mut self.names, segment),
             past,
-            targets: targets.into(),
+            targets: targets(&taken, &first),
             recommended: first.iter().map(|(_, item)| *item).collect(),
             novelty: (!first.is_empty()).then(|| bits_sum / first.len() as f64),
         };
@@ -140,12 +131,51 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
+    /// Judges other answers to the query that was added last, each a list of items, best first. Only where targets stand is kept.
+    ///
+    /// # Errors
+    /// Nothing was added yet.
+    pub fn add_variants(&mut self, query: &Query, answers: &[Vec<String>]) -> Result<()> {
+        let served = self.judged.outcomes.last().context("a variant of an answer that was not judged")?.clone();
+        let taken = self.taken(query);
+        self.of_variants.resize_with(answers.len().max(self.of_variants.len()), Outcomes::default);
+        for (place, answer) in answers.iter().enumerate() {
+            let first = self.shown(query, answer.iter().enumerate().map(|(n, name)| (n + 1, name.as_str())));
+            let outcome =
+                Outcome { targets: targets(&taken, &first), recommended: Box::default(), novelty: None, ..served.clone() };
+            self.of_variants.get_mut(place).into_iter().for_each(|of_variant| of_variant.outcomes.push(outcome.clone()));
+        }
+        Ok(())
+    }
+
     /// Everything judged.
     #[must_use]
     pub fn finish(self) -> Outcomes {
-        let mut judged = self.judged;
-        judged.outcomes.sort_by(|a, b| (a.ts_ms, &a.query_id).cmp(&(b.ts_ms, &b.query_id)));
-        judged
+        self.finish_all().0
+    }
+
+    /// Everything judged, and the variants in their order.
+    #[must_use]
+    pub fn finish_all(self) -> (Outcomes, Vec<Outcomes>) {
+        let (mut judged, mut of_variants) = (self.judged, self.of_variants);
+        for outcomes in std::iter::once(&mut judged).chain(&mut of_variants) {
+            outcomes.outcomes.sort_by(|a, b| (a.ts_ms, &a.query_id).cmp(&(b.ts_ms, &b.query_id)));
+        }
+        (judged, of_variants)
+    }
+
+    /// The places of an answer that are looked at.
+    fn shown<'n>(&self, query: &Query, answer: impl IntoIterator<Item = (usize, &'n str)>) -> Vec<(NonZeroU8, ItemNumber)> {
+        let place = |(rank, name): (usize, &str)| Some((rank_shown(rank)?, self.items.number(&query.bu, name)?));
+        answer.into_iter().filter_map(place).collect()
+    }
+
+    /// What was taken at the moment of a query and may be recommended.
+    fn taken(&self, query: &Query) -> Vec<(ItemNumber, KindSet)> {
+        let ruled_out: Vec<ItemNumber> =
+            self.set.ruled_out(query).iter().filter_map(|name| self.items.number(&query.bu, name)).collect();
+        let taken = self.taken.get(&(query.bu.as_str(), query.local_user_id.as_str(), query.ts_ms)).map(Vec::as_slice);
+        taken.unwrap_or_default().iter().filter(|(item, _)| !ruled_out.contains(item)).copied().collect()
     }
 
     fn past_of(&self, person: Person, query: &Query) -> Past {
@@ -155,6 +185,12 @@ impl<'a> Judge<'a> {
         let elsewhere = times.iter().any(|(bu, times)| *bu != query.bu && is_earlier(times));
         Past { here, elsewhere }
     }
+}
+
+/// Where what was taken stands in an answer.
+fn targets(taken: &[(ItemNumber, KindSet)], first: &[(NonZeroU8, ItemNumber)]) -> Box<[Target]> {
+    let rank_of = |item| first.iter().find(|(_, own)| *own == item).map(|(rank, _)| *rank);
+    taken.iter().map(|(item, kinds)| Target { kinds: *kinds, rank: rank_of(*item) }).collect()
 }
 
 fn note(taken: &mut Vec<(ItemNumber, KindSet)>, item: ItemNumber, kind: EventKind) {

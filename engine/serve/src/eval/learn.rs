@@ -6,8 +6,9 @@ use faces_rebuild::{ranker::TrainedRanker, tables::EventRow};
 
 use super::{
     replay::ReplayOptions,
-    run::{Run, takings},
+    run::Run,
     tables::Log,
+    takings::{Asked, takings},
 };
 use crate::rows;
 
@@ -21,7 +22,8 @@ use crate::rows;
 pub fn learn(log: &Log, options: &ReplayOptions, cut_off_ms: i64, progress: impl Fn(f64)) -> Result<Option<TrainedRanker>> {
     let is_record = |row: &&EventRow| row.ts_ms < cut_off_ms && rows::event(row).is_ok();
     let visible: Vec<&EventRow> = log.events.iter().filter(is_record).collect();
-    let moments = takings(&visible, i64::MAX, cut_off_ms, options.training.ranker.examples_max);
+    let never_asked = Asked { from_ms: i64::MAX, until_ms: cut_off_ms, queries: 0 };
+    let moments = takings(&visible, never_asked, options.training.ranker.examples_max);
     let first_ms = moments.first().and_then(|rows| rows.first()).map_or(0, |row| row.ts_ms);
     let mut run = Run::new(options, log.tables(), &visible, cut_off_ms, first_ms);
     for (n, rows) in moments.iter().enumerate() {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use faces_core::{
+    catalogue::Catalogue,
     ids::{EventTime, ItemId},
+    ranking::Slate,
     state::StateOptions,
 };
 use faces_rebuild::{
@@ -14,8 +16,11 @@ use faces_rebuild::{
 
 use super::{
     queries::{Query, QuerySet},
-    run::{Run, takings},
+    run::Run,
+    session_knn::SessionKnn,
     tables::{Inputs, Log, Tables},
+    takings::{Asked, takings},
+    variants::Variant,
 };
 use crate::{
     engine::{Ask, Engine, EngineOptions},
@@ -49,6 +54,15 @@ pub struct Replay {
     options: ReplayOptions,
 }
 
+/// What a query was answered with: names of items, best first.
+#[derive(Debug, Default)]
+pub struct Answered {
+    /// The served answer.
+    pub items: Vec<String>,
+    /// Those of the variants, in their order.
+    pub variants: Vec<Vec<String>>,
+}
+
 /// What a replay came to.
 #[derive(Debug, Default)]
 pub struct Replayed {
@@ -72,6 +86,13 @@ impl Replay {
         Ok(Self { events, items, links, options })
     }
 
+    /// The same log, replayed with each unit on its own.
+    #[must_use]
+    pub fn siloed(mut self) -> Self {
+        self.options.siloed = true;
+        self
+    }
+
     /// What is replayed.
     #[must_use]
     pub fn tables(&self) -> Tables<'_> {
@@ -79,63 +100,69 @@ impl Replay {
     }
 
     /// Answers every query, in order of time; siloed, a unit at a time, each as if there were no other. `answered` gets each query
-    /// with its items, best first.
+    /// with its answer, and with those of `variants`, which see the same state and change nothing of it.
     ///
     /// # Errors
     /// A row that is no record, a generation that can't be trained, or what `answered` says.
     pub fn run(
         &self,
         set: &QuerySet,
+        variants: &[Variant],
         mut progress: impl FnMut(usize),
-        mut answered: impl FnMut(&Query, &[&str]) -> Result<()>,
+        mut answered: impl FnMut(&Query, &Answered) -> Result<()>,
     ) -> Result<Replayed> {
         let is_hidden = |row: &EventRow| set.hidden.contains(&(row.bu.clone(), row.local_user_id.clone()));
         let visible: Vec<&EventRow> = self.events.iter().filter(|row| set.hidden.is_empty() || !is_hidden(row)).collect();
         let mut replayed = Replayed { events_hidden: (self.events.len() - visible.len()) as u64, ..Replayed::default() };
         let mut done = 0;
-        let mut next = |query: &Query, items: &[&str]| {
+        let mut next = |query: &Query, answer: &Answered| {
             done += 1;
             progress(done);
-            answered(query, items)
+            answered(query, answer)
         };
         if !self.options.siloed {
             let queries: Vec<&Query> = set.queries.iter().collect();
-            self.replay(set, &queries, &visible, &mut next, &mut replayed)?;
+            self.replay((set, variants), &queries, &visible, &mut next, &mut replayed)?;
             return Ok(replayed);
         }
         let units: BTreeSet<&str> = set.queries.iter().map(|query| query.bu.as_str()).collect();
         for unit in units {
             let queries: Vec<&Query> = set.queries.iter().filter(|query| query.bu == unit).collect();
             let own: Vec<&EventRow> = visible.iter().copied().filter(|row| row.bu == unit).collect();
-            self.replay(set, &queries, &own, &mut next, &mut replayed)?;
+            self.replay((set, variants), &queries, &own, &mut next, &mut replayed)?;
         }
         Ok(replayed)
     }
 
     fn replay(
         &self,
-        set: &QuerySet,
+        (set, variants): (&QuerySet, &[Variant]),
         queries: &[&Query],
         visible: &[&EventRow],
-        answered: &mut dyn FnMut(&Query, &[&str]) -> Result<()>,
+        answered: &mut dyn FnMut(&Query, &Answered) -> Result<()>,
         replayed: &mut Replayed,
     ) -> Result<()> {
-        let (first_ms, last_ms) =
-            (queries.first().map_or(i64::MAX, |query| query.ts_ms), queries.last().map_or(0, |query| query.ts_ms));
-        let takings = takings(visible, first_ms, last_ms, self.options.training.ranker.examples_max);
+        let asked = Asked {
+            from_ms: queries.first().map_or(i64::MAX, |query| query.ts_ms),
+            until_ms: queries.last().map_or(0, |query| query.ts_ms),
+            queries: queries.len(),
+        };
+        let takings = takings(visible, asked, self.options.training.ranker.examples_max);
         let mut moments: Vec<Moment<'_>> = takings.into_iter().map(Moment::Taking).collect();
         moments.extend(queries.iter().map(|query| Moment::Asking(query)));
         moments.sort_by_key(Moment::ts_ms); // stable: at one time, what is taken is noted first, and applied later still
-        let mut run = Run::new(&self.options, self.tables(), visible, first_ms, moments.first().map_or(0, Moment::ts_ms));
+        let mut run = Run::new(&self.options, self.tables(), visible, asked.from_ms, moments.first().map_or(0, Moment::ts_ms));
+        let mut textbook = variants.iter().any(|variant| variant.sources().is_none()).then(|| Textbook::new(visible));
         replayed.items = run.engine.state().catalogue().listed_count();
         for moment in &moments {
             run.advance(moment.ts_ms())?;
             match moment {
                 Moment::Taking(rows) => run.note(rows)?,
                 Moment::Asking(query) => {
-                    let names = self.answer(&run.engine, set, query)?;
-                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                    answered(query, &names)?;
+                    if let Some(textbook) = &mut textbook {
+                        textbook.advance(query.ts_ms, run.engine.state().catalogue())?;
+                    }
+                    answered(query, &self.answer(&run.engine, (set, variants), query, textbook.as_ref())?)?;
                 }
             }
         }
@@ -144,7 +171,13 @@ impl Replay {
         Ok(())
     }
 
-    fn answer(&self, engine: &Engine, set: &QuerySet, query: &Query) -> Result<Vec<String>> {
+    fn answer(
+        &self,
+        engine: &Engine,
+        (set, variants): (&QuerySet, &[Variant]),
+        query: &Query,
+        textbook: Option<&Textbook<'_>>,
+    ) -> Result<Answered> {
         let catalogue = engine.state().catalogue();
         let bu = catalogue.bu_or_new(&query.bu).context("too many business units")?;
         let keys = [rows::account(&query.bu, &query.local_user_id)?];
@@ -157,8 +190,50 @@ impl Replay {
             siloed: self.options.siloed,
             ..Ask::new(&keys, bu, EventTime::from_millis(query.ts_ms))
         };
-        let answer = engine.recommend(&ask);
-        Ok(answer.slate.items.iter().filter_map(|c| catalogue.item_name(c.item)).map(str::to_owned).collect())
+        let names = |slate: &Slate| {
+            slate.items.iter().filter_map(|candidate| catalogue.item_name(candidate.item)).map(str::to_owned).collect()
+        };
+        let variant = |variant: &Variant| match (variant, variant.sources()) {
+            (_, Some(sources)) => names(&engine.recommend(&Ask { sources, ..ask.clone() }).slate),
+            (Variant::Textbook { takers_min }, None) => {
+                let scored = textbook.map(|textbook| textbook.scores(&ask, *takers_min, catalogue)).unwrap_or_default();
+                names(&engine.slate_of(&ask, &scored))
+            }
+            _ => Vec::new(),
+        };
+        Ok(Answered { items: names(&engine.recommend(&ask).slate), variants: variants.iter().map(variant).collect() })
+    }
+}
+
+/// The textbook's neighbours on their way through a log.
+struct Textbook<'a> {
+    knn: SessionKnn,
+    visible: &'a [&'a EventRow], // by time
+    next: usize,
+}
+
+impl<'a> Textbook<'a> {
+    fn new(visible: &'a [&'a EventRow]) -> Self {
+        Self { knn: SessionKnn::default(), visible, next: 0 }
+    }
+
+    /// Takes in what happened before `ts_ms`, which the catalogue must have seen.
+    fn advance(&mut self, ts_ms: i64, catalogue: &Catalogue) -> Result<()> {
+        while let Some(row) = self.visible.get(self.next).filter(|row| row.ts_ms < ts_ms) {
+            self.next += 1;
+            let item = catalogue.bu(&row.bu).and_then(|bu| catalogue.item(bu, &row.item_id));
+            let speaks = rows::event_kind(&row.event_type)?.strength() > 0.0;
+            if let Some(item) = item.filter(|_| speaks) {
+                self.knn.take(rows::account(&row.bu, &row.local_user_id)?.hash(), item, EventTime::from_millis(row.ts_ms));
+            }
+        }
+        Ok(())
+    }
+
+    fn scores(&self, ask: &Ask<'_>, takers_min: usize, catalogue: &Catalogue) -> Vec<(ItemId, f32)> {
+        let mut scores = ask.keys.first().map(|key| self.knn.scores(key.hash())).unwrap_or_default();
+        scores.retain(|(item, _)| catalogue.bu_of(*item) == Some(ask.bu) && self.knn.takers(*item) >= takers_min);
+        scores
     }
 }
 

@@ -164,19 +164,3 @@ impl<'a> Run<'a> {
         self.examples.ranker(cut_off_ms)
     }
 }
-
-/// What accounts take, in groups of one account, unit and time, in order of time: until `until_ms`, and of the time before `from_ms`
-/// the latest `examples_max` groups.
-pub fn takings<'a>(visible: &[&'a EventRow], from_ms: i64, until_ms: i64, examples_max: usize) -> Vec<Vec<&'a EventRow>> {
-    if examples_max == 0 {
-        return Vec::new();
-    }
-    let speaks = |row: &EventRow| rows::event_kind(&row.event_type).is_ok_and(|kind| kind.strength() > 0.0);
-    let mut rows: Vec<&EventRow> = visible.iter().copied().filter(|row| row.ts_ms < until_ms && speaks(row)).collect();
-    let group = |row: &&'a EventRow| (row.ts_ms, row.bu.as_str(), row.local_user_id.as_str());
-    rows.sort_by_key(group);
-    let mut groups: Vec<Vec<&EventRow>> = rows.chunk_by(|a, b| group(a) == group(b)).map(<[_]>::to_vec).collect();
-    let before = groups.partition_point(|rows| rows.first().is_some_and(|row| row.ts_ms < from_ms));
-    groups.drain(..before.saturating_sub(examples_max));
-    groups
-}

@@ -4,11 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::{
     bootstrap::{ByMeasure, Estimate, Rounds, Sample},
+    compare::{Comparison, GroupUplift},
     groups::{Group, Groups},
     lists::ListFigures,
     measures::Measure,
     outcome::{Outcome, Outcomes, RANK_MAX},
     periods::{Period, by_period},
+    variants::VariantFigures,
 };
 
 /// Figures of one group.
@@ -58,6 +60,12 @@ pub struct Summary {
     pub recommended_bits: Vec<f64>,
     /// Shares of the taken items.
     pub taken_bits: Vec<f64>,
+    /// Other answers to the same queries.
+    pub variants: Vec<VariantFigures>,
+    /// The live neighbours over the textbook's, by the latter's name.
+    pub over_textbook: Vec<(String, Vec<GroupUplift>)>,
+    /// The uplift over each unit on its own.
+    pub over_siloed: Option<Comparison>,
 }
 
 impl GroupFigures {
@@ -129,6 +137,9 @@ impl Summary {
             first_hits,
             recommended_bits: outcomes.recommended_bits.shares(),
             taken_bits: outcomes.taken_bits.shares(),
+            variants: Vec::new(),
+            over_textbook: Vec::new(),
+            over_siloed: None,
         }
     }
 

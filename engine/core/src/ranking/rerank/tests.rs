@@ -11,6 +11,7 @@ use crate::{
     key::{KeyKind, SourceKey},
     profile::Profile,
     ranking::{
+        SourceSet,
         candidate::Score,
         condition::Condition,
         model::{Model, Near},
@@ -100,6 +101,7 @@ fn selected(shop: &Shop, who: &str, rules: &Rules, cap: f32, scores: &[f32], wan
         served: &[],
         suppress_owned: false,
         is_alike: false,
+        sources: SourceSet::ALL,
         deadline: None,
     };
     let scored = shop.items.iter().zip(scores);

@@ -16,6 +16,7 @@ use crate::{
     ranking::{
         candidate::CandidateSet,
         query::{Query, Scratch},
+        source_set::SourceSet,
         stage::{Source, SourceKind},
     },
 };
@@ -46,6 +47,10 @@ impl Neighbours {
 impl Source for Neighbours {
     fn kind(&self) -> SourceKind {
         SourceKind::Neighbours
+    }
+
+    fn kinds(&self) -> SourceSet {
+        SourceSet::of(SourceKind::Neighbours).with(SourceSet::of(SourceKind::NeighboursElsewhere))
     }
 
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {

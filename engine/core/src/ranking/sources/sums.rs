@@ -20,7 +20,8 @@ pub(super) fn add(sums: &mut Vec<f32>, touched: &mut Vec<ItemId>, item: ItemId, 
 }
 
 /// Empties the sums into the candidates: those that are there already get theirs, and the best `most` others are added. Items of
-/// other units, and those that may not be named, are passed over; only the best are asked for that.
+/// other units, and those that may not be named, are passed over; only the best are asked for that. Nothing
+/// is offered where the source may not speak.
 pub(super) fn offer(
     query: &Query<'_>,
     kind: SourceKind,
@@ -29,10 +30,11 @@ pub(super) fn offer(
     may_name: impl Fn(ItemId) -> bool,
     into: &mut CandidateSet,
 ) {
+    let most = if query.sources.holds(kind) { most } else { 0 };
     let mut take = |item: ItemId| sums.get_mut(item.position()).map(std::mem::take).unwrap_or_default();
     for candidate in into.as_mut_slice() {
         let sum = take(candidate.item);
-        if sum > 0.0 && may_name(candidate.item) {
+        if sum > 0.0 && query.sources.holds(kind) && may_name(candidate.item) {
             candidate.set_part(kind, sum);
         }
     }

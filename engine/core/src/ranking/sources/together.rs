@@ -10,6 +10,7 @@ use crate::{
     ranking::{
         candidate::CandidateSet,
         query::{Query, Scratch},
+        source_set::SourceSet,
         stage::{Source, SourceKind},
     },
 };
@@ -46,6 +47,11 @@ impl Together {
 impl Source for Together {
     fn kind(&self) -> SourceKind {
         SourceKind::Together
+    }
+
+    fn kinds(&self) -> SourceSet {
+        let kinds = [SourceKind::Together, SourceKind::Latest, SourceKind::Elsewhere];
+        kinds.into_iter().fold(SourceSet::NONE, |set, kind| set.with(SourceSet::of(kind)))
     }
 
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{JudgingArgs, shown};
-use crate::eval::{Answers, Comparison, GroupUplift, Judge, Log, Outcomes, QuerySet, Rounds, read_queries};
+use crate::eval::{Answers, Comparison, Judge, Log, Outcomes, QuerySet, Rounds, read_queries};
 
 /// Compares two files of answers to the same queries: relative uplift of the second over the first, with intervals.
 #[derive(Args, Debug)]
@@ -54,12 +54,14 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let ((baseline, baseline_unanswered), (new, new_unanswered)) = (judged(&args.baseline)?, judged(&args.answers)?);
     let comparison = Comparison::new(&baseline, &new, Rounds::new(judging.rounds));
     if judging.json {
-        let object = json!({
+        let mut object = json!({
             "baseline": { "answers": args.baseline, "unanswered": baseline_unanswered },
             "new": { "answers": args.answers, "unanswered": new_unanswered },
-            "segments": by_name(&comparison.segments), "units": by_name(&comparison.units),
-            "target_types": by_name(&comparison.kinds), "rounds": judging.rounds,
+            "rounds": judging.rounds,
         });
+        if let (Value::Object(object), Value::Object(groups)) = (&mut object, comparison.to_json()) {
+            object.extend(groups);
+        }
         println!("{object}");
         return Ok(());
     }
@@ -68,10 +70,6 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     warn_of_unanswered(&set, &args.baseline, baseline_unanswered);
     warn_of_unanswered(&set, &args.answers, new_unanswered);
     Ok(())
-}
-
-fn by_name(groups: &[GroupUplift]) -> Value {
-    Value::Object(groups.iter().map(|group| (group.name.clone(), group.to_json())).collect())
 }
 
 fn warn_of_unanswered(set: &QuerySet, path: &Path, unanswered: usize) {

@@ -1,7 +1,8 @@
 //! Figures as lines of text.
 
-use crate::eval::{Comparison, Estimate, GroupFigures, GroupUplift, Measure, Summary};
+use crate::eval::{Comparison, Estimate, GroupFigures, GroupUplift, Measure, Summary, VariantFigures, segments_of};
 
+const VARIANT_COLUMNS: [Measure; 3] = [Measure::Hr20, Measure::Ndcg10, Measure::Mrr20];
 const COLUMNS: [Measure; 5] = [Measure::Hr10, Measure::Hr20, Measure::Ndcg10, Measure::Mrr20, Measure::Recall20];
 
 /// A table of means, and beside it the intervals of the two that matter most.
@@ -63,15 +64,46 @@ pub fn comparison(comparison: &Comparison) {
     groups.iter().for_each(|(label, group)| uplift_line(&format!("{label:<width$}"), group));
 }
 
+/// The same for one list of groups.
+pub fn uplifts(groups: &[GroupUplift]) {
+    let width = width_of(groups.iter().map(|group| &group.name));
+    println!("{:<width$} {:>8} {:>8}  uplift, 95 % of resamplings", "segment", "queries", "persons");
+    groups.iter().for_each(|group| uplift_line(&format!("{:<width$}", group.name), group));
+}
+
 fn uplift_line(label: &str, group: &GroupUplift) {
     print!("{label} {:>8} {:>8} ", group.queries, group.persons);
-    for measure in [Measure::Hr20, Measure::Ndcg10] {
+    for measure in VARIANT_COLUMNS {
         let [baseline, new, uplift] = group.of(measure);
-        let percent = uplift.value.map_or_else(|| "–".into(), |uplift| format!("{:+.1} %", uplift * 100.0));
-        print!(" {} {} -> {}: {percent}", measure.title(), shown(measure, baseline), shown(measure, new));
-        if let Some(interval) = uplift.interval {
-            print!(" [{:+.1}, {:+.1}]", interval.low * 100.0, interval.high * 100.0);
-        }
-        print!("{}", if measure == Measure::Hr20 { ";" } else { "\n" });
+        print!(" {} {} -> {}: {}", measure.title(), shown(measure, baseline), shown(measure, new), relative(uplift));
+        print!("{}", if measure == Measure::Mrr20 { "\n" } else { ";" });
     }
+}
+
+/// Per segment: the served answers, then each variant with its difference to them.
+pub fn variants(variants: &[VariantFigures]) {
+    let width = variants.iter().map(|figures| figures.variant.name().chars().count()).fold(10, usize::max);
+    for segment in segments_of(variants) {
+        let of_segment = || variants.iter().filter_map(|figures| Some((figures.variant.name(), figures.of(&segment)?)));
+        let Some((_, first)) = of_segment().next() else { continue };
+        println!("\n{segment}: {} queries, {} persons; differences to the served answers, 95 %", first.queries, first.persons);
+        let line = |name: &str, cell: &dyn Fn(Measure) -> String| {
+            let cells: String = VARIANT_COLUMNS.iter().map(|measure| format!("  {:<31}", cell(*measure))).collect();
+            println!("{}", format!("{name:<width$}{cells}").trim_end());
+        };
+        line("answered by", &|measure| format!("{} %", measure.title()));
+        line("served", &|measure| format!("{:>5}", shown(measure, first.of(measure)[0])));
+        for (name, group) in of_segment() {
+            line(&name, &|measure| {
+                let [_, value, difference] = group.of(measure);
+                format!("{:>5} {}", shown(measure, value), relative(difference))
+            });
+        }
+    }
+}
+
+fn relative(difference: Estimate) -> String {
+    let Some(value) = difference.value else { return "–".into() };
+    let interval = difference.interval.map(|of| format!(" [{:+.1}, {:+.1}]", of.low * 100.0, of.high * 100.0));
+    format!("{:+.1} %{}", value * 100.0, interval.unwrap_or_default())
 }

@@ -40,6 +40,17 @@ pub fn estimate(measure: Measure, estimate: Estimate) -> String {
     cell
 }
 
+/// A relative difference as percent, with its sign and its interval below.
+#[must_use]
+pub fn difference(estimate: Estimate) -> String {
+    let Some(value) = estimate.value else { return "–".into() };
+    let mut cell = format!("<b>{:+.1}</b>", value * 100.0);
+    if let Some(interval) = estimate.interval {
+        _ = write!(cell, "<small>{:+.1} – {:+.1}</small>", interval.low * 100.0, interval.high * 100.0);
+    }
+    cell
+}
+
 /// A share in [0, 1] as percent.
 #[must_use]
 pub fn share(value: Option<f64>) -> String {

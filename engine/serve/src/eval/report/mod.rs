@@ -4,6 +4,7 @@
 
 mod markup;
 mod plots;
+mod variants;
 
 use anyhow::Result;
 
@@ -51,6 +52,11 @@ pub fn render(summary: &Summary, notes: &RunNotes) -> Result<String> {
         notes.rounds
     ));
     figures(&mut page, summary);
+
+    if let Some(comparison) = &summary.over_siloed {
+        variants::over_siloed(&mut page, comparison);
+    }
+    variants::sources(&mut page, &summary.variants)?;
 
     page.heading(&format!("Over time, by {}", summary.period.name()));
     page.push(&over_time(summary)?);

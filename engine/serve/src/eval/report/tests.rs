@@ -2,10 +2,11 @@
 
 use super::{RunNotes, escape, render};
 use crate::eval::{
-    ListFigures, Rounds, Summary,
+    Comparison, GroupUplift, ListFigures, Rounds, Summary,
     bootstrap::{Estimate, Interval},
     outcome::Outcomes,
     summary::{GroupFigures, PeriodFigures},
+    variants::{Variant, VariantFigures, sources},
 };
 
 fn group(name: &str, value: f64) -> GroupFigures {
@@ -80,6 +81,33 @@ fn the_page_holds_the_figures_and_escapes_names() {
     assert!(page.contains("cold &lt;&amp;&quot;&#39; people") && !page.contains("cold <"));
     assert!(page.contains("a &lt;b&gt; &amp; c") && page.contains("e&lt;1&gt;.csv"));
     assert_eq!(page.matches("<svg").count(), 5);
+}
+
+#[test]
+fn sources_and_silos_have_tables_and_plots_of_their_own() {
+    let estimate =
+        |value: f64| Estimate { value: Some(value), interval: Some(Interval { low: value - 0.02, high: value + 0.02 }) };
+    let uplift = |name: &str| GroupUplift {
+        name: name.into(),
+        queries: 77,
+        persons: 66,
+        baseline: [estimate(0.2); 6],
+        new: [estimate(0.15); 6],
+        uplift: [estimate(-0.25); 6],
+    };
+    let together = sources("together+latest").unwrap();
+    let segments = vec![uplift("all"), uplift("warm <3")];
+    let variants = [Variant::Only(together), Variant::Without(together), Variant::Textbook { takers_min: 3 }];
+    let figures = variants.map(|variant| VariantFigures { variant, segments: segments.clone() }).to_vec();
+    let comparison = Comparison { segments, units: Vec::new(), kinds: Vec::new() };
+    let page = render(&Summary { variants: figures, over_siloed: Some(comparison), ..summary() }, &notes()).unwrap();
+    check_tags(&page);
+    assert_eq!(page.matches("<svg").count(), 7);
+    for part in
+        ["only together+latest", "textbook neighbours, 3 takers", "-25.0", "-27.0 – -23.0", "warm &lt;3 (77)", "each unit alone"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
 }
 
 #[test]
