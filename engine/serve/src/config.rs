@@ -7,7 +7,7 @@ use std::{
 
 use faces_core::{
     identity::Limits,
-    ranking::{RankingOptions, blend::FixedBlend, query::SignalOptions},
+    ranking::{RankingOptions, blend::FixedBlend, query::SignalOptions, tastes::VECTORS_MAX},
     state::StateOptions,
 };
 use faces_ingest::IngestConfig;
@@ -152,6 +152,8 @@ pub struct Ranking {
     pub session_boost: f32,
     /// How long the present session reaches back, minutes.
     pub session_minutes: i64,
+    /// Interest vectors of a person whose tastes lie apart, at most: 1 to 3. Each further one costs a search of the index.
+    pub interest_vectors_max: usize,
     /// Weight of co-visitation inside the personal part of the score, in [0, 1]; the rest is the interest's.
     pub co_visitation_weight: f32,
     /// Personal score of an item that only trends.
@@ -185,6 +187,7 @@ impl Default for Ranking {
             cross_unit_weight: ranking.signals.cross_unit_weight,
             session_boost: ranking.signals.session_boost,
             session_minutes: ranking.signals.session_minutes,
+            interest_vectors_max: ranking.interest_vectors_max,
             co_visitation_weight: ranking.blend.co_visitation,
             base_score: ranking.blend.base,
             trend_lift_full: ranking.blend.lift_full,
@@ -273,6 +276,12 @@ impl Config {
             share_check("ranking.cross_unit_weight", ranking.cross_unit_weight, true, share),
             share_check("ranking.co_visitation_weight", ranking.co_visitation_weight, true, share),
             share_check("ranking.category_share_max", ranking.category_share_max, false, share_above_zero),
+            (
+                "ranking.interest_vectors_max",
+                ranking.interest_vectors_max as f64,
+                (1..=VECTORS_MAX).contains(&ranking.interest_vectors_max),
+                "1, 2 or 3",
+            ),
             ("identity.person_keys_max", self.identity.person_keys_max as f64, self.identity.person_keys_max >= 1, "at least 1"),
             ("server.deadline_ms_max", self.server.deadline_ms_max as f64, self.server.deadline_ms_max >= 1, "at least 1"),
             ("state.image_seconds", self.state.image_seconds as f64, self.state.image_seconds >= 1, "at least 1"),
@@ -313,6 +322,7 @@ impl Config {
                     session_boost: ranking.session_boost,
                     session_minutes: ranking.session_minutes,
                 },
+                interest_vectors_max: ranking.interest_vectors_max,
                 blend: FixedBlend {
                     co_visitation: ranking.co_visitation_weight,
                     base: ranking.base_score,

@@ -18,6 +18,7 @@ pub mod rerank;
 pub mod rules;
 pub mod sources;
 pub mod stage;
+pub mod tastes;
 
 pub use candidate::{Candidate, CandidateSet, Placed, Score};
 pub use condition::Condition;

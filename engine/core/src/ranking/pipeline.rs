@@ -20,6 +20,8 @@ use crate::{
 pub struct RankingOptions {
     /// How behaviours become signals.
     pub signals: SignalOptions,
+    /// Interest vectors of a person, at most; 1 to [`crate::ranking::tastes::VECTORS_MAX`].
+    pub interest_vectors_max: usize,
     /// The blend of the sources.
     pub blend: FixedBlend,
     /// Largest share of a slate that one category may hold, in (0, 1].
@@ -34,6 +36,7 @@ impl Default for RankingOptions {
     fn default() -> Self {
         Self {
             signals: SignalOptions::default(),
+            interest_vectors_max: 1,
             blend: FixedBlend::default(),
             category_share_max: 0.5,
             tired_impressions: 4,
@@ -78,7 +81,7 @@ impl Pipeline {
     pub fn new(options: &RankingOptions) -> Self {
         let tired = Tired { impressions_max: options.tired_impressions, window_hours: options.tired_window_hours };
         Self {
-            sources: Self::sources(),
+            sources: Self::sources(options),
             filters: vec![
                 Box::new(Servable),
                 Box::new(Excluded),
@@ -94,7 +97,7 @@ impl Pipeline {
 
     /// The sources, in the order in which they are asked.
     #[must_use]
-    pub fn sources() -> Vec<Box<dyn Source>> {
+    pub fn sources(options: &RankingOptions) -> Vec<Box<dyn Source>> {
         // Interest comes last: it speaks of all candidates.
         vec![
             Box::new(Trending { items: TRENDING_ITEMS }),
@@ -103,7 +106,7 @@ impl Pipeline {
             Box::new(Neighbours::new(NEIGHBOURS_ITEMS)),
             Box::new(Together::new(TOGETHER_ITEMS)),
             Box::new(CoVisitation { candidates_max: CO_VISITED_ITEMS }),
-            Box::new(Interest { neighbours: NEAR_ITEMS }),
+            Box::new(Interest { neighbours: NEAR_ITEMS, vectors_max: options.interest_vectors_max }),
         ]
     }
 
