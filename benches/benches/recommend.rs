@@ -21,7 +21,7 @@ use faces_core::{
     key::{KeyKind, SourceKey},
     profile::Profile,
     ranking::{
-        CandidateSet, Condition, Features, Model, Near, Pipeline, Query, Scratch, Signal,
+        CandidateSet, Condition, Features, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal,
         query::{SignalOptions, signals},
     },
 };

@@ -56,6 +56,7 @@ impl Topics {
             now: EventTime::from_millis(1_000),
             wanted: 20,
             condition: None,
+            region: None,
             excluded: &[],
             served: &[],
             suppress_owned: false,

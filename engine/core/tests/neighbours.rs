@@ -31,6 +31,7 @@ fn takes(state: &State, who: &SourceKey, item: &str, hour: i64) {
         time,
         id,
         value: None,
+        region: None,
     }));
 }
 
@@ -61,6 +62,7 @@ fn found(state: &State, who: &SourceKey, unit: &str, kinds: &[SourceKind]) -> BT
         now: NOW,
         wanted: 20,
         condition: None,
+        region: None,
         excluded: &[],
         served: &[],
         suppress_owned: false,

@@ -67,15 +67,17 @@ fn condition() -> impl Strategy<Value = Condition> {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
+    let region = prop::option::weighted(0.4, (0..3_u8).prop_map(|n| format!("r{n}"))); // of the last, nothing is known
     let items = |max| prop::collection::btree_set(0..60_u32, 0..max).prop_map(|ids| ids.into_iter().map(ItemId::new).collect());
     let flags = (any::<bool>(), prop::bool::weighted(0.15), prop::bool::weighted(0.8));
     let place = (0..KEYS, 0..BUS.len(), 0..30_usize);
-    (place, items(20), items(10), prop::option::weighted(0.4, condition()), flags).prop_map(
-        |((who, bu, wanted), excluded, served, condition, (suppress_owned, is_late, with_model))| Ask {
+    (place, items(20), items(10), (prop::option::weighted(0.4, condition()), region), flags).prop_map(
+        |((who, bu, wanted), excluded, served, (condition, region), (suppress_owned, is_late, with_model))| Ask {
             excluded,
             served,
             suppress_owned,
             condition,
+            region,
             is_late,
             with_model,
             ..Ask::of(who, bu, wanted)

@@ -10,7 +10,9 @@ use crate::{
         query::{Query, Scratch, SignalOptions},
         rerank::{Hidden, Rerank, pins},
         rules::Share,
-        sources::{CoVisitation, History, Interest, Neighbours, New, Together, Trending},
+        sources::{
+            CategoryTrends, CoVisitation, History, Interest, Neighbours, New, RegionTrends, Together, Trending,
+        },
         stage::{Filter, Scorer, Selector, Source, SourceKind},
     },
 };
@@ -47,6 +49,8 @@ impl Default for RankingOptions {
 
 /// Items taken from each source at most: the budget of retrieval, some 300 in all.
 const TRENDING_ITEMS: usize = 100;
+const TOP_CATEGORIES: usize = 3;
+const CATEGORY_ITEMS: usize = 10;
 const NEW_ITEMS: usize = 20;
 const NEIGHBOURS_ITEMS: usize = 50;
 const TOGETHER_ITEMS: usize = 50;
@@ -101,6 +105,8 @@ impl Pipeline {
         // Interest comes last: it speaks of all candidates.
         vec![
             Box::new(Trending { items: TRENDING_ITEMS }),
+            Box::new(CategoryTrends { categories: TOP_CATEGORIES, items: CATEGORY_ITEMS }),
+            Box::new(RegionTrends),
             Box::new(New { items: NEW_ITEMS, age_days_max: NEW_DAYS }),
             Box::new(History),
             Box::new(Neighbours::new(NEIGHBOURS_ITEMS)),

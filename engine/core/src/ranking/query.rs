@@ -54,6 +54,8 @@ pub struct Query<'a> {
     pub wanted: usize,
     /// Only items that match.
     pub condition: Option<&'a Condition>,
+    /// Where the person is, if the caller says.
+    pub region: Option<&'a str>,
     /// Items that the caller rules out, sorted.
     pub excluded: &'a [ItemId],
     /// Items that earlier pages held, by [`crate::catalogue::Catalogue::name_hash`] (ids don't outlive the process), sorted.
@@ -88,6 +90,7 @@ impl<'a> Query<'a> {
             now,
             wanted: 20,
             condition: None,
+            region: None,
             excluded: &[],
             served: &[],
             suppress_owned: true,

@@ -36,11 +36,15 @@ pub enum SourceKind {
     Elsewhere,
     /// Had or looked at by the person before.
     History,
+    /// Wanted right now in a category that the person likes.
+    TrendingInCategory,
+    /// Wanted right now in the region of the request.
+    TrendingInRegion,
 }
 
 impl SourceKind {
     /// How many there are.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 14;
 
     /// Place in [`Candidate::parts`].
     #[must_use]
