@@ -164,6 +164,8 @@ pub struct Ranking {
     pub trend_floor: f32,
     /// Bonus of the newest items.
     pub novelty_bonus: f32,
+    /// Share of the score that what is wholly like what the person turned down loses, in [0, 1].
+    pub turned_down_penalty: f32,
     /// Largest share of a slate that one category may hold, in (0, 1].
     pub category_share_max: f32,
     /// Impressions without a touch after which an item rests.
@@ -193,6 +195,7 @@ impl Default for Ranking {
             trend_lift_full: ranking.blend.lift_full,
             trend_floor: ranking.blend.floor,
             novelty_bonus: ranking.blend.novelty,
+            turned_down_penalty: ranking.blend.turned_down,
             category_share_max: ranking.category_share_max,
             tired_impressions: ranking.tired_impressions,
             tired_window_hours: ranking.tired_window_hours,
@@ -275,6 +278,7 @@ impl Config {
             share_check("ranking.position_decay", ranking.position_decay, false, share_above_zero),
             share_check("ranking.cross_unit_weight", ranking.cross_unit_weight, true, share),
             share_check("ranking.co_visitation_weight", ranking.co_visitation_weight, true, share),
+            share_check("ranking.turned_down_penalty", ranking.turned_down_penalty, true, share),
             share_check("ranking.category_share_max", ranking.category_share_max, false, share_above_zero),
             (
                 "ranking.interest_vectors_max",
@@ -329,6 +333,7 @@ impl Config {
                     lift_full: ranking.trend_lift_full,
                     floor: ranking.trend_floor,
                     novelty: ranking.novelty_bonus,
+                    turned_down: ranking.turned_down_penalty,
                 },
                 category_share_max: ranking.category_share_max,
                 tired_impressions: ranking.tired_impressions,

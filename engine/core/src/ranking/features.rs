@@ -77,9 +77,10 @@ pub const NAMES: [&str; COUNT] = [
     "demand_category_log",
     "demand_region",
     "demand_region_log",
+    "like_turned_down",
 ];
 /// How many features there are.
-pub const COUNT: usize = 45;
+pub const COUNT: usize = 46;
 /// The place of the feature of this name; a name that no feature has does not compile where it is asked in a constant.
 #[must_use]
 #[expect(clippy::indexing_slicing, clippy::panic, reason = "places are below the lengths; meant for constants")]
@@ -154,6 +155,7 @@ impl Features {
         self.set(INTEREST, all.iter().map(|candidate| candidate.part(SourceKind::Interest)));
         self.set(INTEREST + 1, all.iter().map(|candidate| candidate.part(SourceKind::Interest).max(0.0).powi(2)));
         self.set_demand(query, all);
+        self.set(const { place("like_turned_down") }, all.iter().map(|candidate| candidate.part(SourceKind::TurnedDown)));
         self.set_history(query, candidates);
         self.set_attributes(query, all);
     }

@@ -11,7 +11,7 @@ use crate::{
         rerank::{Hidden, Rerank, pins},
         rules::Share,
         sources::{
-            CategoryTrends, CoVisitation, History, Interest, Neighbours, New, RegionTrends, Together, Trending,
+            CategoryTrends, CoVisitation, History, Interest, Neighbours, New, RegionTrends, Together, Trending, TurnedDown,
         },
         stage::{Filter, Scorer, Selector, Source, SourceKind},
     },
@@ -102,7 +102,7 @@ impl Pipeline {
     /// The sources, in the order in which they are asked.
     #[must_use]
     pub fn sources(options: &RankingOptions) -> Vec<Box<dyn Source>> {
-        // Interest comes last: it speaks of all candidates.
+        // Interest and what was turned down come last: they speak of all candidates.
         vec![
             Box::new(Trending { items: TRENDING_ITEMS }),
             Box::new(CategoryTrends { categories: TOP_CATEGORIES, items: CATEGORY_ITEMS }),
@@ -113,6 +113,7 @@ impl Pipeline {
             Box::new(Together::new(TOGETHER_ITEMS)),
             Box::new(CoVisitation { candidates_max: CO_VISITED_ITEMS }),
             Box::new(Interest { neighbours: NEAR_ITEMS, vectors_max: options.interest_vectors_max }),
+            Box::new(TurnedDown),
         ]
     }
 

@@ -40,11 +40,13 @@ pub enum SourceKind {
     TrendingInCategory,
     /// Wanted right now in the region of the request.
     TrendingInRegion,
+    /// Like what the person turned down, or shown to them in vain: speaks against.
+    TurnedDown,
 }
 
 impl SourceKind {
     /// How many there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 
     /// Place in [`Candidate::parts`].
     #[must_use]

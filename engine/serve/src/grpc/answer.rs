@@ -52,6 +52,7 @@ const fn source(kind: SourceKind) -> v1::CandidateSource {
         SourceKind::Trending => v1::CandidateSource::Trending,
         SourceKind::TrendingInCategory => v1::CandidateSource::TrendingInCategory,
         SourceKind::TrendingInRegion => v1::CandidateSource::TrendingInRegion,
+        SourceKind::TurnedDown => v1::CandidateSource::Unspecified, // speaks against, so nothing stands on a slate for it
         SourceKind::New => v1::CandidateSource::New,
         SourceKind::Popular => v1::CandidateSource::Popular,
         SourceKind::Neighbours | SourceKind::NeighboursElsewhere => v1::CandidateSource::Neighbours,

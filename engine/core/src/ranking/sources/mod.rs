@@ -11,6 +11,7 @@ mod region_trends;
 mod sums;
 mod together;
 mod trending;
+mod turned_down;
 
 pub use category_trends::CategoryTrends;
 pub use co_visitation::CoVisitation;
@@ -23,3 +24,4 @@ pub use new::New;
 pub use region_trends::RegionTrends;
 pub use together::Together;
 pub use trending::Trending;
+pub use turned_down::TurnedDown;
