@@ -21,12 +21,15 @@ use world::{Ask, BUS, DAY_MS, NOW, Shop, change, config, event, item_name, key, 
 /// Every list: unit, category or region, items by name with their share.
 type Lists = Vec<(String, Vec<(String, u32)>)>;
 
+/// Calls back with the items of a list and their shares.
+type Walk<'a> = dyn Fn(&mut dyn FnMut(ItemId, f32)) + 'a;
+
 fn lists(state: &State) -> Lists {
     let catalogue = state.catalogue();
     let items = || (0..catalogue.item_count() as u32).map(ItemId::new);
     let mut lists = Vec::new();
     for (bu, unit) in catalogue.bus() {
-        let mut list = |name: String, walk: &dyn Fn(&mut dyn FnMut(ItemId, f32))| {
+        let mut list = |name: String, walk: &Walk<'_>| {
             let mut found = Vec::new();
             walk(&mut |item, share| found.push((catalogue.item_name(item).unwrap_or_default().to_owned(), share.to_bits())));
             lists.push((name, found));
