@@ -42,6 +42,7 @@ impl Log {
         self.now_ms += i64::from(self.random.random_bool(0.3));
         let kind = [EventKind::View, EventKind::View, EventKind::Click, EventKind::Cart, EventKind::Purchase];
         EventView {
+            region: None,
             source: self.keys[self.random.random_range(0..self.keys.len())],
             source_kind: KeyKind::Account,
             bu: "shop",

@@ -21,7 +21,7 @@ use faces_core::{
     key::{KeyKind, SourceKey},
     profile::Profile,
     ranking::{
-        CandidateSet, Condition, Features, Model, Near, Pipeline, Query, Scratch, Signal,
+        CandidateSet, Condition, Features, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal,
         query::{SignalOptions, signals},
     },
 };
@@ -131,7 +131,7 @@ fn stages(criterion: &mut Criterion<CpuTime>, shop: &Shop) {
         .collect();
     let queries: Vec<Query<'_>> =
         views.iter().map(|(profile, signals)| Query::new(state, Some(&*generation), profile, signals, shop.bu, NOW)).collect();
-    let sources = Pipeline::sources();
+    let sources = Pipeline::sources(&RankingOptions::default());
     let ranker = generation.ranker().expect("a ranker");
     let (mut scratch, mut candidates) = (Scratch::default(), CandidateSet::default());
     let mut group = criterion.benchmark_group("recommend stages");

@@ -110,7 +110,7 @@ fn person(log: &mut dyn Writer, n: usize, behaviours: usize, shelves: &Shelves, 
         let source = keys[at % 2].clone();
         let kind = KINDS.choose(random).copied().unwrap_or(EventKind::View);
         let time = NOW.plus_millis(-random.random_range(0..60 * DAY_MS));
-        log.record(&Record::Event(Event { source, bu, item_id: Some(item_id), kind, time, id, value: None }));
+        log.record(&Record::Event(Event { source, bu, item_id: Some(item_id), kind, time, id, value: None, region: None }));
     }
     let [first, _] = keys;
     first

@@ -23,6 +23,7 @@ pub(crate) struct EventFields<'a> {
     pub(crate) placement: &'a str,
     pub(crate) answer_token: &'a str,
     pub(crate) query: &'a str,
+    pub(crate) region: &'a str,
 }
 
 /// The fields of a [`v1::SourceKey`].
@@ -47,6 +48,7 @@ impl<'a> From<&'a v1::Event> for EventFields<'a> {
             placement: &event.placement,
             answer_token: &event.answer_token,
             query: &event.query,
+            region: &event.region,
         }
     }
 }
@@ -78,6 +80,7 @@ impl<'a> EventFields<'a> {
                 9 => event.placement = bytes.text(wire)?,
                 10 => event.answer_token = bytes.text(wire)?,
                 11 => event.query = bytes.text(wire)?,
+                12 => event.region = bytes.text(wire)?,
                 _ => bytes.skip(field, wire)?,
             }
         }

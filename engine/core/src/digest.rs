@@ -24,7 +24,7 @@ use crate::{
 /// The digest, by parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Digest {
-    /// What every source key has done, with erase floors.
+    /// What every source key has done, with erase floors, and where it was seen last.
     pub fragments: u128,
     /// Every statement on identity that stands.
     pub links: u128,
@@ -85,7 +85,8 @@ impl Digest {
                 continue;
             }
             is_void = false;
-            let name = if packed.is_floor() { 0 } else { state.catalogue().full_name_hash(packed.item()) };
+            let is_behaviour = packed.class().is_some();
+            let name = if is_behaviour { state.catalogue().full_name_hash(packed.item()) } else { 0 };
             hasher.update(&packed.without_item().to_le_bytes());
             hasher.update(&name.to_le_bytes());
             if let Some(behaviour) = packed.behaviour() {

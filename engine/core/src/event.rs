@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU8;
 
-use crate::ids::{EventId, EventTime, ItemId};
+use crate::ids::{EventId, EventTime, ItemId, RegionId};
 
 /// Sorts of event. The number is part of derived event ids and of every stored form: never renumber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -157,7 +157,8 @@ impl Behaviour {
 /// | what | class + 1 | ms since [`Packed::ORIGIN`] | event id | kind inside its class | rating | item |
 ///
 /// What stands above the kind is the event's identity ([`Packed::identity`]); kind and rating are its version. Times outside
-/// 1922–2201 saturate.
+/// 1922–2201 saturate. Two more things have this form: an erase floor (class 0) and where the key is (class 7, with the region in the
+/// place of the event id).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Packed(u128);
 
@@ -169,7 +170,9 @@ const EVENT_SHIFT: u32 = ITEM_BITS + RATING_BITS + KIND_BITS;
 const TIME_SHIFT: u32 = EVENT_SHIFT + EventId::BITS;
 const TIME_BITS: u32 = 43;
 const CLASS_SHIFT: u32 = TIME_SHIFT + TIME_BITS;
-const _: () = assert!(CLASS_SHIFT + 3 == u128::BITS);
+const _: () = assert!(CLASS_SHIFT + 3 == u128::BITS && RegionId::BITS <= EventId::BITS);
+/// In the place of a class: orders after every behaviour.
+const REGION_CODE: u128 = 7;
 
 impl Packed {
     /// The first time that can be held, ms since 1970 UTC (in 1922).
@@ -205,6 +208,18 @@ impl Packed {
         self.0 >> CLASS_SHIFT == 0
     }
 
+    /// No behaviour but where the key was seen last, and when: orders after every behaviour, and by time.
+    #[must_use]
+    pub fn seen_in(region: RegionId, time: EventTime) -> Self {
+        Self(REGION_CODE << CLASS_SHIFT | time_code(time) << TIME_SHIFT | u128::from(region.raw()) << EVENT_SHIFT)
+    }
+
+    /// Where the key was seen last; `None` for anything else.
+    #[must_use]
+    pub const fn region(self) -> Option<RegionId> {
+        if self.0 >> CLASS_SHIFT == REGION_CODE { Some(RegionId::from_raw((self.0 >> EVENT_SHIFT) as u64)) } else { None }
+    }
+
     /// Event time (of a floor: up to when everything is erased).
     #[must_use]
     pub const fn time(self) -> EventTime {
@@ -235,14 +250,14 @@ impl Packed {
         Self(self.0 >> ITEM_BITS << ITEM_BITS | item.number() as u128)
     }
 
-    /// The class; `None` for a floor, and for what is no packed behaviour.
+    /// The class; `None` for a floor, a region, and what is no packed behaviour.
     #[must_use]
     pub fn class(self) -> Option<BehaviourClass> {
         let code = (self.0 >> CLASS_SHIFT) as usize;
         BehaviourClass::ALL.get(code.checked_sub(1)?).copied()
     }
 
-    /// The behaviour; `None` for a floor, and for what is no packed behaviour.
+    /// The behaviour; `None` for a floor, a region, and what is no packed behaviour.
     #[must_use]
     pub fn behaviour(self) -> Option<Behaviour> {
         let number = self.class()?.first_kind() as u8 + (self.0 >> (VERSION_SHIFT + RATING_BITS)) as u8 % (1 << KIND_BITS);
@@ -262,12 +277,13 @@ impl Packed {
         self.0
     }
 
-    /// From a stored form; `None` for what is neither a behaviour nor a floor.
+    /// From a stored form; `None` for what is neither a behaviour nor a floor nor a region.
     #[must_use]
     pub fn from_raw(raw: u128) -> Option<Self> {
         let packed = Self(raw);
         let same = packed.behaviour().is_some_and(|behaviour| Self::new(&behaviour) == packed);
-        (same || packed == Self::floor(packed.time())).then_some(packed)
+        let is_region = packed.region().is_some_and(|region| packed == Self::seen_in(region, packed.time()));
+        (same || is_region || packed == Self::floor(packed.time())).then_some(packed)
     }
 }
 
@@ -316,6 +332,9 @@ mod tests {
             prop_assert_eq!(Packed::new(&a).cmp(&Packed::new(&b)), full(&a).cmp(&full(&b)));
             prop_assert_eq!(Packed::new(&a).identity() == Packed::new(&b).identity(), a.key() == b.key());
             prop_assert!(Packed::floor(a.time) < Packed::new(&b));
+            let seen = Packed::seen_in(RegionId::from_raw(a.event.raw()), b.time);
+            prop_assert!(Packed::new(&a) < seen && seen.behaviour().is_none() && Packed::from_raw(seen.raw()) == Some(seen));
+            prop_assert_eq!((seen.region(), seen.time()), (Some(RegionId::from_raw(a.event.raw())), b.time));
         }
 
         #[test]

@@ -6,12 +6,15 @@
 //! floor commutes with it; the larger floor and the larger version win. Hence any two replicas that have seen the same *set* of
 //! records hold equal fragments, whatever the order, the batching and the repeats.
 //!
+//! Beside them stands where the key was seen last: the newest event that names a region, by (event time, region), which is a join as
+//! well; the floor cuts it like a behaviour.
+//!
 //! Two versions of one event (same class, time and id) leave the larger by content, not the one that arrived last: arrival order
 //! is not part of the set.
 
 use crate::{
     event::{Behaviour, BehaviourClass, Packed},
-    ids::EventTime,
+    ids::{EventTime, RegionId},
 };
 
 /// What an insert did.
@@ -33,7 +36,7 @@ pub enum Inserted {
 /// What one source key has done, bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fragment {
-    held: Vec<Packed>, // the floor, if there is one; then behaviours in order: class by class, oldest first
+    held: Vec<Packed>, // the floor, if there is one; behaviours in order: class by class, oldest first; the region, if there is one
 }
 
 impl Fragment {
@@ -88,6 +91,32 @@ impl Fragment {
         }
     }
 
+    /// Joins that the key was seen in a region; says whether that is news.
+    pub fn place_in(&mut self, region: RegionId, time: EventTime) -> bool {
+        let seen = Packed::seen_in(region, time);
+        if self.floor().is_some_and(|floor| seen.time() <= floor) {
+            return false;
+        }
+        match self.held.last_mut() {
+            Some(last) if last.region().is_some() => {
+                let is_news = *last < seen;
+                *last = seen.max(*last);
+                is_news
+            }
+            _ => {
+                self.make_room();
+                self.held.push(seen);
+                true
+            }
+        }
+    }
+
+    /// Where the key was seen last, as far as its events say.
+    #[must_use]
+    pub fn region(&self) -> Option<RegionId> {
+        self.held.last()?.region()
+    }
+
     /// Forgets everything up to and including `floor`, for good: a replay does not bring it back. `let_go` gets what was held.
     pub fn erase_up_to(&mut self, floor: EventTime, let_go: impl FnMut(Behaviour)) {
         let floor = Packed::floor(floor);
@@ -117,6 +146,9 @@ impl Fragment {
         }
         for behaviour in other.behaviours() {
             self.insert(behaviour);
+        }
+        if let Some((region, seen)) = other.region().zip(other.held.last()) {
+            self.place_in(region, seen.time());
         }
     }
 
@@ -151,10 +183,10 @@ impl Fragment {
     /// How many behaviours it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.held.len() - usize::from(self.floor().is_some())
+        self.held.len() - usize::from(self.floor().is_some()) - usize::from(self.region().is_some())
     }
 
-    /// Whether it says nothing at all, not even a floor.
+    /// Whether it says nothing at all, neither a floor nor a region.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.held.is_empty()
@@ -163,10 +195,10 @@ impl Fragment {
     /// Event time of the newest behaviour.
     #[must_use]
     pub fn newest(&self) -> Option<EventTime> {
-        self.held.iter().filter(|held| !held.is_floor()).map(|held| held.time()).max()
+        self.held.iter().filter(|held| held.class().is_some()).map(|held| held.time()).max()
     }
 
-    /// The stored form: the floor, if there is one, then the behaviours in order.
+    /// The stored form: the floor, if there is one, the behaviours in order, the region, if there is one.
     #[must_use]
     pub fn packed(&self) -> &[Packed] {
         &self.held
@@ -184,9 +216,10 @@ impl Fragment {
         }
         let mut fragment = Self::default();
         for one in as_it_is.held {
-            match one.behaviour() {
-                Some(behaviour) => _ = fragment.insert(behaviour),
-                None => fragment.erase_up_to(one.time(), |_| ()),
+            match (one.behaviour(), one.region()) {
+                (Some(behaviour), _) => _ = fragment.insert(behaviour),
+                (None, Some(region)) => _ = fragment.place_in(region, one.time()),
+                (None, None) => fragment.erase_up_to(one.time(), |_| ()),
             }
         }
         fragment
@@ -200,7 +233,7 @@ mod tests {
     use super::*;
     use crate::{
         event::EventKind,
-        ids::{EventId, ItemId},
+        ids::{EventId, ItemId, RegionId},
     };
 
     const KINDS: [EventKind; 6] =
@@ -209,6 +242,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Op {
         Insert(Behaviour),
+        Place(RegionId, EventTime),
         Erase(EventTime),
     }
 
@@ -221,7 +255,9 @@ mod tests {
             kind: KINDS[kind],
             rating_tenths: None,
         });
-        prop_oneof![60 => behaviour.prop_map(Op::Insert), 1 => (0..60_i64).prop_map(|t| Op::Erase(EventTime::from_millis(t)))]
+        let place =
+            (0..4_u64, 0..300_i64).prop_map(|(region, t)| Op::Place(RegionId::from_raw(region), EventTime::from_millis(t)));
+        prop_oneof![60 => behaviour.prop_map(Op::Insert), 6 => place, 1 => (0..60_i64).prop_map(|t| Op::Erase(EventTime::from_millis(t)))]
     }
 
     fn apply<'a>(ops: impl IntoIterator<Item = &'a Op>) -> Fragment {
@@ -231,6 +267,7 @@ mod tests {
                 Op::Insert(behaviour) => {
                     fragment.insert(*behaviour);
                 }
+                Op::Place(region, time) => _ = fragment.place_in(*region, *time),
                 Op::Erase(floor) => fragment.erase_up_to(*floor, |_| ()),
             }
         }
@@ -260,6 +297,13 @@ mod tests {
         kept
     }
 
+    /// The newest that is later than the floor.
+    fn oracle_region(ops: &[Op]) -> Option<RegionId> {
+        let floor = ops.iter().filter_map(|op| if let Op::Erase(t) = op { Some(*t) } else { None }).max();
+        let placed = ops.iter().filter_map(|op| if let Op::Place(region, t) = op { Some((*t, *region)) } else { None });
+        placed.filter(|(time, _)| floor.is_none_or(|floor| *time > floor)).max().map(|(_, region)| region)
+    }
+
     proptest! {
         #[test]
         fn shuffle_duplicates_and_replay_change_nothing(
@@ -269,6 +313,8 @@ mod tests {
         ) {
             let clean = apply(&ops);
             prop_assert_eq!(clean.behaviours().collect::<Vec<_>>(), oracle(&ops));
+            prop_assert_eq!(clean.region(), oracle_region(&ops));
+            prop_assert_eq!(clean.len(), clean.behaviours().count());
             prop_assert_eq!(Fragment::from_packed(clean.packed().to_vec()), clean.clone());
             let mut shuffled = ops.clone();
             if !shuffled.is_empty() {

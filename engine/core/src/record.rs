@@ -4,7 +4,7 @@ use crate::{
     catalogue::ItemChange,
     event::EventKind,
     identity::Statement,
-    ids::{EventId, EventTime},
+    ids::{EventId, EventTime, RegionId},
     key::{KeyHash, KeyKind, SourceKey},
 };
 
@@ -25,6 +25,8 @@ pub struct Event {
     pub id: EventId,
     /// Money or stars.
     pub value: Option<f64>,
+    /// Where the person was.
+    pub region: Option<RegionId>,
 }
 
 impl Event {
@@ -40,6 +42,7 @@ impl Event {
             time: self.time,
             id: self.id,
             value: self.value,
+            region: self.region,
         }
     }
 }
@@ -63,6 +66,8 @@ pub struct EventView<'a> {
     pub id: EventId,
     /// Money or stars.
     pub value: Option<f64>,
+    /// Where the person was.
+    pub region: Option<RegionId>,
 }
 
 /// One record of the log, decoded and validated.

@@ -112,6 +112,7 @@ fn view(kind: KeyKind, who: u32, at_ms: i64) -> Event {
         time: EventTime::from_millis(at_ms),
         id: EventId::from_raw(at_ms as u64),
         value: None,
+        region: None,
     }
 }
 

@@ -33,6 +33,7 @@ fn takes(state: &State, who: &SourceKey, item: &str, hour: i64) {
         time,
         id,
         value: None,
+        region: None,
     }));
 }
 
@@ -76,6 +77,7 @@ fn with_query<T>(
         now: NOW,
         wanted: 20,
         condition: None,
+        region: None,
         excluded: &[],
         served: &[],
         suppress_owned: false,

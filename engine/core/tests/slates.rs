@@ -67,15 +67,17 @@ fn condition() -> impl Strategy<Value = Condition> {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
+    let region = prop::option::weighted(0.4, (0..3_u8).prop_map(|n| format!("r{n}"))); // of the last, nothing is known
     let items = |max| prop::collection::btree_set(0..60_u32, 0..max).prop_map(|ids| ids.into_iter().map(ItemId::new).collect());
     let flags = (any::<bool>(), prop::bool::weighted(0.15), prop::bool::weighted(0.8));
     let place = (0..KEYS, 0..BUS.len(), 0..30_usize);
-    (place, items(20), items(10), prop::option::weighted(0.4, condition()), flags).prop_map(
-        |((who, bu, wanted), excluded, served, condition, (suppress_owned, is_late, with_model))| Ask {
+    (place, items(20), items(10), (prop::option::weighted(0.4, condition()), region), flags).prop_map(
+        |((who, bu, wanted), excluded, served, (condition, region), (suppress_owned, is_late, with_model))| Ask {
             excluded,
             served,
             suppress_owned,
             condition,
+            region,
             is_late,
             with_model,
             ..Ask::of(who, bu, wanted)
@@ -85,7 +87,7 @@ fn ask() -> impl Strategy<Value = Ask> {
 
 /// The default, and blends that make ties and zeros.
 fn options() -> impl Strategy<Value = RankingOptions> {
-    let zero = FixedBlend { co_visitation: 1.0, base: 0.0, lift_full: 100.0, floor: 0.0, novelty: 0.0 };
+    let zero = FixedBlend { co_visitation: 1.0, base: 0.0, lift_full: 100.0, floor: 0.0, novelty: 0.0, turned_down: 1.0 };
     let blend = select(vec![FixedBlend::default(), zero, FixedBlend { novelty: 1.0, ..zero }]);
     (blend, select(vec![0.1, 0.25, 0.5, 1.0]), 1..5_usize).prop_map(|(blend, category_share_max, tired_impressions)| {
         RankingOptions { blend, category_share_max, tired_impressions, ..RankingOptions::default() }

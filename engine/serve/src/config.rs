@@ -7,7 +7,7 @@ use std::{
 
 use faces_core::{
     identity::Limits,
-    ranking::{RankingOptions, blend::FixedBlend, query::SignalOptions},
+    ranking::{RankingOptions, blend::FixedBlend, query::SignalOptions, tastes::VECTORS_MAX},
     state::StateOptions,
 };
 use faces_ingest::IngestConfig;
@@ -152,6 +152,8 @@ pub struct Ranking {
     pub session_boost: f32,
     /// How long the present session reaches back, minutes.
     pub session_minutes: i64,
+    /// Interest vectors of a person whose tastes lie apart, at most: 1 to 3. Each further one costs a search of the index.
+    pub interest_vectors_max: usize,
     /// Weight of co-visitation inside the personal part of the score, in [0, 1]; the rest is the interest's.
     pub co_visitation_weight: f32,
     /// Personal score of an item that only trends.
@@ -162,6 +164,8 @@ pub struct Ranking {
     pub trend_floor: f32,
     /// Bonus of the newest items.
     pub novelty_bonus: f32,
+    /// Share of the score that what is wholly like what the person turned down loses, in [0, 1].
+    pub turned_down_penalty: f32,
     /// Largest share of a slate that one category may hold, in (0, 1].
     pub category_share_max: f32,
     /// Impressions without a touch after which an item rests.
@@ -185,11 +189,13 @@ impl Default for Ranking {
             cross_unit_weight: ranking.signals.cross_unit_weight,
             session_boost: ranking.signals.session_boost,
             session_minutes: ranking.signals.session_minutes,
+            interest_vectors_max: ranking.interest_vectors_max,
             co_visitation_weight: ranking.blend.co_visitation,
             base_score: ranking.blend.base,
             trend_lift_full: ranking.blend.lift_full,
             trend_floor: ranking.blend.floor,
             novelty_bonus: ranking.blend.novelty,
+            turned_down_penalty: ranking.blend.turned_down,
             category_share_max: ranking.category_share_max,
             tired_impressions: ranking.tired_impressions,
             tired_window_hours: ranking.tired_window_hours,
@@ -272,7 +278,14 @@ impl Config {
             share_check("ranking.position_decay", ranking.position_decay, false, share_above_zero),
             share_check("ranking.cross_unit_weight", ranking.cross_unit_weight, true, share),
             share_check("ranking.co_visitation_weight", ranking.co_visitation_weight, true, share),
+            share_check("ranking.turned_down_penalty", ranking.turned_down_penalty, true, share),
             share_check("ranking.category_share_max", ranking.category_share_max, false, share_above_zero),
+            (
+                "ranking.interest_vectors_max",
+                ranking.interest_vectors_max as f64,
+                (1..=VECTORS_MAX).contains(&ranking.interest_vectors_max),
+                "1, 2 or 3",
+            ),
             ("identity.person_keys_max", self.identity.person_keys_max as f64, self.identity.person_keys_max >= 1, "at least 1"),
             ("server.deadline_ms_max", self.server.deadline_ms_max as f64, self.server.deadline_ms_max >= 1, "at least 1"),
             ("state.image_seconds", self.state.image_seconds as f64, self.state.image_seconds >= 1, "at least 1"),
@@ -313,12 +326,14 @@ impl Config {
                     session_boost: ranking.session_boost,
                     session_minutes: ranking.session_minutes,
                 },
+                interest_vectors_max: ranking.interest_vectors_max,
                 blend: FixedBlend {
                     co_visitation: ranking.co_visitation_weight,
                     base: ranking.base_score,
                     lift_full: ranking.trend_lift_full,
                     floor: ranking.trend_floor,
                     novelty: ranking.novelty_bonus,
+                    turned_down: ranking.turned_down_penalty,
                 },
                 category_share_max: ranking.category_share_max,
                 tired_impressions: ranking.tired_impressions,

@@ -57,6 +57,8 @@ pub struct Ask<'a> {
     pub context: &'a [(ItemId, EventKind)],
     /// Only items that match.
     pub condition: Option<&'a Condition>,
+    /// Where the person is.
+    pub region: Option<&'a str>,
     /// Items ruled out, sorted.
     pub excluded: &'a [ItemId],
     /// Items of earlier pages by name hash, sorted.
@@ -91,6 +93,7 @@ impl<'a> Ask<'a> {
             wanted: 20,
             context: &[],
             condition: None,
+            region: None,
             excluded: &[],
             served: &[],
             suppress_owned: None,
@@ -271,6 +274,7 @@ impl Engine {
             now: ask.now,
             wanted: ask.wanted,
             condition: ask.condition,
+            region: ask.region,
             excluded: ask.excluded,
             served: ask.served,
             suppress_owned: ask.suppress_owned.unwrap_or_else(|| !self.is_repeat_unit(ask.bu, generation)),

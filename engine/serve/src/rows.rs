@@ -69,6 +69,7 @@ pub fn event(row: &EventRow) -> Result<Record, RowError> {
         time,
         id: EventId::from_content(time, &row.bu, &row.item_id, kind as u8, row.value),
         value: row.value,
+        region: None,
     }))
 }
 

@@ -86,6 +86,8 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("ranking.position_decay", "1", "0"),
         ("ranking.cross_unit_weight", "0", "1.5"),
         ("ranking.category_share_max", "0.1", "-1"),
+        ("ranking.interest_vectors_max", "3", "4"),
+        ("ranking.turned_down_penalty", "0", "1.1"),
         ("ranking.trend_half_life_days", "0.5", "nan"),
         ("ranking.popular_half_life_days", "1e9", "inf"),
         ("identity.person_keys_max", "1", "0"),

@@ -61,6 +61,7 @@ async fn every_bad_field_is_named() {
         (Box::new(|r| r.bu = String::new()), "bu"),
         (Box::new(|r| r.bu = "Capital".into()), "bu"),
         (Box::new(|r| r.placement = "x".repeat(65)), "placement"),
+        (Box::new(|r| r.region = "x".repeat(65)), "region"),
         (Box::new(|r| r.page_token = "not a token".into()), "page_token"),
         (Box::new(|r| r.page_token = "A".repeat(200_000 / 4)), "page_token"),
         (Box::new(|r| r.context = vec![context(MARKET); 33]), "context"),

@@ -240,3 +240,22 @@ async fn a_stranger_gets_a_full_slate() {
     let more_than_there_is = clients.items(v1::RecommendRequest { page_size: 200, ..ask(&[], CINEMA) }).await;
     assert_eq!(more_than_there_is.len(), ITEMS);
 }
+
+#[tokio::test]
+async fn what_trends_in_the_named_region_is_retrieved_and_says_so() {
+    let Some(mut clients) = shops().await else { return };
+    let (least_wanted, region) = (id(MARKET, 0), "north".to_owned());
+    let northerners = (0..6).map(|n| key(MARKET, &format!("northerner-{n}")));
+    let views = northerners.map(|who| v1::Event { region: region.clone(), ..event(EventType::View, &who, &least_wanted) });
+    clients.act(views.collect()).await;
+    let asked = |region: &str| v1::RecommendRequest { region: region.into(), page_size: 20, ..ask(&[], MARKET) };
+    let mut reason = async |region: &str| {
+        let slate = clients.slate(asked(region)).await;
+        let item = slate.items.into_iter().find(|item| item.item_id == least_wanted).expect("all items fit");
+        item.reason.map(|reason| (reason.source(), reason.trends_in)).expect("reasons were asked for")
+    };
+    assert_eq!(reason("north").await, (CandidateSource::TrendingInRegion, region.clone()));
+    for elsewhere in ["", "unheard of"] {
+        assert_eq!(reason(elsewhere).await, (CandidateSource::Trending, String::new()));
+    }
+}

@@ -144,7 +144,17 @@ fn act(writer: &mut dyn faces_core::record::Writer, person: u64, which: u64, rou
     let time = EventTime::from_millis(START_MS + (round as i64) * 86_400_000 + (chance >> 40) as i64 % 86_400_000);
     let id = EventId::from_raw(chance);
     let (source_kind, bu) = (source.kind(), source.bu());
-    writer.event(&EventView { source: source.hash(), source_kind, bu, item_id: Some(&item), kind, time, id, value: None });
+    writer.event(&EventView {
+        source: source.hash(),
+        source_kind,
+        bu,
+        item_id: Some(&item),
+        kind,
+        time,
+        id,
+        value: None,
+        region: None,
+    });
 }
 
 fn link(state: &State, people: u64) {

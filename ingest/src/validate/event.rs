@@ -1,6 +1,11 @@
 //! Events.
 
-use faces_core::{event::EventKind, ids::EventId, key::check_local_id, record::EventView};
+use faces_core::{
+    event::EventKind,
+    ids::{EventId, RegionId},
+    key::check_local_id,
+    record::EventView,
+};
 use faces_proto::v1;
 
 use super::{Violation, amount, bu, currency, source_hash, text_within, time};
@@ -10,6 +15,8 @@ const EVENT_ID_BYTES_MAX: usize = 64;
 const PLACEMENT_BYTES_MAX: usize = 64;
 const ANSWER_TOKEN_BYTES_MAX: usize = 256;
 const QUERY_BYTES_MAX: usize = 256;
+/// Longest name of a region, bytes.
+pub const REGION_BYTES_MAX: usize = 64;
 
 /// Checks an event and gives it its identity: from `event_id`, or from the content where there is none.
 ///
@@ -38,13 +45,15 @@ pub(crate) fn event_fields(event: EventFields<'_>) -> Result<EventView<'_>, Viol
     text_within("placement", event.placement, PLACEMENT_BYTES_MAX)?;
     text_within("answer_token", event.answer_token, ANSWER_TOKEN_BYTES_MAX)?;
     text_within("query", event.query, QUERY_BYTES_MAX)?;
+    text_within("region", event.region, REGION_BYTES_MAX)?;
     let id = if event.event_id.is_empty() {
         EventId::from_content(time, bu, event.item_id, kind as u8, value)
     } else {
         EventId::from_text(event.event_id, bu, event.item_id)
     };
     let item_id = (!is_search_in_words).then_some(event.item_id);
-    Ok(EventView { source, source_kind, bu, item_id, kind, time, id, value })
+    let region = (!event.region.is_empty()).then(|| RegionId::of(event.region));
+    Ok(EventView { source, source_kind, bu, item_id, kind, time, id, value, region })
 }
 
 /// The kind of event that a number on the wire names.
@@ -90,7 +99,7 @@ pub(crate) mod tests {
 
     #[test]
     fn fields() {
-        let cases: [(Edit, &str); 23] = [
+        let cases: [(Edit, &str); 25] = [
             (|_| {}, "ok"),
             (|e| e.event_id.clear(), "ok"),
             (|e| e.event_id = "x".repeat(65), "event_id too_long"),
@@ -114,6 +123,8 @@ pub(crate) mod tests {
             (|e| e.answer_token = "x".repeat(257), "answer_token too_long"),
             (|e| e.query = "x".repeat(257), "query too_long"),
             (|e| e.query = "x".repeat(256), "ok"),
+            (|e| e.region = "jp-13".into(), "ok"),
+            (|e| e.region = "x".repeat(65), "region too_long"),
         ];
         for (edit, expected) in cases {
             let mut changed = view();

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 pub(crate) use self::event::event_fields;
 pub use self::{
-    event::{event, event_kind},
+    event::{REGION_BYTES_MAX, event, event_kind},
     item::{attributes, item, item_change},
     link::link,
 };

@@ -1,9 +1,10 @@
 //! The fixed blend, for as long as no learned ranker is published.
 //!
-//! `score = (personal + base) · (trend + floor) + novelty · newness`
+//! `score = ((personal + base) · (trend + floor) + novelty · newness) · (1 − penalty · turned down)`
 //!
 //! - *personal*: co-visitation as a share of the best candidate's, mixed with the cosine to the interest;
-//! - *trend*: faded demand of the business unit as a share of its hottest item's.
+//! - *trend*: faded demand of the business unit as a share of its hottest item's;
+//! - *turned down*: how like it is to what the person turned down or was shown in vain ([`crate::ranking::sources::TurnedDown`]).
 //!
 //! A product, because the two parts are worth more together: what goes with a person's items *and* is wanted now beats
 //! what is only one of both. Multiplied out, `base · trend` ranks what is hot for people of whom little is known (and for all
@@ -39,11 +40,13 @@ pub struct FixedBlend {
     pub floor: f32,
     /// Added for the newest items.
     pub novelty: f32,
+    /// Share of the score that what is wholly like what was turned down loses, in [0, 1].
+    pub turned_down: f32,
 }
 
 impl Default for FixedBlend {
     fn default() -> Self {
-        Self { co_visitation: 0.7, base: 0.5, lift_full: 100.0, floor: 0.05, novelty: 0.02 }
+        Self { co_visitation: 0.7, base: 0.5, lift_full: 100.0, floor: 0.05, novelty: 0.02, turned_down: 0.5 }
     }
 }
 
@@ -64,7 +67,8 @@ impl Scorer for FixedBlend {
             let interest = candidate.part(SourceKind::Interest).max(0.0);
             let personal = self.co_visitation * co_visited + (1.0 - self.co_visitation) * interest;
             let trend = candidate.part(SourceKind::Trending) + self.floor;
-            candidate.score = Score::new((personal + base) * trend + self.novelty * candidate.part(SourceKind::New));
+            let wanted = (personal + base) * trend + self.novelty * candidate.part(SourceKind::New);
+            candidate.score = Score::new(wanted * (1.0 - self.turned_down * candidate.part(SourceKind::TurnedDown)));
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Reason {
     pub source: SourceKind,
     /// The person's items that led to it, strongest first, at most [`BECAUSE_MAX`].
     pub because: Vec<ItemId>,
+    /// The category or region in which it trends, where that is the source.
+    pub trends_in: Option<Box<str>>,
     /// Names of the rules that changed its score or gave it its place.
     pub rules: Vec<Box<str>>,
 }
@@ -28,12 +30,32 @@ pub fn explain(query: &Query<'_>, candidate: &Candidate) -> Reason {
     let others = query.signals.iter().filter(|signal| signal.item != candidate.item);
     let led = others.map(|signal| (strength(query, source, signal.item, candidate.item) * signal.weight, signal.item));
     let mut led: Vec<(f32, ItemId)> = led.filter(|(strength, _)| *strength > 0.0).collect();
-    let is_personal = !matches!(source, SourceKind::New | SourceKind::Trending | SourceKind::Popular | SourceKind::History);
-    if is_personal && led.is_empty() {
-        return Reason { source: impersonal_source(candidate), because: Vec::new(), rules };
-    }
+    let is_personal = !IMPERSONAL.contains(&source);
+    let source = if is_personal && led.is_empty() { impersonal_source(candidate) } else { source };
+    let trends_in = trends_in(query, source, candidate.item);
     led.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| query.state.catalogue().by_name(a.1, b.1)));
-    Reason { source, because: led.into_iter().take(BECAUSE_MAX).map(|(_, item)| item).collect(), rules }
+    Reason { source, because: led.into_iter().take(BECAUSE_MAX).map(|(_, item)| item).collect(), trends_in, rules }
+}
+
+/// Sources that look at none of the person's items, or only at the item itself.
+const IMPERSONAL: [SourceKind; 6] = [
+    SourceKind::New,
+    SourceKind::Trending,
+    SourceKind::TrendingInCategory,
+    SourceKind::TrendingInRegion,
+    SourceKind::Popular,
+    SourceKind::History,
+];
+
+/// The category or region in which an item trends.
+fn trends_in(query: &Query<'_>, source: SourceKind, item: ItemId) -> Option<Box<str>> {
+    match source {
+        SourceKind::TrendingInCategory => {
+            query.state.catalogue().attributes(item).categories.last().map(|name| name.as_str().into())
+        }
+        SourceKind::TrendingInRegion => query.region.map(Box::from),
+        _ => None,
+    }
 }
 
 /// How strongly one of the person's items leads to another item, as a source sees it; 0 for a source that looks at none.
@@ -82,12 +104,13 @@ fn strongest_source(candidate: &Candidate) -> SourceKind {
     }
 }
 
+/// What is new; else where it trends most, as a share of what is wanted most there: everywhere, in the region, or in the category.
 fn impersonal_source(candidate: &Candidate) -> SourceKind {
     if candidate.part(SourceKind::New) > 0.0 {
-        SourceKind::New
-    } else if candidate.part(SourceKind::Trending) > 0.0 {
-        SourceKind::Trending
-    } else {
-        SourceKind::Popular
+        return SourceKind::New;
     }
+    let trends = [SourceKind::Trending, SourceKind::TrendingInRegion, SourceKind::TrendingInCategory];
+    let most = trends.map(|kind| (candidate.part(kind), kind)).into_iter();
+    let (_, kind) = most.fold((0.0, SourceKind::Popular), |most, one| if one.0 > most.0 { one } else { most });
+    kind
 }

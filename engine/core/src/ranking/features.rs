@@ -74,9 +74,14 @@ pub const NAMES: [&str; COUNT] = [
     "had_7",
     "had_30",
     "had_180",
+    "demand_category",
+    "demand_category_log",
+    "demand_region",
+    "demand_region_log",
+    "like_turned_down",
 ];
 /// How many features there are.
-pub const COUNT: usize = 41;
+pub const COUNT: usize = 46;
 /// The place of the feature of this name; a name that no feature has does not compile where it is asked in a constant.
 #[must_use]
 #[expect(clippy::indexing_slicing, clippy::panic, reason = "places are below the lengths; meant for constants")]
@@ -151,6 +156,7 @@ impl Features {
         self.set(INTEREST, all.iter().map(|candidate| candidate.part(SourceKind::Interest)));
         self.set(INTEREST + 1, all.iter().map(|candidate| candidate.part(SourceKind::Interest).max(0.0).powi(2)));
         self.set_demand(query, all);
+        self.set(const { place("like_turned_down") }, all.iter().map(|candidate| candidate.part(SourceKind::TurnedDown)));
         self.set_history(query, candidates);
         self.set_attributes(query, all);
         if query.sources != SourceSet::ALL {
@@ -197,6 +203,16 @@ impl Features {
                 self.hottest = if hottest > 0.0 { hottest } else { 1.0 };
             }
             self.set_shares(FIRST + 2 * n, DEMAND_FLOOR);
+        }
+        const IN_CATEGORY: usize = place("demand_category");
+        let mut held = self.row_mut(IN_CATEGORY).iter_mut();
+        let items = candidates.iter().map(|candidate| candidate.item);
+        query.state.shares_of_categories(items, |share| held.next().into_iter().for_each(|held| *held = share));
+        self.set_shares(IN_CATEGORY, DEMAND_FLOOR);
+        if query.region.is_some() {
+            const IN_REGION: usize = place("demand_region");
+            self.set(IN_REGION, candidates.iter().map(|candidate| candidate.part(SourceKind::TrendingInRegion)));
+            self.set_shares(IN_REGION, DEMAND_FLOOR);
         }
     }
 

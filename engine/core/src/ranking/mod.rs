@@ -19,6 +19,7 @@ pub mod rules;
 pub mod source_set;
 pub mod sources;
 pub mod stage;
+pub mod tastes;
 
 pub use candidate::{Candidate, CandidateSet, Placed, Score};
 pub use condition::Condition;

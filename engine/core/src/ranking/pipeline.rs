@@ -10,7 +10,9 @@ use crate::{
         query::{Query, Scratch, SignalOptions},
         rerank::{Hidden, Rerank, pins},
         rules::Share,
-        sources::{CoVisitation, History, Interest, Neighbours, New, Together, Trending},
+        sources::{
+            CategoryTrends, CoVisitation, History, Interest, Neighbours, New, RegionTrends, Together, Trending, TurnedDown,
+        },
         stage::{Filter, Scorer, Selector, Source, SourceKind},
     },
 };
@@ -20,6 +22,8 @@ use crate::{
 pub struct RankingOptions {
     /// How behaviours become signals.
     pub signals: SignalOptions,
+    /// Interest vectors of a person, at most; 1 to [`crate::ranking::tastes::VECTORS_MAX`].
+    pub interest_vectors_max: usize,
     /// The blend of the sources.
     pub blend: FixedBlend,
     /// Largest share of a slate that one category may hold, in (0, 1].
@@ -34,6 +38,7 @@ impl Default for RankingOptions {
     fn default() -> Self {
         Self {
             signals: SignalOptions::default(),
+            interest_vectors_max: 1,
             blend: FixedBlend::default(),
             category_share_max: 0.5,
             tired_impressions: 4,
@@ -44,6 +49,8 @@ impl Default for RankingOptions {
 
 /// Items taken from each source at most: the budget of retrieval, some 300 in all.
 const TRENDING_ITEMS: usize = 100;
+const TOP_CATEGORIES: usize = 3;
+const CATEGORY_ITEMS: usize = 10;
 const NEW_ITEMS: usize = 20;
 const NEIGHBOURS_ITEMS: usize = 50;
 const TOGETHER_ITEMS: usize = 50;
@@ -78,7 +85,7 @@ impl Pipeline {
     pub fn new(options: &RankingOptions) -> Self {
         let tired = Tired { impressions_max: options.tired_impressions, window_hours: options.tired_window_hours };
         Self {
-            sources: Self::sources(),
+            sources: Self::sources(options),
             filters: vec![
                 Box::new(Servable),
                 Box::new(Excluded),
@@ -94,16 +101,19 @@ impl Pipeline {
 
     /// The sources, in the order in which they are asked.
     #[must_use]
-    pub fn sources() -> Vec<Box<dyn Source>> {
-        // Interest comes last: it speaks of all candidates.
+    pub fn sources(options: &RankingOptions) -> Vec<Box<dyn Source>> {
+        // Interest and what was turned down come last: they speak of all candidates.
         vec![
             Box::new(Trending { items: TRENDING_ITEMS }),
+            Box::new(CategoryTrends { categories: TOP_CATEGORIES, items: CATEGORY_ITEMS }),
+            Box::new(RegionTrends),
             Box::new(New { items: NEW_ITEMS, age_days_max: NEW_DAYS }),
             Box::new(History),
             Box::new(Neighbours::new(NEIGHBOURS_ITEMS)),
             Box::new(Together::new(TOGETHER_ITEMS)),
             Box::new(CoVisitation { candidates_max: CO_VISITED_ITEMS }),
-            Box::new(Interest { neighbours: NEAR_ITEMS }),
+            Box::new(Interest { neighbours: NEAR_ITEMS, vectors_max: options.interest_vectors_max }),
+            Box::new(TurnedDown),
         ]
     }
 

@@ -15,6 +15,7 @@ use crate::{
         rules::InForce,
         source_set::SourceSet,
         sources::{Alike, Likeness},
+        tastes::Tastes,
     },
     state::State,
 };
@@ -54,6 +55,8 @@ pub struct Query<'a> {
     pub wanted: usize,
     /// Only items that match.
     pub condition: Option<&'a Condition>,
+    /// Where the person is, if the caller says.
+    pub region: Option<&'a str>,
     /// Items that the caller rules out, sorted.
     pub excluded: &'a [ItemId],
     /// Items that earlier pages held, by [`crate::catalogue::Catalogue::name_hash`] (ids don't outlive the process), sorted.
@@ -90,6 +93,7 @@ impl<'a> Query<'a> {
             now,
             wanted: 20,
             condition: None,
+            region: None,
             excluded: &[],
             served: &[],
             suppress_owned: true,
@@ -165,6 +169,7 @@ pub struct Scratch {
     pub(crate) cosines: Vec<f32>,
     pub(crate) likeness: Likeness,
     pub(crate) alike: Vec<Alike>,
+    pub(crate) tastes: Tastes,
     pub(crate) ahead: Ahead,
     pub(crate) features: Features,
     pub(crate) scores: Vec<f32>,
@@ -177,19 +182,19 @@ pub struct Scratch {
 pub(crate) struct Ahead {
     /// Place of the present request in the batch; `None` outside batches.
     pub(crate) place: Option<usize>,
-    /// Interests; empty for a person without one.
+    /// Interests, one after the other; empty for a person without one.
     pub(crate) vectors: Vec<Vec<f32>>,
-    /// Items near the interest, with their cosine.
+    /// Items near the interests, with their cosine.
     pub(crate) found: Vec<Vec<(ItemId, f32)>>,
 }
 
 impl Ahead {
-    /// The interest of the present request; `None` if nothing was retrieved ahead.
-    pub(crate) fn vector(&self) -> Option<&Vec<f32>> {
+    /// The interests of the present request; `None` if nothing was retrieved ahead.
+    pub(crate) fn vectors(&self) -> Option<&Vec<f32>> {
         self.vectors.get(self.place?)
     }
 
-    /// The items near the interest of the present request; `None` if nothing was retrieved ahead.
+    /// The items near the interests of the present request; `None` if nothing was retrieved ahead.
     pub(crate) fn found(&self) -> Option<&Vec<(ItemId, f32)>> {
         self.found.get(self.place?)
     }

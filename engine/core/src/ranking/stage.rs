@@ -37,11 +37,17 @@ pub enum SourceKind {
     Elsewhere,
     /// Had or looked at by the person before.
     History,
+    /// Wanted right now in a category that the person likes.
+    TrendingInCategory,
+    /// Wanted right now in the region of the request.
+    TrendingInRegion,
+    /// Like what the person turned down, or shown to them in vain: speaks against.
+    TurnedDown,
 }
 
 impl SourceKind {
     /// How many there are.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 15;
 
     /// Place in [`Candidate::parts`].
     #[must_use]

@@ -10,7 +10,7 @@ use crate::{
     ids::{EventTime, ItemId},
     key::KeyHash,
     record::Apply as _,
-    trends::Tally,
+    trends::{Placed, Tally},
 };
 
 /// The state as it was when this was made ([`State::cut`]), readable while the state goes on changing. One at a time; each part is
@@ -49,7 +49,7 @@ impl State {
     /// Puts stored keys back, for one thread; any number of threads may do so at once, once all items are there.
     #[must_use]
     pub const fn restorer(&self) -> Restorer<'_> {
-        Restorer { state: self, tally: self.demand.tally() }
+        Restorer { state: self, tally: self.demand.tally(), placed: Vec::new() }
     }
 
     /// Ends restoring: brings in line what is derived. `newest` and `horizon` are those of the cut that was stored.
@@ -95,6 +95,7 @@ impl State {
 pub struct Restorer<'a> {
     state: &'a State,
     tally: Tally,
+    placed: Vec<Placed>,
 }
 
 impl Restorer<'_> {
@@ -102,12 +103,16 @@ impl Restorer<'_> {
     pub fn keys(&mut self, shard: usize, fragments: Vec<(KeyHash, Fragment)>, nodes: Vec<(KeyHash, Node)>) {
         let state = self.state;
         let mut behaviours = 0;
-        for packed in fragments.iter().flat_map(|(_, fragment)| fragment.packed()) {
-            if let Some(behaviour) = packed.behaviour() {
+        for (_, fragment) in &fragments {
+            let region = fragment.region();
+            for behaviour in fragment.behaviours() {
                 behaviours += 1;
                 self.tally.count(behaviour.item, behaviour.time, behaviour.kind.strength() as i8);
+                self.placed.extend(region.and_then(|region| state.placed(&behaviour, region, 1)));
             }
         }
+        state.demand.regions().count(&self.placed);
+        self.placed.clear();
         state.behaviours.fetch_add(behaviours, Relaxed);
         state.fragments.restore(shard, fragments.into_iter());
         state.identity.nodes().restore(shard, nodes.into_iter());

@@ -25,7 +25,7 @@ use crate::{
     cut::CutClock,
     fragment::Fragment,
     identity::{IdentityGraph, Limits},
-    ids::{BuId, EventTime, ItemId},
+    ids::{BuId, CategoryId, EventTime, ItemId, RegionId},
     key::{KeyHash, SourceKey},
     neighbours::{LineId, Neighbours},
     profile::Profile,
@@ -151,6 +151,23 @@ impl State {
         std::array::from_fn(|which| self.trends(which))
     }
 
+    /// Calls `take` with what is wanted right now in a category of a unit, the most wanted first, each with its share of that (0 to 1],
+    /// until it returns false. An item may have left the category since, as far as the catalogue knows.
+    pub fn trending_in_category(&self, bu: BuId, category: CategoryId, take: impl FnMut(ItemId, f32) -> bool) {
+        self.demand.top_of_category(bu, category, take);
+    }
+
+    /// What is wanted right now of `items`, as shares of the most wanted item of their categories, in [0, 1], in order.
+    pub fn shares_of_categories(&self, items: impl Iterator<Item = ItemId>, take: impl FnMut(f32)) {
+        self.demand.shares_of_categories(items, take);
+    }
+
+    /// Calls `take` with what is wanted right now in a region, of a unit's items, the most wanted first, each with its share of that
+    /// (0 to 1], until it returns false. Nothing for a region that no event has named.
+    pub fn trending_in_region(&self, bu: BuId, region: RegionId, take: impl FnMut(ItemId, f32) -> bool) {
+        self.demand.regions().top(bu, region, take);
+    }
+
     /// Who did what, and what they took together.
     #[must_use]
     pub const fn neighbours(&self) -> &Neighbours {
@@ -256,7 +273,7 @@ impl Apply for State {
     }
 
     fn settle(&self) {
-        self.demand.settle(&|a, b| self.catalogue.by_name(a, b));
+        self.demand.settle(&|a, b| self.catalogue.by_name(a, b), &|item| self.catalogue.category(item));
     }
 }
 

@@ -21,10 +21,10 @@ use super::{State, shards};
 use crate::{
     event::Behaviour,
     fragment::Fragment,
-    ids::EventTime,
+    ids::{EventTime, RegionId},
     key::KeyHash,
     table::{Changed, SHARDS, shard_of},
-    trends::Demanded,
+    trends::{Demanded, Placed},
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -76,11 +76,11 @@ impl State {
     }
 
     /// A fleeting key was seen for the first time: whoever has waited longest for a second time makes room.
-    pub(super) fn let_lone_go(&self, newcomer: KeyHash) -> Option<Behaviour> {
+    pub(super) fn let_lone_go(&self, newcomer: KeyHash) -> Option<(Behaviour, Option<RegionId>)> {
         let leaver = self.probation.enter(newcomer)?;
         let lone = self.fragments.update(leaver, &self.clock, |fragment| {
             let is_lone = fragment.len() == 1 && fragment.floor().is_none();
-            let lone = if is_lone { fragment.behaviours().next() } else { None };
+            let lone = if is_lone { fragment.behaviours().next().map(|lone| (lone, fragment.region())) } else { None };
             if lone.is_some() {
                 *fragment = Fragment::default();
             }
@@ -96,13 +96,20 @@ impl State {
         let mut swept = Swept::default();
         let horizon = self.horizon();
         for shard in shards() {
-            let mut demanded = Vec::new();
+            let (mut demanded, mut unplaced) = (Vec::new(), Vec::new());
             if let Some(horizon) = horizon {
                 self.fragments.update_all(shard, &self.clock, |_, fragment, tag| {
-                    let held = fragment.len();
+                    let (held, region) = (fragment.len(), fragment.region());
+                    let first = demanded.len();
                     fragment.expire_up_to(horizon, |behaviour| demanded.push(behaviour));
-                    if fragment.len() == held {
+                    if fragment.len() == held && fragment.region() == region {
                         return Changed::No;
+                    }
+                    if let Some(region) = region {
+                        let gone = demanded.get(first..).unwrap_or_default().iter().copied();
+                        // Where the region itself has expired, what is left counts nowhere.
+                        let left = fragment.behaviours().filter(|_| fragment.region().is_none());
+                        unplaced.extend(gone.chain(left).filter_map(|behaviour| self.placed(&behaviour, region, -1)));
                     }
                     self.neighbours.follow(fragment, tag, true);
                     Changed::Yes
@@ -116,9 +123,17 @@ impl State {
                 Some(Demanded { bu, item: behaviour.item, time: behaviour.time, strength: -strength })
             });
             self.demand.count(&uncounted.collect::<Vec<_>>());
+            self.demand.regions().count(&unplaced);
             swept.keys += self.fragments.drop_void(shard, self.kept_cut.load(Relaxed), Fragment::is_empty);
         }
         swept
+    }
+
+    /// What a behaviour counts in a region, or, with a sign below 0, counts no more; `None` for what speaks for nothing.
+    pub(super) fn placed(&self, behaviour: &Behaviour, region: RegionId, sign: i8) -> Option<Placed> {
+        let strength = behaviour.kind.strength() as i8;
+        let bu = self.catalogue.bu_of(behaviour.item).filter(|_| strength > 0)?;
+        Some(Placed { bu, region, item: behaviour.item, time: behaviour.time, strength: sign * strength })
     }
 
     /// Moves the horizon on while more behaviours are held than may be: a sample of shards tells up to where.

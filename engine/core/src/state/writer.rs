@@ -8,16 +8,17 @@ use crate::{
     event::{Behaviour, EventKind},
     fragment::Inserted,
     identity::{Linked, Statement},
-    ids::{BuId, EventTime, ItemId},
+    ids::{BuId, EventTime, ItemId, RegionId},
     record::{EventView, Outcome, Writer},
     table::Changed,
-    trends::Demanded,
+    trends::{Demanded, Placed},
 };
 
 /// Applies records for one thread, and keeps what is to be counted until the batch ends.
 pub(super) struct StateWriter<'a> {
     state: &'a State,
     demanded: Vec<Demanded>,
+    placed: Vec<Placed>,
     grown: i64, // behaviours held more than before
     newest: i64,
     horizon: Option<EventTime>,
@@ -27,7 +28,7 @@ pub(super) struct StateWriter<'a> {
 impl<'a> StateWriter<'a> {
     pub(super) fn new(state: &'a State) -> Self {
         let newest = state.newest.load(Relaxed);
-        Self { state, demanded: Vec::new(), grown: 0, newest, horizon: state.horizon(), last_bu: None }
+        Self { state, demanded: Vec::new(), placed: Vec::new(), grown: 0, newest, horizon: state.horizon(), last_bu: None }
     }
 
     /// The item an event names. Events come in runs of one business unit, so the last one is tried first.
@@ -50,6 +51,28 @@ impl<'a> StateWriter<'a> {
             self.demanded.push(Demanded { bu, item: behaviour.item, time: behaviour.time, strength: sign * strength });
         }
     }
+
+    fn place(&mut self, behaviour: &Behaviour, region: Option<RegionId>, sign: i8) {
+        self.placed.extend(region.and_then(|region| self.state.placed(behaviour, region, sign)));
+    }
+
+    /// A key was seen in another region than before: what it holds, and what is let go of, moves from one to the other.
+    fn relocate(
+        &mut self,
+        held: &[Behaviour],
+        (before, after): (Option<RegionId>, Option<RegionId>),
+        inserted: Inserted,
+        new: &Behaviour,
+    ) {
+        for behaviour in held {
+            self.place(behaviour, after, 1);
+            let is_new = matches!(inserted, Inserted::New { .. }) && behaviour.key() == new.key();
+            self.place(behaviour, before.filter(|_| !is_new), -1);
+        }
+        if let Inserted::New { let_go: Some(let_go) } = inserted {
+            self.place(&let_go, before, -1);
+        }
+    }
 }
 
 impl Writer for StateWriter<'_> {
@@ -65,15 +88,26 @@ impl Writer for StateWriter<'_> {
         let state = self.state;
         let is_fleeting = event.source_kind.is_fleeting();
         let speaks = event.kind.strength() > 0.0;
-        let (inserted, is_first, line) = state.fragments.update_tagged(event.source, &state.clock, |fragment, tag| {
-            let inserted = fragment.insert(behaviour);
-            let changed = matches!(inserted, Inserted::New { .. } | Inserted::Replaced);
-            let line = if changed && speaks { state.neighbours.follow(fragment, tag, is_fleeting) } else { None };
-            (if changed { Changed::Yes } else { Changed::No }, (inserted, changed && fragment.len() == 1, line))
-        });
+        let (inserted, is_first, line, (before, region), held) =
+            state.fragments.update_tagged(event.source, &state.clock, |fragment, tag| {
+                let before = fragment.region();
+                let inserted = fragment.insert(behaviour);
+                let is_seen = event.region.is_some_and(|region| fragment.place_in(region, event.time));
+                let after = fragment.region();
+                let held: Vec<Behaviour> = if before == after { Vec::new() } else { fragment.behaviours().collect() };
+                let changed = matches!(inserted, Inserted::New { .. } | Inserted::Replaced);
+                let line = if changed && speaks { state.neighbours.follow(fragment, tag, is_fleeting) } else { None };
+                let is_first = changed && fragment.len() == 1;
+                (if changed || is_seen { Changed::Yes } else { Changed::No }, (inserted, is_first, line, (before, after), held))
+            });
+        if before != region {
+            self.relocate(&held, (before, region), inserted, &behaviour);
+        }
         match inserted {
             Inserted::New { let_go } => {
                 self.demand(&behaviour, bu, 1);
+                let stays_in = region.filter(|_| before == region);
+                self.place(&behaviour, stays_in, 1);
                 if let Some((line, latest, is_new)) = line {
                     if is_new {
                         state.neighbours.post(line, &latest);
@@ -85,16 +119,18 @@ impl Writer for StateWriter<'_> {
                     Some(let_go) => {
                         let bu = state.catalogue.bu_of(let_go.item).unwrap_or(bu);
                         self.demand(&let_go, bu, -1);
+                        self.place(&let_go, stays_in, -1);
                     }
                     None => self.grown += 1,
                 }
                 if is_first
                     && is_fleeting
-                    && let Some(lone) = state.let_lone_go(event.source)
+                    && let Some((lone, region)) = state.let_lone_go(event.source)
                 {
                     self.grown -= 1;
                     let bu = state.catalogue.bu_of(lone.item).unwrap_or(bu);
                     self.demand(&lone, bu, -1);
+                    self.place(&lone, region, -1);
                 }
                 Outcome::Applied
             }
@@ -117,8 +153,16 @@ impl Writer for StateWriter<'_> {
     }
 
     fn item(&mut self, change: &ItemChange) -> Outcome {
-        match self.state.catalogue.apply(change) {
-            Some(catalogue::Changed::Applied) => Outcome::Applied,
+        let catalogue = &self.state.catalogue;
+        let known = catalogue.bu(&change.bu).and_then(|bu| catalogue.item(bu, &change.item_id));
+        let category = known.and_then(|item| catalogue.category(item));
+        match catalogue.apply(change) {
+            Some(catalogue::Changed::Applied) => {
+                if let Some(item) = known.filter(|item| catalogue.category(*item) != category) {
+                    self.state.demand.moved(item);
+                }
+                Outcome::Applied
+            }
             Some(catalogue::Changed::Duplicate) => Outcome::Duplicate,
             Some(catalogue::Changed::Superseded) => Outcome::Expired,
             None => Outcome::Ignored,
@@ -128,6 +172,8 @@ impl Writer for StateWriter<'_> {
     fn flush(&mut self) {
         self.state.demand.count(&self.demanded);
         self.demanded.clear();
+        self.state.demand.regions().count(&self.placed);
+        self.placed.clear();
         self.state.behaviours.fetch_add(std::mem::take(&mut self.grown), Relaxed);
         self.state.newest.fetch_max(self.newest, Relaxed);
         self.horizon = self.state.horizon();

@@ -84,6 +84,13 @@ impl Counts {
         }
     }
 
+    /// Has an item that is counted put in its places anew, though its counts stay.
+    pub(super) fn touch_known(&mut self, item: ItemId) {
+        if self.row(item).is_some_and(|row| row.bu.is_some()) {
+            self.touch(item);
+        }
+    }
+
     /// Items counted since this was last asked.
     pub(super) fn take_touched(&mut self) -> Vec<ItemId> {
         let touched = std::mem::take(&mut self.touched);
@@ -115,7 +122,7 @@ impl Counts {
 }
 
 impl Row {
-    fn add(&mut self, span: i32, added: i32) {
+    pub(super) fn add(&mut self, span: i32, added: i32) {
         // Nearly always the newest span.
         let position = match self.spans.last() {
             Some((last, _)) if *last == span => Ok(self.spans.len() - 1),
@@ -137,6 +144,20 @@ impl Row {
 
     pub(super) const fn bu(&self) -> Option<BuId> {
         self.bu
+    }
+
+    /// All counts together, however old.
+    pub(super) fn total(&self) -> i32 {
+        self.spans.iter().map(|(_, count)| *count).fold(0, i32::saturating_add)
+    }
+
+    pub(super) const fn is_void(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Forgets counts of spans before `first`.
+    pub(super) fn forget_before(&mut self, first: i32) {
+        self.spans.retain(|(span, _)| *span >= first);
     }
 
     /// The newest span in which anything is counted.

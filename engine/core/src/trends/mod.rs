@@ -9,16 +9,24 @@
 //! Weights fade by forward decay (Cormode et al., ICDE 2009): a span *s* weighs `2^((s − landmark) / half-life)`. Nothing is ever
 //! multiplied down, so the order of items does not change while time passes.
 
+mod categories;
 mod counts;
+mod decay;
+mod head;
 mod ranking;
-
-use std::cmp::Ordering;
+mod regions;
 
 use parking_lot::Mutex;
 
-pub(crate) use self::counts::Demanded;
-use self::{counts::Counts, ranking::Ranking};
-use crate::ids::{BuId, EventTime, ItemId};
+pub use self::{categories::CATEGORY_ITEMS_MAX, regions::REGION_HEAD_MAX};
+use self::{
+    categories::Categories,
+    counts::Counts,
+    ranking::{ByName, Ranking},
+    regions::Regions,
+};
+pub(crate) use self::{counts::Demanded, regions::Placed};
+use crate::ids::{BuId, CategoryId, EventTime, ItemId};
 
 /// Items kept in order per business unit.
 pub const HEAD_ITEMS_MAX: usize = 1_000;
@@ -34,6 +42,8 @@ pub(crate) struct Demand<const N: usize> {
     span_ms: i64,
     counts: Mutex<Counts>,
     trends: [Trends; N],
+    categories: Categories, // by the first of the half-lives
+    regions: Regions,       // by the same
 }
 
 /// The order of items by demand that fades with one half-life, for all business units.
@@ -49,7 +59,8 @@ impl<const N: usize> Demand<N> {
         let span_days = shortest / SPANS_PER_HALF_LIFE;
         let trends = half_lives_days.map(|days| Trends { ranking: Ranking::new(days / span_days) });
         let span_ms = ((span_days * DAY_MS) as i64).max(1);
-        Self { span_ms, counts: Mutex::new(Counts::new(span_ms)), trends }
+        let regions = Regions::new(half_lives_days.first().copied().unwrap_or(shortest) / span_days, span_ms);
+        Self { span_ms, counts: Mutex::new(Counts::new(span_ms)), trends, categories: Categories::default(), regions }
     }
 
     /// Counts what fragments took and let go, in any order. What it changes shows after [`Self::settle`].
@@ -69,19 +80,54 @@ impl<const N: usize> Demand<N> {
         self.counts.lock().merge(&tally.0, bu_of);
     }
 
+    /// The same, by region.
+    pub(crate) const fn regions(&self) -> &Regions {
+        &self.regions
+    }
+
+    /// Says that the category of an item may have changed.
+    pub(crate) fn moved(&self, item: ItemId) {
+        self.counts.lock().touch_known(item);
+    }
+
     /// Brings the orders up to date. Cost: O(items counted since the last time), and a sort of the heads that they touch.
-    /// `by_name` breaks ties in the same way everywhere.
-    pub(crate) fn settle(&self, by_name: &dyn Fn(ItemId, ItemId) -> Ordering) {
+    /// `by_name` breaks ties in the same way everywhere; `category_of` says where an item belongs now.
+    pub(crate) fn settle(&self, by_name: ByName<'_>, category_of: &dyn Fn(ItemId) -> Option<CategoryId>) {
         let counts = &mut *self.counts.lock();
         let touched = counts.take_touched();
         if !touched.is_empty() {
-            self.trends.iter().for_each(|trends| trends.ranking.update(counts, &touched, by_name));
+            let place_of = |item| Some((counts.row(item)?.bu()?, category_of(item)?));
+            for (n, Trends { ranking }) in self.trends.iter().enumerate() {
+                let is_anew = ranking.update(counts, &touched, by_name);
+                match n {
+                    0 if is_anew => {
+                        let counted = counts.rows().map(|(item, _)| item);
+                        self.categories.update(ranking, counted, place_of, true, by_name);
+                    }
+                    0 => self.categories.update(ranking, touched.iter().copied(), place_of, false, by_name),
+                    _ => {}
+                }
+            }
         }
+        self.regions.settle(by_name);
     }
 
     /// Whether the orders are up to date.
     pub(crate) fn is_settled(&self) -> bool {
-        !self.counts.lock().is_touched()
+        !self.counts.lock().is_touched() && self.regions.is_settled()
+    }
+
+    /// Calls `take` with the heaviest items of a category of a unit, heaviest first, each with its share of the heaviest (0 to 1], until
+    /// it returns false.
+    pub(crate) fn top_of_category(&self, bu: BuId, category: CategoryId, take: impl FnMut(ItemId, f32) -> bool) {
+        self.categories.top(bu, category, take);
+    }
+
+    /// Weights of `items` as shares of the heaviest of their categories, in [0, 1], in order; 0 without a category.
+    pub(crate) fn shares_of_categories(&self, items: impl Iterator<Item = ItemId>, mut take: impl FnMut(f32)) {
+        if let Some(Trends { ranking }) = self.trends.first() {
+            items.for_each(|item| take(self.categories.share(item, ranking.weight(item))));
+        }
     }
 
     /// One of the orders.

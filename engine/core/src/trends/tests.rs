@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ids::EventTime;
+use crate::ids::{EventTime, RegionId};
 
 const BU: BuId = BuId(1);
 const DAY: i64 = 86_400_000;
@@ -16,6 +16,11 @@ fn demand(half_life_days: f64) -> Demand<1> {
 
 fn wanted(item: u32, time: i64, strength: i8) -> Demanded {
     Demanded { bu: BU, item: ItemId::new(item), time: EventTime::from_millis(time), strength }
+}
+
+/// Three categories, and items without one.
+fn category_of(item: ItemId) -> Option<CategoryId> {
+    (item.number() % 4 < 3).then_some(CategoryId(item.number() % 4))
 }
 
 fn top(demand: &Demand<1>) -> Vec<(ItemId, f32)> {
@@ -47,7 +52,7 @@ proptest! {
         }
         for part in log.chunks(batch) {
             demand.count(part);
-            demand.settle(&|a, b| a.cmp(&b));
+            demand.settle(&|a, b| a.cmp(&b), &category_of);
         }
         let heaviest = counts.values().copied().fold(0.0, f64::max);
         let found: BTreeMap<_, _> = top(&demand).into_iter().collect();
@@ -61,6 +66,40 @@ proptest! {
     }
 
     #[test]
+    fn a_categorys_list_is_its_part_of_the_order(
+        events in proptest::collection::vec((0..90_u32, 0..40_i64, 1..4_i8, any::<bool>()), 1..400),
+        batch in 1..50_usize,
+    ) {
+        let demand = demand(7.0);
+        for part in events.chunks(batch) {
+            let counted = part.iter().flat_map(|(item, day, strength, is_let_go)| {
+                let one = wanted(*item, day * DAY, *strength);
+                let back = Demanded { strength: -strength, ..one };
+                [Some(one), is_let_go.then_some(back)]
+            });
+            demand.count(&counted.flatten().collect::<Vec<_>>());
+            demand.settle(&|a, b| a.cmp(&b), &category_of);
+        }
+        for category in (0..4).map(CategoryId) {
+            let whole: Vec<_> = top(&demand).into_iter().filter(|(item, _)| category_of(*item) == Some(category)).collect();
+            let heaviest = whole.first().map_or(1.0, |(_, share)| *share);
+            let mut part = Vec::new();
+            demand.top_of_category(BU, category, |item, share| {
+                part.push((item, share));
+                true
+            });
+            prop_assert_eq!(part.len(), whole.len().min(CATEGORY_ITEMS_MAX));
+            for ((item, share), (expected, of_unit)) in part.iter().zip(&whole) {
+                prop_assert_eq!(item, expected);
+                prop_assert!((share - of_unit / heaviest).abs() < 1e-5, "{item:?}: {share}");
+            }
+            let mut shares = Vec::new();
+            demand.shares_of_categories(whole.iter().map(|(item, _)| *item), |share| shares.push(share));
+            prop_assert!(shares.iter().zip(&whole).all(|(share, (_, of_unit))| (share - of_unit / heaviest).abs() < 1e-5));
+        }
+    }
+
+    #[test]
     fn order_and_batches_leave_no_trace(
         (log, shuffled) in proptest::collection::vec((0..9_u32, 0..60_i64, 1..4_i8), 1..100)
             .prop_flat_map(|log| (Just(log.clone()), Just(log).prop_shuffle())),
@@ -71,7 +110,7 @@ proptest! {
             for part in log.chunks(batch) {
                 let part: Vec<_> = part.iter().map(|(item, day, strength)| wanted(*item, day * DAY / 9, *strength)).collect();
                 demand.count(&part);
-                demand.settle(&|a, b| a.cmp(&b));
+                demand.settle(&|a, b| a.cmp(&b), &category_of);
             }
             let weights: Vec<u64> = (0..9).map(|n| demand.trends(0).unwrap().ranking.weight(ItemId::new(n)).to_bits()).collect();
             (weights, top(&demand))
@@ -86,12 +125,12 @@ fn items_below_the_bar_come_up_when_the_head_falls() {
     let items = 5 * HEAD_ITEMS_MAX as u32;
     let rise: Vec<_> = (0..items).flat_map(|item| (0..=item / 1_000).map(move |_| wanted(item, DAY, 1))).collect();
     demand.count(&rise);
-    demand.settle(&|a, b| a.cmp(&b));
+    demand.settle(&|a, b| a.cmp(&b), &category_of);
     assert_eq!(top(&demand).len(), HEAD_ITEMS_MAX);
     assert!(top(&demand).iter().all(|(item, _)| item.position() >= 4_000));
     let fall: Vec<_> = (3_000..items).flat_map(|item| (0..=item / 1_000).map(move |_| wanted(item, DAY, -1))).collect();
     demand.count(&fall);
-    demand.settle(&|a, b| a.cmp(&b));
+    demand.settle(&|a, b| a.cmp(&b), &category_of);
     let left = top(&demand);
     assert_eq!(left.len(), HEAD_ITEMS_MAX);
     assert!(left.iter().all(|(item, share)| (2_000..3_000).contains(&item.position()) && *share == 1.0), "{left:?}");
@@ -104,8 +143,8 @@ fn lift_tells_even_demand_from_a_rush() {
         even.count(&[wanted(item, 1, 1)]);
         rush.count(&[wanted(item % 20, 1, 1)]);
     }
-    even.settle(&|a, b| a.cmp(&b));
-    rush.settle(&|a, b| a.cmp(&b));
+    even.settle(&|a, b| a.cmp(&b), &category_of);
+    rush.settle(&|a, b| a.cmp(&b), &category_of);
     let lift = |demand: &Demand<1>| demand.trends(0).unwrap().lift(BU, 2_000);
     assert!((lift(&even) - 1.0).abs() < 1e-9);
     assert!((lift(&rush) - 100.0).abs() < 1e-9);
@@ -119,4 +158,34 @@ fn unknown_units_and_items_weigh_nothing() {
     let mut shares = Vec::new();
     demand.trends(0).unwrap().shares(BU, [ItemId::new(3)].into_iter(), |share| shares.push(share));
     assert_eq!(shares, [0.0]);
+}
+
+#[test]
+fn a_region_fades_and_forgets_what_is_long_ago() {
+    let demand = demand(7.0);
+    let region = RegionId::of("north");
+    let placed = |item: u32, day: i64, strength: i8| Placed {
+        bu: BU,
+        region,
+        item: ItemId::new(item),
+        time: EventTime::from_millis(day * DAY),
+        strength,
+    };
+    let top = || {
+        demand.settle(&|a, b| a.cmp(&b), &category_of);
+        let mut top = Vec::new();
+        demand.regions().top(BU, region, |item, share| {
+            top.push((item.number(), share));
+            true
+        });
+        top
+    };
+    demand.regions().count(&[placed(1, 0, 8), placed(2, 7, 8), placed(3, 7, 3)]);
+    let [(2, all), (1, half)] = top()[..] else { unreachable!("of too little is not spoken") };
+    assert!((all - 1.0).abs() < 1e-6 && (half - 0.5).abs() < 0.05, "{half}");
+    demand.regions().count(&[placed(2, 7, -8), placed(4, 8, 9)]);
+    assert_eq!(top().iter().map(|(item, _)| *item).collect::<Vec<_>>(), [4, 1]);
+    demand.regions().count(&[placed(5, 200, 5), placed(1, 0, -8)]);
+    assert_eq!(top(), [(5, 1.0)]);
+    assert!(demand.is_settled());
 }

@@ -6,7 +6,7 @@ use faces_core::{
     catalogue::{ItemAttributes, ItemChange},
     event::EventKind,
     identity::{Confidence, Evidence, Limits, Operation, Statement},
-    ids::{BuId, EventId, EventTime, ItemId},
+    ids::{BuId, EventId, EventTime, ItemId, RegionId},
     key::{KeyKind, SourceKey},
     ranking::{
         CandidateSet, Condition, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal, Slate, SourceSet,
@@ -50,13 +50,14 @@ pub(crate) fn event(days: std::ops::Range<i64>) -> impl Strategy<Value = Event> 
     let who = prop_oneof![Just(0), 0..KEYS];
     let item = prop_oneof![9 => (0..ITEMS).prop_map(Some), 1 => Just(None)];
     let time = days.prop_flat_map(|day| (0..24_i64).prop_map(move |hour| day * DAY_MS + hour * DAY_MS / 24));
-    (who, 0..BUS.len(), item, kind, time, 0..2_u8, prop::option::of(0.0..5.0_f64)).prop_map(
-        |(who, bu, item, kind, time, id, value)| {
+    let region = prop::option::of((0..2_u8).prop_map(|n| RegionId::of(&format!("r{n}"))));
+    (who, 0..BUS.len(), item, kind, time, 0..2_u8, prop::option::of(0.0..5.0_f64), region).prop_map(
+        |(who, bu, item, kind, time, id, value, region)| {
             let (bu, time) = (BUS[bu].to_owned(), EventTime::from_millis(time));
             // A search in words has no item.
             let item_id = if kind == Search { item.map(item_name) } else { Some(item_name(item.unwrap_or(0))) };
             let id = EventId::from_text(&format!("e{id}"), &bu, item_id.as_deref().unwrap_or_default());
-            Event { source: key(who), bu, item_id, kind, time, id, value }
+            Event { source: key(who), bu, item_id, kind, time, id, value, region }
         },
     )
 }
@@ -220,6 +221,7 @@ pub(crate) struct Ask {
     pub(crate) served: Vec<ItemId>,   // on earlier pages
     pub(crate) suppress_owned: bool,
     pub(crate) condition: Option<Condition>,
+    pub(crate) region: Option<String>,
     pub(crate) rules: Rules,
     pub(crate) is_late: bool,
     pub(crate) with_model: bool,
@@ -236,6 +238,7 @@ impl Ask {
             served,
             suppress_owned: false,
             condition: None,
+            region: None,
             rules: Rules::default(),
             is_late: false,
             with_model: true,
@@ -303,6 +306,7 @@ pub(crate) fn with_queries<T>(state: &State, model: &HashModel, asks: &[Ask], th
             now: NOW,
             wanted: ask.wanted,
             condition: ask.condition.as_ref(),
+            region: ask.region.as_deref(),
             excluded: &ask.excluded,
             served,
             suppress_owned: ask.suppress_owned,

@@ -69,6 +69,7 @@ fn reason(item: &v1::Recommendation) -> String {
         CandidateSource::CoVisitation | CandidateSource::Neighbours => because("goes with"),
         CandidateSource::Interest => because("close to"),
         CandidateSource::Trending => "trending".into(),
+        CandidateSource::TrendingInCategory | CandidateSource::TrendingInRegion => format!("trending in {}", reason.trends_in),
         CandidateSource::History => "again".into(),
         CandidateSource::New => "new".into(),
         CandidateSource::Popular => "popular".into(),

@@ -32,6 +32,7 @@ fn reason(catalogue: &Catalogue, why: &Reason) -> v1::Reason {
         source: source(why.source) as i32,
         because: why.because.iter().map(|item| item_ref(catalogue, *item)).collect(),
         because_title,
+        trends_in: why.trends_in.as_deref().unwrap_or_default().to_owned(),
         rules: why.rules.iter().map(|name| name.to_string()).collect(),
     }
 }
@@ -49,6 +50,9 @@ const fn source(kind: SourceKind) -> v1::CandidateSource {
             v1::CandidateSource::CoVisitation
         }
         SourceKind::Trending => v1::CandidateSource::Trending,
+        SourceKind::TrendingInCategory => v1::CandidateSource::TrendingInCategory,
+        SourceKind::TrendingInRegion => v1::CandidateSource::TrendingInRegion,
+        SourceKind::TurnedDown => v1::CandidateSource::Unspecified, // speaks against, so nothing stands on a slate for it
         SourceKind::New => v1::CandidateSource::New,
         SourceKind::Popular => v1::CandidateSource::Popular,
         SourceKind::Neighbours | SourceKind::NeighboursElsewhere => v1::CandidateSource::Neighbours,

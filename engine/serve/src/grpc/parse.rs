@@ -12,7 +12,7 @@ use faces_core::{
 };
 use faces_ingest::{
     Reason,
-    validate::{self, Violation},
+    validate::{self, REGION_BYTES_MAX, Violation},
 };
 use faces_proto::v1;
 
@@ -67,6 +67,14 @@ pub fn placement(text: &str) -> Result<&str, Violation> {
         return Ok(text);
     }
     Err(refused("placement", Reason::TooLong, format!("has {} bytes; at most {PLACEMENT_BYTES_MAX} are allowed", text.len())))
+}
+
+/// Where the person is; `None` where the request does not say.
+pub fn region(text: &str) -> Result<Option<&str>, Violation> {
+    if text.len() <= REGION_BYTES_MAX {
+        return Ok(Some(text).filter(|text| !text.is_empty()));
+    }
+    Err(refused("region", Reason::TooLong, format!("has {} bytes; at most {REGION_BYTES_MAX} are allowed", text.len())))
 }
 
 /// What the person just did, newest first; unknown items are skipped.

@@ -79,6 +79,7 @@ pub(super) struct Asked {
     placement: String,
     context: Vec<(ItemId, EventKind)>,
     condition: Option<Condition>,
+    region: Option<String>,
     question: u64,
     served: Vec<u64>,
     suppress_owned: Option<bool>,
@@ -92,6 +93,7 @@ impl Asked {
             placement: Some(&self.placement),
             context: &self.context,
             condition: self.condition.as_ref(),
+            region: self.region.as_deref(),
             served: &self.served,
             suppress_owned: self.suppress_owned,
             explain: self.explain,
@@ -137,10 +139,11 @@ impl Services {
         let bu = parse::known_bu(state, &request.bu)?;
         let context = parse::context(state, &request.context)?;
         let condition = parse::filter(state, bu, request.filter.as_ref())?;
+        let region = parse::region(&request.region)?.map(str::to_owned);
         let question = question_hash(&request.bu, "", &keys);
         let served = sorted(page::decode(&request.page_token, question)?);
         let (suppress_owned, explain) = (request.suppress_owned, request.explain);
-        Ok(Asked { keys, wanted, bu, placement, context, condition, question, served, suppress_owned, explain })
+        Ok(Asked { keys, wanted, bu, placement, context, condition, region, question, served, suppress_owned, explain })
     }
 
     pub(super) fn respond(&self, asked: &Asked, answer: &Answer) -> v1::RecommendResponse {

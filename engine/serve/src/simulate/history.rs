@@ -269,6 +269,7 @@ impl<'world> Walk<'world> {
             placement: placement.to_owned(),
             answer_token: String::new(),
             query: searched.map(|words| words.to_lowercase()).unwrap_or_default(),
+            region: String::new(),
         });
     }
 }

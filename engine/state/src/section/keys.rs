@@ -86,7 +86,7 @@ impl StoredFragment<'_> {
         let mut end = 0;
         for one in self.0 {
             let one = Packed::from_raw(u128::from_le_bytes(*one))?;
-            if !one.is_floor() {
+            if one.class().is_some() {
                 end = end.max(u64::from(one.item().number()) + 1);
             }
         }

@@ -30,7 +30,7 @@ pub fn event(who: u32, item: u32, kind: usize, time: i64) -> Record {
     let kind = EventKind::NAMES[kind % EventKind::NAMES.len()].0;
     let id = EventId::from_content(time, bu, &name, kind as u8, None);
     let value = (kind == EventKind::Rating).then_some(4.5);
-    Record::Event(Event { source, bu: bu.to_owned(), item_id: Some(name), kind, time, id, value })
+    Record::Event(Event { source, bu: bu.to_owned(), item_id: Some(name), kind, time, id, value, region: None })
 }
 
 fn link(a: u32, b: u32, time: i64, is_link: bool) -> Option<Record> {

@@ -97,6 +97,7 @@ fn selected(shop: &Shop, who: &str, rules: &Rules, cap: f32, scores: &[f32], wan
         now: NOW,
         wanted,
         condition: None,
+        region: None,
         excluded: &[],
         served: &[],
         suppress_owned: false,

@@ -1,18 +1,23 @@
-//! ANN over one interest vector: the weighted mean of the vectors of the person's items, made at read time in the vector space of
-//! the generation that serves the request. Cost: one vector sum a signal and one index search, which the requests of a batch share.
+//! ANN over one to a few interest vectors, made at read time in the vector space of the generation that serves the request
+//! ([`crate::ranking::tastes`]). Cost: one vector sum a signal and one index search a vector, which the requests of a batch share.
 
-use crate::ranking::{
-    candidate::CandidateSet,
-    model::Near,
-    query::{Ahead, Query, Scratch},
-    stage::{Source, SourceKind},
+use crate::{
+    ids::ItemId,
+    ranking::{
+        candidate::CandidateSet,
+        model::{Model, Near},
+        query::{Ahead, Query, Scratch},
+        stage::{Source, SourceKind},
+    },
 };
 
-/// Retrieval near the person's interest.
+/// Retrieval near the person's interests.
 #[derive(Debug)]
 pub struct Interest {
-    /// Neighbours taken.
+    /// Neighbours taken, over all vectors.
     pub neighbours: usize,
+    /// Interest vectors of a person, at most; above [`crate::ranking::tastes::VECTORS_MAX`] counts as that.
+    pub vectors_max: usize,
 }
 
 impl Source for Interest {
@@ -21,20 +26,22 @@ impl Source for Interest {
     }
 
     fn retrieve_ahead(&self, queries: &[Query<'_>], scratch: &mut Scratch) {
-        let Ahead { vectors, found, .. } = &mut scratch.ahead;
+        let Scratch { tastes, ahead: Ahead { vectors, found, .. }, .. } = scratch;
         vectors.resize_with(queries.len(), Vec::new);
         found.resize_with(queries.len(), Vec::new);
         found.iter_mut().for_each(Vec::clear);
-        for (query, vector) in queries.iter().zip(vectors.iter_mut()) {
-            if !interest_vector(query, vector) {
-                vector.clear();
-            }
+        for (query, vectors) in queries.iter().zip(vectors.iter_mut()) {
+            tastes.interests(query, self.vectors_max, vectors);
         }
         // Requests of one moment see one model.
         let Some(model) = queries.iter().find_map(|query| query.model) else { return };
-        let asking = queries.iter().zip(&*vectors).enumerate().filter(|(_, (_, vector))| !vector.is_empty());
-        let (places, questions): (Vec<usize>, Vec<Near<'_>>) =
-            asking.map(|(place, (query, vector))| (place, self.near(query, vector))).unzip();
+        let (mut places, mut questions) = (Vec::with_capacity(queries.len()), Vec::with_capacity(queries.len()));
+        for (place, (query, vectors)) in queries.iter().zip(&*vectors).enumerate() {
+            for near in self.questions(query, model, vectors) {
+                places.push(place);
+                questions.push(near);
+            }
+        }
         model.nearest_of_each(&questions, &mut |question, item, cosine| {
             let found = places.get(question).and_then(|place| found.get_mut(*place));
             found.into_iter().for_each(|found| found.push((item, cosine)));
@@ -43,49 +50,59 @@ impl Source for Interest {
 
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
         let Some(model) = query.model else { return };
-        let Scratch { vector, items, cosines, ahead, .. } = scratch;
-        match ahead.vector() {
-            Some(of_ahead) => vector.clone_from(of_ahead),
-            None if !interest_vector(query, vector) => return,
-            None => {}
-        }
-        if vector.is_empty() {
-            return;
+        let Scratch { vector: vectors, items, cosines, ahead, tastes, .. } = scratch;
+        match ahead.vectors() {
+            Some(of_ahead) => vectors.clone_from(of_ahead),
+            None => tastes.interests(query, self.vectors_max, vectors),
         }
         // What other sources found gets its cosine too, so that the blend compares like with like.
-        items.clear();
-        items.extend(into.as_slice().iter().map(|candidate| candidate.item));
-        model.cosines(query.bu, vector, items, cosines);
-        for (candidate, cosine) in into.as_mut_slice().iter_mut().zip(cosines) {
-            candidate.set_part(SourceKind::Interest, *cosine);
+        let is_one = vectors.len() <= model.dimension();
+        if is_one {
+            set_cosines(query, model, vectors, items, cosines, into);
         }
         match ahead.found() {
             Some(found) => found.iter().for_each(|(item, cosine)| into.add(*item, SourceKind::Interest, *cosine)),
-            None => model.nearest(&self.near(query, vector), &mut |item, cosine| into.add(item, SourceKind::Interest, cosine)),
+            None => {
+                for near in self.questions(query, model, vectors) {
+                    model.nearest(&near, &mut |item, cosine| into.add(item, SourceKind::Interest, cosine));
+                }
+            }
+        }
+        if !is_one {
+            // And what one vector found, its cosine to the others.
+            set_cosines(query, model, vectors, items, cosines, into);
         }
     }
 }
 
 impl Interest {
-    fn near<'a>(&self, query: &Query<'a>, vector: &'a [f32]) -> Near<'a> {
-        Near { bu: query.bu, vector, count: self.neighbours, condition: query.condition }
+    /// The neighbours are shared out evenly, so that several vectors bring no more candidates than one.
+    fn questions<'a>(&self, query: &Query<'a>, model: &dyn Model, vectors: &'a [f32]) -> impl Iterator<Item = Near<'a>> {
+        let each = vectors.chunks_exact(model.dimension().max(1));
+        let count = self.neighbours.div_ceil(each.len().max(1));
+        let (bu, condition) = (query.bu, query.condition);
+        each.map(move |vector| Near { bu, vector, count, condition })
     }
 }
 
-/// Fills `vector` with the unit-length interest; false when no item of the person has a vector.
-fn interest_vector(query: &Query<'_>, vector: &mut Vec<f32>) -> bool {
-    let Some(model) = query.model else { return false };
-    vector.clear();
-    vector.resize(model.dimension(), 0.0);
-    for signal in query.signals {
-        model.add_vector(signal.item, signal.weight, vector);
+/// Sets what interest says of the candidates: the largest of the cosines.
+fn set_cosines(
+    query: &Query<'_>,
+    model: &dyn Model,
+    vectors: &[f32],
+    items: &mut Vec<ItemId>,
+    cosines: &mut Vec<f32>,
+    into: &mut CandidateSet,
+) {
+    items.clear();
+    items.extend(into.as_slice().iter().map(|candidate| candidate.item));
+    for (n, vector) in vectors.chunks_exact(model.dimension().max(1)).enumerate() {
+        model.cosines(query.bu, vector, items, cosines);
+        for (candidate, cosine) in into.as_mut_slice().iter_mut().zip(&*cosines) {
+            let held = if n == 0 { f32::MIN } else { candidate.part(SourceKind::Interest) };
+            candidate.set_part(SourceKind::Interest, cosine.max(held));
+        }
     }
-    let length = dot(vector, vector).sqrt();
-    if !(length.is_finite() && length > 1e-9) {
-        return false;
-    }
-    vector.iter_mut().for_each(|value| *value /= length);
-    true
 }
 
 /// Dot product in eight running sums, which the compiler turns into vector instructions; the order of addition is fixed.

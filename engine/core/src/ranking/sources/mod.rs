@@ -1,15 +1,19 @@
 //! Retrieval, a file per source.
 
+mod category_trends;
 mod co_visitation;
 mod history;
 mod interest;
 mod likeness;
 mod neighbours;
 mod new;
+mod region_trends;
 mod sums;
 mod together;
 mod trending;
+mod turned_down;
 
+pub use category_trends::CategoryTrends;
 pub use co_visitation::CoVisitation;
 pub use history::History;
 pub use interest::Interest;
@@ -17,5 +21,7 @@ pub(crate) use interest::dot as cosine;
 pub(crate) use likeness::{Alike, Likeness};
 pub use neighbours::Neighbours;
 pub use new::New;
+pub use region_trends::RegionTrends;
 pub use together::Together;
 pub use trending::Trending;
+pub use turned_down::TurnedDown;

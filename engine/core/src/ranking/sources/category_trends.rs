@@ -1,0 +1,59 @@
+//! What is wanted right now in the categories that the person likes best. Cost: a walk over the signals and over the heads of a few short
+//! lists.
+
+use crate::{
+    ids::CategoryId,
+    ranking::{
+        candidate::CandidateSet,
+        query::{Query, Scratch},
+        stage::{Source, SourceKind},
+    },
+};
+
+/// Signals looked at, and categories told apart among them.
+const SIGNALS_MAX: usize = 32;
+const CATEGORIES_SEEN_MAX: usize = 16;
+
+/// Retrieval of what trends in the person's top categories.
+#[derive(Debug)]
+pub struct CategoryTrends {
+    /// Categories, the heaviest by signals.
+    pub categories: usize,
+    /// Servable items taken of each.
+    pub items: usize,
+}
+
+impl Source for CategoryTrends {
+    fn kind(&self) -> SourceKind {
+        SourceKind::TrendingInCategory
+    }
+
+    fn retrieve(&self, query: &Query<'_>, _scratch: &mut Scratch, into: &mut CandidateSet) {
+        let (catalogue, state) = (query.state.catalogue(), query.state);
+        for category in top_categories(query).into_iter().take(self.categories).flatten() {
+            let mut taken = 0;
+            state.trending_in_category(query.bu, category.0, |item, share| {
+                let is_due = taken < self.items;
+                if is_due && catalogue.is_servable(item) && catalogue.category(item) == Some(category.0) {
+                    into.add(item, SourceKind::TrendingInCategory, share);
+                    taken += 1;
+                }
+                is_due
+            });
+        }
+    }
+}
+
+/// The categories of the person's items in the unit, the heaviest first; of equal ones, that of the later item.
+fn top_categories(query: &Query<'_>) -> [Option<(CategoryId, f32)>; CATEGORIES_SEEN_MAX] {
+    let mut seen: [Option<(CategoryId, f32)>; CATEGORIES_SEEN_MAX] = [None; CATEGORIES_SEEN_MAX];
+    for signal in query.signals.iter().filter(|signal| !signal.is_elsewhere).take(SIGNALS_MAX) {
+        let Some(category) = query.state.catalogue().category(signal.item) else { continue };
+        let place = seen.iter_mut().find(|held| held.is_none_or(|(held, _)| held == category));
+        if let Some(place) = place {
+            place.get_or_insert((category, 0.0)).1 += signal.weight;
+        }
+    }
+    seen.sort_by(|a, b| b.map_or(0.0, |(_, weight)| weight).total_cmp(&a.map_or(0.0, |(_, weight)| weight))); // stable
+    seen
+}
