@@ -13,7 +13,7 @@ use faces_core::{
     event::EventKind,
     ids::{EventId, EventTime, ItemId},
     key::{KeyKind, SourceKey},
-    neighbours::TAKERS_MIN,
+    neighbours::{Fade, TAKERS_MIN},
     ranking::{Slate, SourceKind, SourceSet},
     record::{Apply as _, Event, Record, Writer},
     state::State,
@@ -109,7 +109,16 @@ impl World {
         let kind = EventKind::Purchase;
         let id = EventId::from_content(time, BU, item, kind as u8, None);
         let item_id = Some(item.to_owned());
-        writer.record(&Record::Event(Event { source: who.clone(), bu: BU.into(), item_id, kind, time, id, value: None }));
+        writer.record(&Record::Event(Event {
+            source: who.clone(),
+            bu: BU.into(),
+            item_id,
+            kind,
+            time,
+            id,
+            value: None,
+            region: None,
+        }));
         self.events += 1;
         let catalogue = self.engine.state().catalogue();
         if let Some(item) = catalogue.bu(BU).and_then(|bu| catalogue.item(bu, item)) {
@@ -250,10 +259,13 @@ impl Quality {
 
 /// How many takers of the hot item are held, and in how many of the last 30 minutes one of them took it.
 fn spread(state: &State, hot: ItemId) -> (usize, usize) {
+    const HALF_HOUR: f32 = 30.0;
+    let fade = Fade::new(HALF_HOUR / 1_440.0, 0.0);
     let (mut takers, mut minutes) = (0, std::collections::BTreeSet::new());
     state.neighbours().takers(hot, |line| {
         takers += 1;
-        state.neighbours().items(line, NOW, |item, age_minutes| {
+        state.neighbours().faded(line, NOW, &fade, |item, faded| {
+            let age_minutes = -faded.log2() * HALF_HOUR;
             if item == hot && age_minutes < 30.5 {
                 minutes.insert(age_minutes.round() as usize);
             }

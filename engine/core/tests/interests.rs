@@ -6,10 +6,7 @@ use std::collections::BTreeSet;
 use faces_core::{
     ids::{BuId, EventTime, ItemId},
     profile::Profile,
-    ranking::{
-        CandidateSet, Condition, Features, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal, SourceKind,
-        rules::InForce,
-    },
+    ranking::{CandidateSet, Condition, Features, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal, SourceKind},
     state::State,
 };
 
@@ -45,24 +42,8 @@ impl Topics {
     }
 
     fn query<'a>(&'a self, profile: &'a Profile, signals: &'a [Signal]) -> Query<'a> {
-        Query {
-            state: &self.state,
-            model: Some(self),
-            profile,
-            signals,
-            bu: self.bu,
-            placement: None,
-            rules: InForce::default(),
-            now: EventTime::from_millis(1_000),
-            wanted: 20,
-            condition: None,
-            region: None,
-            excluded: &[],
-            served: &[],
-            suppress_owned: false,
-            is_alike: false,
-            deadline: None,
-        }
+        let now = EventTime::from_millis(1_000);
+        Query { suppress_owned: false, ..Query::new(&self.state, Some(self), profile, signals, self.bu, now) }
     }
 
     /// Candidates of the interest, with the cosine, for somebody with these signals (topic, weight).

@@ -17,6 +17,7 @@ use crate::{
         source_set::{SourceSet, source_of_feature},
         stage::SourceKind,
     },
+    state::HALF_LIVES,
 };
 
 /// Sources whose word is taken as a share of the best candidate's.
@@ -194,20 +195,16 @@ impl Features {
 
     fn set_demand(&mut self, query: &Query<'_>, candidates: &[Candidate]) {
         const FIRST: usize = place("demand_7");
-        for (n, trends) in query.state.demand().into_iter().enumerate() {
-            let mut held = self.row_mut(FIRST + 2 * n).iter_mut();
-            let items = candidates.iter().map(|candidate| candidate.item);
-            trends.shares(query.bu, items, |share| held.next().into_iter().for_each(|held| *held = share));
-            if n == 0 {
-                let hottest = self.row(FIRST).iter().copied().fold(0.0, f32::max);
-                self.hottest = if hottest > 0.0 { hottest } else { 1.0 };
-            }
-            self.set_shares(FIRST + 2 * n, DEMAND_FLOOR);
-        }
         const IN_CATEGORY: usize = place("demand_category");
-        let mut held = self.row_mut(IN_CATEGORY).iter_mut();
-        let items = candidates.iter().map(|candidate| candidate.item);
-        query.state.shares_of_categories(items, |share| held.next().into_iter().for_each(|held| *held = share));
+        query.state.demand_shares(query.bu, candidates.iter().map(|candidate| candidate.item), |at, shares, in_category| {
+            for (n, share) in shares.into_iter().enumerate() {
+                self.set_to(FIRST + 2 * n, at, share);
+            }
+            self.set_to(IN_CATEGORY, at, in_category);
+        });
+        let hottest = self.row(FIRST).iter().copied().fold(0.0, f32::max);
+        self.hottest = if hottest > 0.0 { hottest } else { 1.0 };
+        (0..HALF_LIVES).for_each(|n| self.set_shares(FIRST + 2 * n, DEMAND_FLOOR));
         self.set_shares(IN_CATEGORY, DEMAND_FLOOR);
         if query.region.is_some() {
             const IN_REGION: usize = place("demand_region");

@@ -51,7 +51,7 @@ impl Default for RankingOptions {
 const TRENDING_ITEMS: usize = 100;
 const TOP_CATEGORIES: usize = 3;
 const CATEGORY_ITEMS: usize = 10;
-const NEW_ITEMS: usize = 20;
+const NEW_ITEMS: usize = 40;
 const NEIGHBOURS_ITEMS: usize = 50;
 const TOGETHER_ITEMS: usize = 50;
 const CO_VISITED_ITEMS: usize = 50;

@@ -17,10 +17,12 @@ impl SourceSet {
     pub const NONE: Self = Self(0);
 
     /// The sources that candidates are retrieved from, by name.
-    pub const NAMES: [(SourceKind, &'static str); 10] = [
+    pub const NAMES: [(SourceKind, &'static str); 12] = [
         (SourceKind::Interest, "interest"),
         (SourceKind::CoVisitation, "co_visitation"),
         (SourceKind::Trending, "trending"),
+        (SourceKind::TrendingInCategory, "trending_in_category"),
+        (SourceKind::TrendingInRegion, "trending_in_region"),
         (SourceKind::New, "new"),
         (SourceKind::Neighbours, "neighbours"),
         (SourceKind::NeighboursElsewhere, "neighbours_elsewhere"),
@@ -80,6 +82,8 @@ pub(crate) fn source_of_feature(name: &str) -> Option<SourceKind> {
     match name {
         "owned" | "intended" => Some(SourceKind::History),
         "age" => Some(SourceKind::New),
+        _ if begins("demand_category") => Some(SourceKind::TrendingInCategory),
+        _ if begins("demand_region") => Some(SourceKind::TrendingInRegion),
         _ if begins("demand") => Some(SourceKind::Trending),
         _ if begins("had") => Some(SourceKind::History),
         // The longest name that it begins with, as "neighbours" also begins "neighbours_elsewhere".
@@ -107,12 +111,13 @@ mod tests {
     #[test]
     fn every_feature_is_of_a_source_or_known_to_be_of_none() {
         let none: Vec<&str> = NAMES.into_iter().filter(|name| source_of_feature(name).is_none()).collect();
-        assert_eq!(none, ["turned_down", "shown", "category", "price"]);
+        assert_eq!(none, ["turned_down", "shown", "category", "price", "like_turned_down"]);
         for (name, kind) in [
             ("neighbours_log", SourceKind::Neighbours),
             ("neighbours_elsewhere_log", SourceKind::NeighboursElsewhere),
             ("elsewhere", SourceKind::Elsewhere),
             ("demand_7", SourceKind::Trending),
+            ("demand_category_log", SourceKind::TrendingInCategory),
             ("had_age", SourceKind::History),
             ("interest_square", SourceKind::Interest),
         ] {

@@ -73,7 +73,7 @@ pub struct State {
     probation: Probation,
     identity: IdentityGraph,
     catalogue: Catalogue,
-    demand: Demand<{ HALF_LIVES }>,
+    demand: Demand<HALF_LIVES>,
     neighbours: Neighbours,
     clock: Arc<CutClock>,
     newest: AtomicI64,   // newest event time applied
@@ -82,7 +82,7 @@ pub struct State {
 }
 
 /// Half-lives by which demand is put in order.
-const HALF_LIVES: usize = 4;
+pub(crate) const HALF_LIVES: usize = 4;
 /// Days of the ones that are always there, beside what counts as trending and as popular.
 const SHORT_HALF_LIFE_DAYS: f64 = 1.0;
 const LONG_HALF_LIFE_DAYS: f64 = 30.0;
@@ -145,21 +145,16 @@ impl State {
         self.trends(POPULAR)
     }
 
-    /// What is wanted by each half-life: what trends, what is popular, the last days, the last months.
-    #[must_use]
-    pub fn demand(&self) -> [&Trends; HALF_LIVES] {
-        std::array::from_fn(|which| self.trends(which))
-    }
-
     /// Calls `take` with what is wanted right now in a category of a unit, the most wanted first, each with its share of that (0 to 1],
     /// until it returns false. An item may have left the category since, as far as the catalogue knows.
     pub fn trending_in_category(&self, bu: BuId, category: CategoryId, take: impl FnMut(ItemId, f32) -> bool) {
         self.demand.top_of_category(bu, category, take);
     }
 
-    /// What is wanted right now of `items`, as shares of the most wanted item of their categories, in [0, 1], in order.
-    pub fn shares_of_categories(&self, items: impl Iterator<Item = ItemId>, take: impl FnMut(f32)) {
-        self.demand.shares_of_categories(items, take);
+    /// What is wanted of `items`, as shares of the most wanted: calls `take` with the place of each, its share in the unit by each
+    /// half-life, and its share in its category right now (0 without one), all in [0, 1].
+    pub fn demand_shares(&self, bu: BuId, items: impl Iterator<Item = ItemId>, take: impl FnMut(usize, [f32; HALF_LIVES], f32)) {
+        self.demand.shares(bu, items, take);
     }
 
     /// Calls `take` with what is wanted right now in a region, of a unit's items, the most wanted first, each with its share of that

@@ -16,13 +16,15 @@ mod head;
 mod ranking;
 mod regions;
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 
 pub use self::{categories::CATEGORY_ITEMS_MAX, regions::REGION_HEAD_MAX};
 use self::{
     categories::Categories,
     counts::Counts,
-    ranking::{ByName, Ranking},
+    ranking::{ByName, LANES, Ranking, Weights},
     regions::Regions,
 };
 pub(crate) use self::{counts::Demanded, regions::Placed};
@@ -42,6 +44,7 @@ pub(crate) struct Demand<const N: usize> {
     span_ms: i64,
     counts: Mutex<Counts>,
     trends: [Trends; N],
+    weights: Arc<Weights>,
     categories: Categories, // by the first of the half-lives
     regions: Regions,       // by the same
 }
@@ -57,10 +60,16 @@ impl<const N: usize> Demand<N> {
     pub(crate) fn new(half_lives_days: [f64; N]) -> Self {
         let shortest = half_lives_days.into_iter().fold(f64::INFINITY, f64::min);
         let span_days = shortest / SPANS_PER_HALF_LIFE;
-        let trends = half_lives_days.map(|days| Trends { ranking: Ranking::new(days / span_days) });
+        const { assert!(N <= LANES) };
+        let weights = Arc::<Weights>::default();
+        let mut lanes = 0..;
+        let trends = half_lives_days.map(|days| {
+            let lane = lanes.next().unwrap_or(0);
+            Trends { ranking: Ranking::new(days / span_days, lane, Arc::clone(&weights)) }
+        });
         let span_ms = ((span_days * DAY_MS) as i64).max(1);
         let regions = Regions::new(half_lives_days.first().copied().unwrap_or(shortest) / span_days, span_ms);
-        Self { span_ms, counts: Mutex::new(Counts::new(span_ms)), trends, categories: Categories::default(), regions }
+        Self { span_ms, counts: Mutex::new(Counts::new(span_ms)), trends, weights, categories: Categories::default(), regions }
     }
 
     /// Counts what fragments took and let go, in any order. What it changes shows after [`Self::settle`].
@@ -123,10 +132,18 @@ impl<const N: usize> Demand<N> {
         self.categories.top(bu, category, take);
     }
 
-    /// Weights of `items` as shares of the heaviest of their categories, in [0, 1], in order; 0 without a category.
-    pub(crate) fn shares_of_categories(&self, items: impl Iterator<Item = ItemId>, mut take: impl FnMut(f32)) {
-        if let Some(Trends { ranking }) = self.trends.first() {
-            items.for_each(|item| take(self.categories.share(item, ranking.weight(item))));
+    /// Calls `take` with the place of each of `items`, its weights by each half-life as shares of the heaviest of the business unit,
+    /// and by the first as a share of the heaviest of its category (0 without one), all in [0, 1]. Cost: two looks at memory an item.
+    pub(crate) fn shares(&self, bu: BuId, items: impl Iterator<Item = ItemId>, mut take: impl FnMut(usize, [f32; N], f32)) {
+        let scales = self.trends.each_ref().map(|trends| trends.ranking.head(bu).map_or(0.0, |head| 1.0 / head.heaviest()));
+        for (place, item) in items.enumerate() {
+            let weights = self.weights.of(item);
+            let mut shares = [0.0; N];
+            for ((share, weight), scale) in shares.iter_mut().zip(weights).zip(scales) {
+                *share = (weight * scale).min(1.0) as f32;
+            }
+            let [first, ..] = weights;
+            take(place, shares, self.categories.share(item, first));
         }
     }
 

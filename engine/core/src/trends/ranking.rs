@@ -18,18 +18,46 @@ use crate::ids::{BuId, ItemId};
 /// The heaviest items of a business unit.
 pub(super) type UnitHead = Head<HEAD_ITEMS_MAX>;
 
+/// Half-lives at most.
+pub(super) const LANES: usize = 4;
+
+/// What items weigh, by each half-life: side by side, as requests ask for all of them.
+#[derive(Debug, Default)]
+pub(super) struct Weights {
+    rows: boxcar::Vec<[AtomicU64; LANES]>, // bits of a f64, by item
+}
+
+impl Weights {
+    /// 0 for an item that nobody has wanted.
+    pub(super) fn of(&self, item: ItemId) -> [f64; LANES] {
+        let row = self.rows.get(item.position());
+        row.map_or([0.0; LANES], |row| row.each_ref().map(|bits| f64::from_bits(bits.load(Relaxed))))
+    }
+
+    /// Sets a weight; gives the one before.
+    fn swap(&self, item: ItemId, lane: usize, weight: f64) -> f64 {
+        while self.rows.count() <= item.position() {
+            self.rows.push(Default::default());
+        }
+        let held = self.rows.get(item.position()).and_then(|row| row.get(lane));
+        held.map_or(0.0, |held| f64::from_bits(held.swap(weight.to_bits(), Relaxed)))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Ranking {
     decay: Decay,
-    weights: boxcar::Vec<AtomicU64>,    // bits of a f64, by item
+    lane: usize,
+    weights: Arc<Weights>,
     heads: ArcSwap<Vec<Arc<UnitHead>>>, // by business unit
     landmark: Mutex<Option<i32>>,
 }
 
 impl Ranking {
-    pub(super) fn new(half_life_spans: f64) -> Self {
+    /// `lane` is its place among those that share `weights`.
+    pub(super) fn new(half_life_spans: f64, lane: usize, weights: Arc<Weights>) -> Self {
         let decay = Decay::new(half_life_spans);
-        Self { decay, weights: boxcar::Vec::new(), heads: ArcSwap::default(), landmark: Mutex::new(None) }
+        Self { decay, lane, weights, heads: ArcSwap::default(), landmark: Mutex::new(None) }
     }
 
     pub(super) fn head(&self, bu: BuId) -> Option<Arc<UnitHead>> {
@@ -37,7 +65,7 @@ impl Ranking {
     }
 
     pub(super) fn weight(&self, item: ItemId) -> f64 {
-        self.weights.get(item.position()).map_or(0.0, |bits| f64::from_bits(bits.load(Relaxed)))
+        self.weights.of(item).get(self.lane).copied().unwrap_or(0.0)
     }
 
     /// Weighs the touched items anew and puts them in their places; says whether all others were weighed anew as well.
@@ -62,7 +90,7 @@ impl Ranking {
             }
             let Some(head) = heads.get_mut(bu.position()) else { continue };
             let mut next = if is_moved { Head::default() } else { Head::clone(head) };
-            next.place(&weighed, |item, weight| self.set_weight(item, weight), by_name);
+            next.place(&weighed, |item, weight| self.weights.swap(item, self.lane, weight), by_name);
             if next.is_short() {
                 let of_bu = counts.rows().filter(|(_, row)| row.bu() == Some(bu));
                 next.refill(of_bu.map(|(item, _)| (item, self.weight(item))), by_name);
@@ -71,15 +99,6 @@ impl Ranking {
         }
         self.heads.store(Arc::new(heads));
         is_moved
-    }
-
-    /// Sets a weight; gives the one before.
-    fn set_weight(&self, item: ItemId, weight: f64) -> f64 {
-        while self.weights.count() <= item.position() {
-            self.weights.push(AtomicU64::new(0));
-        }
-        let held = self.weights.get(item.position());
-        held.map_or(0.0, |held| f64::from_bits(held.swap(weight.to_bits(), Relaxed)))
     }
 }
 

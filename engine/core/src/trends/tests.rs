@@ -94,7 +94,7 @@ proptest! {
                 prop_assert!((share - of_unit / heaviest).abs() < 1e-5, "{item:?}: {share}");
             }
             let mut shares = Vec::new();
-            demand.shares_of_categories(whole.iter().map(|(item, _)| *item), |share| shares.push(share));
+            demand.shares(BuId(0), whole.iter().map(|(item, _)| *item), |_, _, share| shares.push(share));
             prop_assert!(shares.iter().zip(&whole).all(|(share, (_, of_unit))| (share - of_unit / heaviest).abs() < 1e-5));
         }
     }

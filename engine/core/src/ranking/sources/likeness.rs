@@ -47,7 +47,7 @@ impl Likeness {
                 slot.weight += weight;
                 return;
             }
-            at = at + 1 & mask;
+            at = (at + 1) & mask;
         }
     }
 

@@ -23,8 +23,9 @@ use crate::{
 
 /// Items of the person looked at.
 const SIGNALS_MAX: usize = 16;
-/// Lines that give their items.
+/// Lines that give their items; of other units fewer, as each is another person's look from line to line.
 const LINES_MAX: usize = 100;
+const LINES_ELSEWHERE_MAX: usize = 64;
 /// By how many days an item in a neighbour's line counts half, and what it counts at least.
 const HALF_LIFE_DAYS: f32 = 180.0;
 const FADED_MIN: f32 = 1e-3;
@@ -98,9 +99,10 @@ fn find_alike(query: &Query<'_>, scratch: &mut Scratch, is_elsewhere: bool) {
     alike.clear();
     likeness.drain_into(alike);
     let best_first = |a: &Alike, b: &Alike| b.weight.total_cmp(&a.weight).then(b.line.cmp(&a.line));
-    if alike.len() > LINES_MAX {
-        alike.select_nth_unstable_by(LINES_MAX, best_first);
-        alike.truncate(LINES_MAX);
+    let most = if is_elsewhere { LINES_ELSEWHERE_MAX } else { LINES_MAX };
+    if alike.len() > most {
+        alike.select_nth_unstable_by(most, best_first);
+        alike.truncate(most);
     }
     alike.sort_unstable_by(best_first);
 }

@@ -22,7 +22,7 @@ const LATEST_FADE: f32 = 0.5;
 const LATEST_PLACES: u8 = 4;
 /// Takers of items of other units whose other lines are looked at: of one item, and of all.
 const TAKERS_MAX: usize = 64;
-const TAKERS_MAX_IN_ALL: usize = 256;
+const TAKERS_MAX_IN_ALL: usize = 128;
 /// By how many days an item of such a line counts half, and what it counts at least.
 const HALF_LIFE_DAYS: f32 = 180.0;
 const FADED_MIN: f32 = 0.01;
