@@ -143,6 +143,31 @@ fn linked_accounts_lead_from_unit_to_unit_and_an_unlink_ends_that() {
 }
 
 #[test]
+fn five_fragments_of_which_none_may_be_used_are_a_strangers() {
+    let state = State::default();
+    let units = ["shop", "cinema", "grocer", "bank", "travel"];
+    let accounts = units.map(|unit| account(unit, "me"));
+    for (n, who) in (0..).zip(&accounts) {
+        (0..3).for_each(|item| takes(&state, who, &item.to_string(), n * 3 + item));
+    }
+    accounts.windows(2).for_each(|pair| links(&state, &pair[0], &pair[1], Operation::Link, 20));
+    let pharmacy = bu(&state, "pharmacy");
+    takes(&state, &account("pharmacy", "somebody"), "plaster", 21);
+    let all = state.profile(&accounts[..1], None);
+    assert_eq!((all.taste.len(), all.lines.len()), (15, 5), "all five are the person's");
+    let none = state.profile(&accounts[..1], Some(pharmacy));
+    assert!(none.taste.is_empty() && none.past.is_empty() && none.owned.is_empty() && none.newest().is_none(), "{none:?}");
+    let options = RankingOptions::default();
+    let slate = |profile: &_| {
+        let query = Query::new(&state, None, profile, &[], pharmacy, NOW);
+        let (mut scratch, mut candidates) = (Scratch::default(), CandidateSet::default());
+        Pipeline::new(&options).recommend(&query, &mut scratch, &mut candidates).items
+    };
+    assert_eq!(slate(&none), slate(&state.profile(&[], None)));
+    assert_eq!(slate(&none).len(), 1, "a catalogue of one item gives it to everybody");
+}
+
+#[test]
 fn nobody_is_their_own_neighbour() {
     let state = State::default();
     let me = account("shop", "me");

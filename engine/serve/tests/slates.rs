@@ -70,6 +70,30 @@ async fn a_link_brings_a_taste_across_and_an_unlink_takes_it_away() {
 }
 
 #[tokio::test]
+async fn a_login_in_mid_session_carries_the_session_over() {
+    let Some(mut clients) = shops().await else { return };
+    let session = v1::SourceKey { kind: v1::KeyKind::Session as i32, ..key(MARKET, "tab-1") };
+    let member = key(CINEMA, "member");
+    let as_member = ask(std::slice::from_ref(&member), CINEMA);
+    let before = clients.slate(as_member.clone()).await;
+    clients.act([0, 2, 4].iter().map(|n| event(EventType::View, &session, &id(MARKET, *n))).collect()).await;
+    let anonymous = clients.items(ask(std::slice::from_ref(&session), CINEMA)).await;
+    assert_eq!(evens(&anonymous[..5]), 5, "nobody has logged in, and the session is known: {anonymous:?}");
+    assert_eq!(content(clients.slate(as_member.clone()).await), content(before.clone()), "the member is not");
+
+    clients.link(&session, &member).await;
+    let logged_in = clients.items(as_member.clone()).await;
+    assert_eq!(logged_in, anonymous, "what the session knew, the member's slate knows");
+    clients.act(vec![event(EventType::View, &session, &id(MARKET, 6))]).await;
+    let went_on = clients.slate(as_member.clone()).await;
+    let because = went_on.items.iter().filter_map(|item| item.reason.as_ref()).flat_map(|reason| &reason.because);
+    assert!(because.map(|of| number(&of.item_id)).any(|n| n == 6), "and goes on with the session: {went_on:?}");
+
+    clients.unlink(&session, &member).await;
+    assert_eq!(content(clients.slate(as_member).await), content(before), "a logout leaves no trace");
+}
+
+#[tokio::test]
 async fn what_is_bought_or_turned_down_is_not_offered_again() {
     let Some(mut clients) = shops().await else { return };
     let who = visitor(&mut clients, "buyer", &[1, 3]).await;
