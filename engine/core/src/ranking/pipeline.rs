@@ -48,14 +48,14 @@ impl Default for RankingOptions {
 }
 
 /// Items taken from each source at most: the budget of retrieval, some 300 in all.
-const TRENDING_ITEMS: usize = 100;
+const TRENDING_ITEMS: usize = 80;
 const TOP_CATEGORIES: usize = 3;
 const CATEGORY_ITEMS: usize = 10;
 const NEW_ITEMS: usize = 40;
-const NEIGHBOURS_ITEMS: usize = 50;
-const TOGETHER_ITEMS: usize = 50;
-const CO_VISITED_ITEMS: usize = 50;
-const NEAR_ITEMS: usize = 50;
+const NEIGHBOURS_ITEMS: usize = 40;
+const TOGETHER_ITEMS: usize = 40;
+const CO_VISITED_ITEMS: usize = 40;
+const NEAR_ITEMS: usize = 40;
 const NEW_DAYS: f64 = 14.0;
 
 /// Sources, filters, scorer and selector of one kind of answer.

@@ -10,7 +10,7 @@ use crate::ranking::{
 };
 
 /// Items of the person looked at.
-const SIGNALS_MAX: usize = 24;
+const SIGNALS_MAX: usize = 16;
 
 /// Retrieval by co-visitation.
 #[derive(Debug)]

@@ -22,10 +22,10 @@ use crate::{
 };
 
 /// Items of the person looked at.
-const SIGNALS_MAX: usize = 16;
+const SIGNALS_MAX: usize = 10;
 /// Lines that give their items; of other units fewer, as each is another person's look from line to line.
-const LINES_MAX: usize = 100;
-const LINES_ELSEWHERE_MAX: usize = 64;
+const LINES_MAX: usize = 80;
+const LINES_ELSEWHERE_MAX: usize = 40;
 /// By how many days an item in a neighbour's line counts half, and what it counts at least.
 const HALF_LIFE_DAYS: f32 = 180.0;
 const FADED_MIN: f32 = 1e-3;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Items of the person looked at.
-const SIGNALS_MAX: usize = 24;
+const SIGNALS_MAX: usize = 16;
 /// What the next older item weighs among the last few.
 const LATEST_FADE: f32 = 0.5;
 const LATEST_PLACES: u8 = 4;
