@@ -161,18 +161,42 @@ fn alone(feature: usize) -> Weights {
     weights
 }
 
-/// The feature that alone orders best.
+/// The feature to order a slate alone: recent demand, the baseline that is hardest to beat with little to learn from, unless another
+/// one is surely better.
 fn best_single(examples: &[&Weighed<'_>]) -> usize {
-    let worth = |feature: &usize| {
-        let weights = alone(*feature);
-        examples.iter().map(|weighed| weighed.counts * weighed.example.ndcg(&weights)).sum::<f64>()
+    let of = |feature: usize| {
+        let weights = alone(feature);
+        examples.iter().map(move |weighed| weighed.example.ndcg(&weights))
     };
-    // Of equal ones, as without examples, the first.
-    SINGLES
-        .into_iter()
-        .map(|feature| (worth(&feature), feature))
-        .fold((-1.0, TIE_BREAK), |best, of| if of.0 > best.0 { of } else { best })
-        .1
+    let usual: Vec<f64> = of(TIE_BREAK).collect();
+    let gain = |feature: usize| Gain::of(of(feature).zip(&usual).map(|(other, usual)| other - usual));
+    let sure = SINGLES.into_iter().map(|feature| (gain(feature), feature)).filter(|(gain, _)| gain.low() > 0.0);
+    sure.fold((0.0, TIE_BREAK), |best, (gain, feature)| if gain.mean > best.0 { (gain.mean, feature) } else { best }).1
+}
+
+/// A mean of differences, with its standard error.
+struct Gain {
+    mean: f64,
+    error: f64,
+}
+
+impl Gain {
+    fn of(differences: impl Iterator<Item = f64>) -> Self {
+        let (mut n, mut sum, mut squares) = (0.0_f64, 0.0, 0.0);
+        differences.for_each(|difference| {
+            n += 1.0;
+            sum += difference;
+            squares += difference * difference;
+        });
+        let mean = sum / n.max(1.0);
+        let variance = (squares / n.max(1.0) - mean * mean).max(0.0);
+        Self { mean, error: (variance / n.max(1.0)).sqrt() }
+    }
+
+    /// Lower end of the interval, one-sided 90 %.
+    fn low(&self) -> f64 {
+        self.mean - CONFIDENCE_Z * self.error
+    }
 }
 
 fn judge(regime: Regime, later: &[&Weighed<'_>], blend: &Weights, single: usize) -> Verdict {
@@ -181,9 +205,7 @@ fn judge(regime: Regime, later: &[&Weighed<'_>], blend: &Weights, single: usize)
         later.iter().map(|weighed| (weighed.example.ndcg(blend), weighed.example.ndcg(&single_weights))).collect();
     let n = pairs.len() as f64;
     let mean = |of: &dyn Fn(&(f64, f64)) -> f64| if pairs.is_empty() { 0.0 } else { pairs.iter().map(of).sum::<f64>() / n };
-    let gain = mean(&|(blend, single)| blend - single);
-    let variance = mean(&|(blend, single)| (blend - single - gain).powi(2));
-    let gain_low = gain - CONFIDENCE_Z * (variance / n.max(1.0)).sqrt();
+    let gain_low = Gain::of(pairs.iter().map(|(blend, single)| blend - single)).low();
     Verdict {
         segment: regime.segment.name().to_owned(),
         is_tail: regime.is_tail,
