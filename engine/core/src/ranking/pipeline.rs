@@ -48,7 +48,7 @@ impl Default for RankingOptions {
 }
 
 /// Items taken from each source at most: the budget of retrieval, some 300 in all.
-const TRENDING_ITEMS: usize = 80;
+const TRENDING_ITEMS: usize = 80; // by each half-life
 const TOP_CATEGORIES: usize = 3;
 const CATEGORY_ITEMS: usize = 10;
 const NEW_ITEMS: usize = 40;

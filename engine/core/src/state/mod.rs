@@ -145,6 +145,12 @@ impl State {
         self.trends(POPULAR)
     }
 
+    /// What is wanted by each half-life: what trends, what is popular, the last days, the last months.
+    #[must_use]
+    pub fn demand(&self) -> [&Trends; HALF_LIVES] {
+        std::array::from_fn(|which| self.trends(which))
+    }
+
     /// Calls `take` with what is wanted right now in a category of a unit, the most wanted first, each with its share of that (0 to 1],
     /// until it returns false. An item may have left the category since, as far as the catalogue knows.
     pub fn trending_in_category(&self, bu: BuId, category: CategoryId, take: impl FnMut(ItemId, f32) -> bool) {

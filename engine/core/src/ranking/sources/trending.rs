@@ -1,4 +1,5 @@
-//! What is wanted right now in the business unit. Cost: a walk over the head of a sorted list.
+//! What is wanted in the business unit: the heads of demand by every half-life, since what was hot this week, this quarter and this
+//! year are different lists, and who comes when decides which of them is right. Cost: a walk over the heads of sorted lists.
 
 use crate::ranking::{
     candidate::CandidateSet,
@@ -9,7 +10,7 @@ use crate::ranking::{
 /// Retrieval of trending items.
 #[derive(Debug)]
 pub struct Trending {
-    /// Items taken.
+    /// Items taken by each half-life.
     pub items: usize,
 }
 
@@ -18,15 +19,24 @@ impl Source for Trending {
         SourceKind::Trending
     }
 
-    fn retrieve(&self, query: &Query<'_>, _scratch: &mut Scratch, into: &mut CandidateSet) {
-        let mut left = self.items;
-        query.state.trending().top(query.bu, |item, share| {
-            // What the caller rules out is most often the head itself.
-            if query.excluded.is_empty() || query.excluded.binary_search(&item).is_err() {
-                into.add(item, SourceKind::Trending, share);
-                left -= 1;
-            }
-            left > 0
+    fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
+        for trends in query.state.demand() {
+            let mut left = self.items;
+            trends.top(query.bu, |item, _| {
+                // What the caller rules out is most often the head itself.
+                if query.excluded.is_empty() || query.excluded.binary_search(&item).is_err() {
+                    into.entry(item);
+                    left -= 1;
+                }
+                left > 0
+            });
+        }
+        // What it says of each is how much it is wanted right now.
+        scratch.items.clear();
+        scratch.items.extend(into.as_slice().iter().map(|candidate| candidate.item));
+        query.state.demand_shares(query.bu, scratch.items.iter().copied(), |place, [now, ..], _| {
+            let candidate = into.as_mut_slice().get_mut(place);
+            candidate.into_iter().for_each(|candidate| candidate.set_part(SourceKind::Trending, now));
         });
     }
 }
