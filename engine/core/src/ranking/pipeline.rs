@@ -1,5 +1,7 @@
 //! The stages in a row: what `faces serve` answers with, and what `faces eval` measures.
 
+use std::sync::Arc;
+
 use crate::{
     ids::ItemId,
     ranking::{
@@ -7,6 +9,7 @@ use crate::{
         candidate::{Candidate, CandidateSet, Score},
         features::Features,
         filters::{Excluded, Matching, Owned, Servable, Tired},
+        own_model::{self, OwnModel},
         query::{Query, Scratch, SignalOptions},
         rerank::{Hidden, Rerank, pins},
         rules::Share,
@@ -52,8 +55,21 @@ const NEW_DAYS: f64 = 14.0;
 pub struct Pipeline {
     sources: Vec<Box<dyn Source>>,
     filters: Vec<Box<dyn Filter>>,
+    own_model: Option<Arc<dyn OwnModel>>,
     scorer: Box<dyn Scorer>,
     selector: Box<dyn Selector>,
+}
+
+/// What gave a slate's candidates their scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ScoredBy {
+    /// The user's own model.
+    OwnModel,
+    /// The learned ranker of the generation.
+    Ranker,
+    /// The fixed blend.
+    #[default]
+    Blend,
 }
 
 /// An answer before it is encoded.
@@ -67,6 +83,8 @@ pub struct Slate {
     pub cut_short: bool,
     /// Pins in force that have no place on it, mostly because a filter removed their item.
     pub pins_skipped: usize,
+    /// What its order comes from.
+    pub scored_by: ScoredBy,
 }
 
 impl Pipeline {
@@ -93,9 +111,16 @@ impl Pipeline {
                 Box::new(tired),
                 Box::new(Matching),
             ],
+            own_model: None,
             scorer: Box::new(options.blend),
             selector: Box::new(Rerank { category_share_max: Share::new(options.category_share_max) }),
         }
+    }
+
+    /// The same, with a model of the user's own that is asked for scores first.
+    #[must_use]
+    pub fn with_own_model(self, own_model: Option<Arc<dyn OwnModel>>) -> Self {
+        Self { own_model, ..self }
     }
 
     /// A slate for each request, in their order; the same as one by one, and cheaper, as they share passes over the index. All must
@@ -120,7 +145,7 @@ impl Pipeline {
         let mut slate = Slate::default();
         let filters: Vec<&dyn Filter> = self.filters.iter().map(|f| &**f).filter(|filter| filter.applies(query)).collect();
         self.gather(query, &filters, scratch, candidates, &mut slate);
-        self.score(query, scratch, candidates);
+        slate.scored_by = self.score(query, scratch, candidates);
         let mut sorted = candidates.as_slice().to_vec();
         sorted.sort_unstable_by(Candidate::best_first(query.state.catalogue()));
         self.selector.select(query, &sorted, &mut slate.items);
@@ -162,15 +187,24 @@ impl Pipeline {
         slate.pins_skipped = without_chance + pins.iter().filter(|pin| candidates.get_mut(pin.item).is_none()).count();
     }
 
-    /// By the generation's ranker, or by the fixed blend where it has none for such a request.
-    fn score(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) {
-        if let Some(ranker) = query.model.and_then(|model| model.ranker()).filter(|_| !query.is_alike) {
+    /// By the user's own model; where there is none, or it gives no scores, by the generation's ranker; where that has none for such a
+    /// request, by the fixed blend.
+    fn score(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) -> ScoredBy {
+        let own_model = self.own_model.as_deref().filter(|_| !query.is_alike);
+        let ranker = query.model.and_then(|model| model.ranker()).filter(|_| !query.is_alike);
+        if own_model.is_some() || ranker.is_some() {
             scratch.features.fill(query, candidates.as_slice());
-            if ranker.score(query, &scratch.features, candidates.as_mut_slice(), &mut scratch.scores) {
-                return;
-            }
+        }
+        let (features, scores) = (&scratch.features, &mut scratch.scores);
+        let by_own = |model| own_model::score(model, features, query.deadline, candidates.as_mut_slice(), scores).is_ok();
+        if own_model.is_some_and(by_own) {
+            return ScoredBy::OwnModel;
+        }
+        if ranker.is_some_and(|ranker| ranker.score(query, features, candidates.as_mut_slice(), &mut scratch.scores)) {
+            return ScoredBy::Ranker;
         }
         self.scorer.score(query, candidates.as_mut_slice());
+        ScoredBy::Blend
     }
 
     /// The candidates that a slate would be made of, with what a ranker knows of them: what rankers are trained on.

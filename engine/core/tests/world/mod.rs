@@ -223,6 +223,7 @@ pub(crate) struct Ask {
     pub(crate) rules: Rules,
     pub(crate) is_late: bool,
     pub(crate) with_model: bool,
+    pub(crate) is_alike: bool,
 }
 
 impl Ask {
@@ -239,6 +240,7 @@ impl Ask {
             rules: Rules::default(),
             is_late: false,
             with_model: true,
+            is_alike: false,
         }
     }
 }
@@ -306,7 +308,7 @@ pub(crate) fn with_queries<T>(state: &State, model: &HashModel, asks: &[Ask], th
             excluded: &ask.excluded,
             served,
             suppress_owned: ask.suppress_owned,
-            is_alike: false,
+            is_alike: ask.is_alike,
             deadline: ask.is_late.then(Instant::now),
         }
     };
