@@ -80,8 +80,9 @@ fn give(shop: &mut Shop, behaves: Behaves) -> Arc<Fake> {
 }
 
 fn past() -> impl Strategy<Value = Vec<Record>> {
-    (vec(change(), 0..60), vec(event(90..100), 1..120))
-        .prop_map(|(changes, events)| changes.into_iter().map(Record::Item).chain(events.into_iter().map(Record::Event)).collect())
+    (vec(change(), 0..60), vec(event(90..100), 1..120)).prop_map(|(changes, events)| {
+        changes.into_iter().map(Record::Item).chain(events.into_iter().map(Record::Event)).collect()
+    })
 }
 
 fn ask() -> impl Strategy<Value = Ask> {

@@ -222,23 +222,17 @@ impl Pipeline {
 
     /// Orders `given` for the person; every one is returned. Unknown to every source: score of its trend alone.
     #[must_use]
-    pub fn rerank(
-        &self,
-        query: &Query<'_>,
-        given: &[ItemId],
-        scratch: &mut Scratch,
-        candidates: &mut CandidateSet,
-    ) -> Vec<Candidate> {
+    pub fn rerank(&self, query: &Query<'_>, given: &[ItemId], scratch: &mut Scratch, candidates: &mut CandidateSet) -> Slate {
         candidates.clear();
         for item in given {
             candidates.add(*item, SourceKind::Request, 1.0);
         }
         self.retrieve(query, scratch, candidates);
         candidates.retain(|candidate| candidate.part(SourceKind::Request) > 0.0);
-        self.score(query, scratch, candidates);
-        let mut sorted = candidates.as_slice().to_vec();
-        sorted.sort_by(|a, b| b.score.value().total_cmp(&a.score.value())); // stable: the caller's order breaks ties
-        sorted
+        let scored_by = self.score(query, scratch, candidates);
+        let mut items = candidates.as_slice().to_vec();
+        items.sort_by(|a, b| b.score.value().total_cmp(&a.score.value())); // stable: the caller's order breaks ties
+        Slate { items, scored_by, ..Slate::default() }
     }
 
     /// Runs the sources; true if the deadline cut them short. The first one always runs.

@@ -18,10 +18,12 @@ use serde_json::{Value, json};
 use super::progress;
 use crate::{
     config::Config,
+    engine::EngineOptions,
     eval::{
         Inputs, Judge, KindSet, Replay, ReplayOptions, Rounds, Summary, read_queries,
         report::{RunNotes, render},
     },
+    own_model,
 };
 
 /// Replays a log in time order through the served code and answers queries; scores the answers too.
@@ -138,7 +140,7 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, config: &Config) -> Resu
     training.index.kind = training.index.kind.or(Some(IndexKind::Exact));
     let options = ReplayOptions {
         state: config.state_options(),
-        engine: config.engine_options(),
+        engine: EngineOptions { own_model: own_model::for_replay(&config.ranking.own_model)?, ..config.engine_options() },
         training,
         rebuild_days: args.rebuild_days,
         siloed: args.siloed,
