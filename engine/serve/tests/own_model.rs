@@ -194,14 +194,19 @@ mod onnx {
     }
 
     #[test]
-    fn linear_regressors_are_understood() {
-        let parts = [
-            Attribute::floats("coefficients", &[0.0, -1.0]),
+    fn scalers_and_linear_regressors_are_understood() {
+        let scaled = [Attribute::floats("offset", &[0.0, 0.125]), Attribute::floats("scale", &[1.0, 2.0])];
+        let line = [
+            Attribute::floats("coefficients", &[1.0, -4.0]),
             Attribute::floats("intercepts", &[3.0]),
             Attribute::int("targets", 1),
         ];
-        let model = Model::new(2).then("LinearRegressor", &["x"], "y", &parts);
-        assert_eq!(slate(loaded(&model, &["together", "age"])), newest_first());
+        let model = Model::new(2).then("Scaler", &["x"], "scaled", &scaled).then("LinearRegressor", &["scaled"], "y", &line);
+        let engine = shop(loaded(&model, &["together", "age"]));
+        let answer = answer(&engine);
+        assert_eq!((answer.slate.scored_by, names(&engine, &answer)), newest_first());
+        let of_newest = 4.0 - 8.0 * 0.1; // a day: log2(2) / 10
+        assert!((answer.slate.items[0].score.value() - of_newest).abs() < 1e-5, "{:?}", answer.slate.items[0]);
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl Model {
 
     /// Adds an operator.
     pub(crate) fn then(self, op_type: &str, inputs: &[&str], output: &str, attribute: &[Attribute]) -> Self {
-        let is_ml = op_type.ends_with("Regressor");
+        let is_ml = op_type.ends_with("Regressor") || op_type == "Scaler";
         let node = Node {
             input: inputs.iter().map(|name| (*name).to_owned()).collect(),
             output: vec![output.into()],

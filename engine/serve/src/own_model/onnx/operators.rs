@@ -1,7 +1,7 @@
-//! Operators of a model: which the runtime knows, and two of `ai.onnx.ml` that it does not, said in those that it knows.
+//! Operators of a model: which the runtime knows, and three of `ai.onnx.ml` that it does not, said in those that it knows.
 //!
-//! `LinearRegressor` is what linear models of scikit-learn become, `TreeEnsembleRegressor` what boosted trees and forests do (LightGBM,
-//! XGBoost, scikit-learn).
+//! `Scaler` and `LinearRegressor` are what scalers and linear models of scikit-learn become, `TreeEnsembleRegressor` what boosted trees
+//! and forests do (LightGBM, XGBoost, scikit-learn).
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tract_onnx::{
@@ -23,7 +23,7 @@ pub(super) fn check(graph: &GraphProto, onnx: &Onnx) -> Result<(), Problem> {
     if unknown.is_empty() { Ok(()) } else { Err(Problem::Operators { operators: unknown.join(", ") }) }
 }
 
-/// Replaces the regressors.
+/// Replaces them.
 ///
 /// # Errors
 /// One with several targets, or one that ends in a way that the replacement can't say.
@@ -31,11 +31,25 @@ pub(super) fn rewrite(graph: &mut GraphProto) -> Result<()> {
     let nodes = std::mem::take(&mut graph.node);
     for node in nodes {
         match node.op_type.as_str() {
+            "Scaler" => scaler(graph, &node).context("Scaler")?,
             "LinearRegressor" => linear(graph, &node).context("LinearRegressor")?,
             "TreeEnsembleRegressor" => trees(graph, &node).context("TreeEnsembleRegressor")?,
             _ => graph.node.push(node),
         }
     }
+    Ok(())
+}
+
+/// `(x − offset) · scale`, feature by feature, or the same for all.
+fn scaler(graph: &mut GraphProto, node: &NodeProto) -> Result<()> {
+    let (input, output) = ends(node)?;
+    let (offset, scale) = (floats(node, "offset"), floats(node, "scale"));
+    ensure!(!offset.is_empty() && !scale.is_empty(), "it has no offset or no scale");
+    let offset = constant(graph, output, "offset", &[1, offset.len()], offset);
+    let scale = constant(graph, output, "scale", &[1, scale.len()], scale);
+    let moved = format!("{output}.moved");
+    graph.node.push(operator("Sub", [input, &offset], &moved));
+    graph.node.push(operator("Mul", [&moved, &scale], output));
     Ok(())
 }
 
