@@ -9,7 +9,11 @@
 #[allow(dead_code, reason = "each user needs its part of it")]
 mod models;
 
-use std::{env, fs, path::Path, time::Instant};
+use std::{
+    env, fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use faces_core::{
@@ -22,9 +26,12 @@ use faces_core::{
 };
 use faces_serve::own_model::{OwnModelConfig, for_serving};
 use models::Model;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 
 const CANDIDATES: u32 = 300;
-const ROUNDS: usize = 2_000;
+const ROUNDS_MAX: usize = 2_000;
+const MEASURED_MAX: Duration = Duration::from_secs(5);
 
 fn main() -> Result<()> {
     let features = features()?;
@@ -45,7 +52,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Features of candidates of which little is known; what they are makes no difference to the time.
+/// Features of candidates of which sources say this and that, at random: trees take longer where candidates differ.
 fn features() -> Result<Features> {
     let state = State::new(StateOptions::default());
     let now = EventTime::from_millis(1_000 * 86_400_000);
@@ -71,7 +78,11 @@ fn features() -> Result<Features> {
         is_alike: false,
         deadline: None,
     };
-    let candidates: Vec<Candidate> = (0..CANDIDATES).map(|n| Candidate::new(ItemId::new(n))).collect();
+    let mut random = ChaCha8Rng::seed_from_u64(0);
+    let mut candidates: Vec<Candidate> = (0..CANDIDATES).map(|n| Candidate::new(ItemId::new(n))).collect();
+    for candidate in &mut candidates {
+        candidate.parts.iter_mut().for_each(|part| *part = random.random_range(0.0..1.0));
+    }
     let mut features = Features::default();
     features.fill(&query, &candidates);
     Ok(features)
@@ -80,8 +91,9 @@ fn features() -> Result<Features> {
 fn measure(name: &str, path: &Path, features: &Features) -> Result<()> {
     let config = OwnModelConfig { path: path.to_owned(), budget_us: 1_000_000, features: Vec::new() };
     let model = for_serving(&config)?.context("a model")?;
-    let (mut took, mut scores) = (Vec::with_capacity(ROUNDS), Vec::new());
-    for _ in 0..ROUNDS {
+    let (mut took, mut scores) = (Vec::with_capacity(ROUNDS_MAX), Vec::new());
+    let end = Instant::now() + MEASURED_MAX;
+    while took.len() < ROUNDS_MAX && Instant::now() < end {
         let began = Instant::now();
         model.score(features, None, &mut scores)?;
         took.push(began.elapsed());

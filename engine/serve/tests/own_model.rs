@@ -209,18 +209,18 @@ mod onnx {
         assert!((answer.slate.items[0].score.value() - of_newest).abs() < 1e-5, "{:?}", answer.slate.items[0]);
     }
 
-    #[test]
-    fn boosted_trees_are_understood() {
-        // Two trees. The first: up to 2.5 days (age 0.18), 2, else 1; the second: up to 4.5 days (0.245), 0.5, else up to 1,023 days, 0.25, else -9.
-        let modes = ["BRANCH_LEQ", "LEAF", "LEAF", "BRANCH_LEQ", "LEAF", "BRANCH_LEQ", "LEAF", "LEAF"];
+    /// Two trees over `together` and `age`. The first says 2 up to 2.5 days (age 0.18), else 1; the second 0.5 up to 4.5 days (0.245),
+    /// else 0.25 up to 1,023 days, else -9. `change` changes what is said of them.
+    fn trees(change: impl Fn(Attribute) -> Option<Attribute>) -> Model {
+        let modes = ["BRANCH_LEQ", "LEAF", "LEAF", "BRANCH_LEQ", "LEAF", "BRANCH_GT", "LEAF", "LEAF"];
         let parts = [
             Attribute::int("n_targets", 1),
             Attribute::floats("base_values", &[0.125]),
             Attribute::ints("nodes_treeids", &[0, 0, 0, 1, 1, 1, 1, 1]),
             Attribute::ints("nodes_nodeids", &[0, 1, 2, 0, 1, 2, 3, 4]),
             Attribute::ints("nodes_featureids", &[1, 0, 0, 1, 0, 1, 0, 0]),
-            Attribute::ints("nodes_truenodeids", &[1, 0, 0, 1, 0, 3, 0, 0]),
-            Attribute::ints("nodes_falsenodeids", &[2, 0, 0, 2, 0, 4, 0, 0]),
+            Attribute::ints("nodes_truenodeids", &[1, 0, 0, 1, 0, 4, 0, 0]),
+            Attribute::ints("nodes_falsenodeids", &[2, 0, 0, 2, 0, 3, 0, 0]),
             Attribute::floats("nodes_values", &[0.18, 0.0, 0.0, 0.245, 0.0, 1.0, 0.0, 0.0]),
             Attribute::strings("nodes_modes", &modes),
             Attribute::ints("target_treeids", &[0, 0, 1, 1, 1]),
@@ -228,8 +228,15 @@ mod onnx {
             Attribute::ints("target_ids", &[0; 5]),
             Attribute::floats("target_weights", &[2.0, 1.0, 0.5, 0.25, -9.0]),
         ];
-        let engine = shop(loaded(&Model::new(2).then("TreeEnsembleRegressor", &["x"], "y", &parts), &["together", "age"]));
+        let parts: Vec<Attribute> = parts.into_iter().filter_map(change).collect();
+        Model::new(2).then("TreeEnsembleRegressor", &["x"], "sum", &parts).then("Identity", &["sum"], "y", &[])
+    }
+
+    #[test]
+    fn boosted_trees_are_understood() {
+        let engine = shop(loaded(&trees(Some), &["together", "age"]));
         let answer = answer(&engine);
+        assert_eq!(answer.slate.scored_by, ScoredBy::OwnModel);
         let scores = names(&engine, &answer).into_iter().zip(answer.slate.items.iter().map(|candidate| candidate.score.value()));
         for (name, score) in scores {
             let expected = match name.parse().unwrap() {
@@ -240,6 +247,22 @@ mod onnx {
             };
             assert_eq!(score, expected, "{name} days");
         }
+    }
+
+    #[test]
+    fn trees_that_are_none_are_refused() {
+        let with = |name: &'static str, ints: &'static [i64]| {
+            trees(move |part| Some(if part.is(name) { Attribute::ints(name, ints) } else { part }))
+        };
+        let both = ["together", "age"];
+        refuses(&with("nodes_truenodeids", &[1, 0, 0, 0, 0, 4, 0, 0]), &both, &["reached twice"]);
+        refuses(&with("nodes_truenodeids", &[1, 0, 0, 1, 0, 9, 0, 0]), &both, &["tree 1 has no node 9"]);
+        refuses(&with("nodes_featureids", &[2, 0, 0, 1, 0, 1, 0, 0]), &both, &["a feature that is not there"]);
+        refuses(&with("nodes_nodeids", &[0, 1, 1, 0, 1, 2, 3, 4]), &both, &["names a node twice"]);
+        refuses(&with("target_ids", &[0, 0, 1, 0, 0]), &both, &["several targets"]);
+        refuses(&with("nodes_nodeids", &[0, 1, 2]), &both, &["not described in full"]);
+        let squashed = trees(Some).then("Sigmoid", &["sum"], "z", &[]);
+        refuses(&squashed, &both, &["must stand alone", "Sigmoid"]);
     }
 
     #[test]

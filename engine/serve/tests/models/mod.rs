@@ -81,6 +81,11 @@ pub(crate) struct Attribute {
 }
 
 impl Attribute {
+    #[allow(dead_code, reason = "not every user of this file needs it")]
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
     pub(crate) fn int(name: &str, i: i64) -> Self {
         Self { name: name.into(), i, kind: 2, ..Self::default() }
     }

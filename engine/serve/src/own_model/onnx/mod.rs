@@ -1,11 +1,13 @@
 //! Models in ONNX, by [tract](https://github.com/sonos/tract), a runtime in Rust.
 //!
 //! A file is checked against what is asked of it before the runtime sees it, so that what is wrong is said in terms of the export. The
-//! runtime then plans it for exactly [`CHUNK_ROWS`] rows: shapes that are known beforehand make it faster. Files are the operator's own:
-//! the runtime trusts them (the nodes of a tree may point anywhere), so load none of strangers.
+//! runtime then plans it for exactly [`CHUNK_ROWS`] rows: shapes that are known beforehand make it faster. Sums of trees are evaluated
+//! here. Files are the operator's own: the runtime trusts them, so load none of strangers.
 
+mod attributes;
 mod operators;
 mod shapes;
+mod trees;
 
 use std::{
     fs, io,
@@ -23,10 +25,12 @@ const FEATURES: &str = "faces.features";
 /// Largest file; what is larger can't score hundreds of candidates within a request.
 const BYTES_MAX: u64 = 256 << 20;
 
-/// A model, planned for chunks.
-pub(super) struct OnnxModel {
-    plan: TypedRunnableModel<TypedModel>,
-    width: usize,
+/// A model, ready for chunks.
+pub(super) enum OnnxModel {
+    /// By the runtime.
+    Planned { plan: Box<TypedRunnableModel<TypedModel>>, width: usize },
+    /// A sum of trees.
+    Trees(trees::Trees),
 }
 
 /// Reads a file and plans it. `features` are those that the configuration names, if it does.
@@ -40,12 +44,15 @@ pub(super) fn open(path: &Path, features: &[String]) -> Result<(OnnxModel, Colum
     let columns = Columns::named(&named_features(&file, features)?)?;
     let graph = file.graph.as_mut().ok_or_else(|| Problem::NotUnderstood(anyhow!("it holds no graph")))?;
     shapes::check(graph, columns.width())?;
+    if let Some(trees) = trees::alone(graph, columns.width()).map_err(Problem::NotUnderstood)? {
+        return Ok((OnnxModel::Trees(trees), columns));
+    }
     operators::rewrite(graph).map_err(Problem::NotUnderstood)?;
     operators::check(graph, &onnx)?;
     shapes::leave_open(graph);
     let plan = guarded(|| plan(&onnx, &file, path, columns.width())).map_err(Problem::NotUnderstood)?;
     check_output(&plan)?;
-    Ok((OnnxModel { plan, width: columns.width() }, columns))
+    Ok((OnnxModel::Planned { plan: Box::new(plan), width: columns.width() }, columns))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
@@ -97,9 +104,16 @@ fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> anyhow::Result<T> {
 
 impl RowScorer for OnnxModel {
     fn score(&self, rows: &[f32], scores: &mut Vec<f32>) -> anyhow::Result<()> {
+        let (plan, width) = match self {
+            Self::Planned { plan, width } => (plan, *width),
+            Self::Trees(trees) => {
+                trees.score(rows, scores);
+                return Ok(());
+            }
+        };
         let outputs = guarded(|| {
-            let input = Tensor::from_shape(&[CHUNK_ROWS, self.width], rows)?;
-            self.plan.run(tvec!(input.into()))
+            let input = Tensor::from_shape(&[CHUNK_ROWS, width], rows)?;
+            plan.run(tvec!(input.into()))
         })?;
         let output = outputs.first().context("no output")?;
         scores.extend_from_slice(output.as_slice::<f32>()?);

@@ -1,15 +1,16 @@
-//! Operators of a model: which the runtime knows, and three of `ai.onnx.ml` that it does not, said in those that it knows.
-//!
-//! `Scaler` and `LinearRegressor` are what scalers and linear models of scikit-learn become, `TreeEnsembleRegressor` what boosted trees
-//! and forests do (LightGBM, XGBoost, scikit-learn).
+//! Operators of a model: which the runtime knows, and two of `ai.onnx.ml` that it does not, said in those that it knows: `Scaler` and
+//! `LinearRegressor`, which scalers and linear models of scikit-learn become.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tract_onnx::{
     Onnx,
-    pb::{AttributeProto, GraphProto, NodeProto, TensorProto, attribute_proto::AttributeType, tensor_proto::DataType},
+    pb::{GraphProto, NodeProto, TensorProto, tensor_proto::DataType},
 };
 
-use super::super::Problem;
+use super::{
+    super::Problem,
+    attributes::{floats, integer, text},
+};
 
 /// Checks that the runtime knows all operators.
 ///
@@ -26,14 +27,13 @@ pub(super) fn check(graph: &GraphProto, onnx: &Onnx) -> Result<(), Problem> {
 /// Replaces them.
 ///
 /// # Errors
-/// One with several targets, or one that ends in a way that the replacement can't say.
+/// One that the replacement can't say.
 pub(super) fn rewrite(graph: &mut GraphProto) -> Result<()> {
     let nodes = std::mem::take(&mut graph.node);
     for node in nodes {
         match node.op_type.as_str() {
             "Scaler" => scaler(graph, &node).context("Scaler")?,
             "LinearRegressor" => linear(graph, &node).context("LinearRegressor")?,
-            "TreeEnsembleRegressor" => trees(graph, &node).context("TreeEnsembleRegressor")?,
             _ => graph.node.push(node),
         }
     }
@@ -69,54 +69,6 @@ fn linear(graph: &mut GraphProto, node: &NodeProto) -> Result<()> {
     Ok(())
 }
 
-/// As a classifier of three classes, whose first one collects what the leaves say and whose others stay at 0; then that one alone. (Of one
-/// or two classes, the runtime takes the score for a probability.)
-fn trees(graph: &mut GraphProto, node: &NodeProto) -> Result<()> {
-    const CLASSES: usize = 3;
-    let (input, output) = ends(node)?;
-    ensure!(integer(node, "n_targets").unwrap_or(1) == 1, "it has several targets");
-    ensure!(text(node, "aggregate_function").is_none_or(|name| name == "SUM"), "its trees are not summed up");
-    ensure!(text(node, "post_transform").is_none_or(|name| name == "NONE"), "it has a post_transform");
-    let mut attributes = vec![AttributeProto {
-        name: "classlabels_int64s".into(),
-        r#type: AttributeType::Ints as i32,
-        ints: (0..CLASSES as i64).collect(),
-        ..AttributeProto::default()
-    }];
-    for attribute in &node.attribute {
-        let mut attribute = attribute.clone();
-        match attribute.name.as_str() {
-            "n_targets" | "aggregate_function" | "post_transform" => continue,
-            "base_values" => {
-                ensure!(attribute.floats.len() <= 1, "it has several base values");
-                if attribute.floats.is_empty() {
-                    continue;
-                }
-                attribute.floats.resize(CLASSES, 0.0);
-            }
-            name => {
-                if let Some(of_leaf) = name.strip_prefix("target_") {
-                    attribute.name = format!("class_{of_leaf}");
-                }
-            }
-        }
-        attributes.push(attribute);
-    }
-    let scores = format!("{output}.classes");
-    graph.node.push(NodeProto {
-        name: format!("{output}.trees"),
-        op_type: "TreeEnsembleClassifier".into(),
-        domain: node.domain.clone(),
-        input: vec![input.to_owned()],
-        output: vec![format!("{output}.label"), scores.clone()],
-        attribute: attributes,
-        ..NodeProto::default()
-    });
-    let first = constant(graph, output, "first", &[CLASSES, 1], &[1.0, 0.0, 0.0]);
-    graph.node.push(operator("MatMul", [&scores, &first], output));
-    Ok(())
-}
-
 fn ends(node: &NodeProto) -> Result<(&str, &str)> {
     match (node.input.as_slice(), node.output.as_slice()) {
         ([input], [output]) => Ok((input, output)),
@@ -145,20 +97,4 @@ fn constant(graph: &mut GraphProto, output: &str, name: &str, shape: &[usize], v
         ..TensorProto::default()
     });
     name
-}
-
-fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
-    node.attribute.iter().find(|attribute| attribute.name == name)
-}
-
-fn integer(node: &NodeProto, name: &str) -> Option<i64> {
-    attribute(node, name).map(|attribute| attribute.i)
-}
-
-fn text<'a>(node: &'a NodeProto, name: &str) -> Option<&'a str> {
-    attribute(node, name).and_then(|attribute| str::from_utf8(&attribute.s).ok())
-}
-
-fn floats<'a>(node: &'a NodeProto, name: &str) -> &'a [f32] {
-    attribute(node, name).map(|attribute| attribute.floats.as_slice()).unwrap_or_default()
 }
