@@ -264,7 +264,7 @@ proptest! {
         let Shop { state, model, pipeline, mut scratch, mut candidates } = Shop::of(&past.log, &RankingOptions::default());
         let count = state.catalogue().item_count();
         let given: Vec<_> = picks.iter().filter(|_| count > 0).map(|pick| ItemId::new(pick.index(count) as u32)).collect();
-        let ranked = with_query(&state, &model, &ask, |query| pipeline.rerank(query, &given, &mut scratch, &mut candidates));
+        let ranked = with_query(&state, &model, &ask, |query| pipeline.rerank(query, &given, &mut scratch, &mut candidates).items);
         let Some(ranked) = ranked else { return Ok(()) };
         let returned: BTreeSet<_> = ranked.iter().map(|c| c.item).collect();
         prop_assert_eq!(returned.len(), ranked.len(), "an item came twice");

@@ -15,7 +15,7 @@ use faces_rebuild::TrainParams;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::engine::EngineOptions;
+use crate::{engine::EngineOptions, own_model::OwnModelConfig};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -176,6 +176,8 @@ pub struct Ranking {
     pub repeat_units: Vec<String>,
     /// File of rules for re-ranking (pins, boosts, caps, …), watched while serving. Empty: none.
     pub rules: PathBuf,
+    /// A ranking model of your own.
+    pub own_model: OwnModelConfig,
 }
 
 impl Default for Ranking {
@@ -201,6 +203,7 @@ impl Default for Ranking {
             tired_window_hours: ranking.tired_window_hours,
             repeat_units: Vec::new(),
             rules: PathBuf::new(),
+            own_model: OwnModelConfig::default(),
         }
     }
 }
@@ -275,6 +278,12 @@ impl Config {
             ),
             ("ranking.trend_lift_full", f64::from(ranking.trend_lift_full), ranking.trend_lift_full > 0.0, above_zero),
             ("ranking.session_boost", f64::from(ranking.session_boost), ranking.session_boost >= 1.0, "a number of at least 1"),
+            (
+                "ranking.own_model.budget_us",
+                ranking.own_model.budget_us as f64,
+                (1..=1_000_000).contains(&ranking.own_model.budget_us),
+                "from 1 to 1000000",
+            ),
             share_check("ranking.position_decay", ranking.position_decay, false, share_above_zero),
             share_check("ranking.cross_unit_weight", ranking.cross_unit_weight, true, share),
             share_check("ranking.co_visitation_weight", ranking.co_visitation_weight, true, share),
@@ -313,7 +322,7 @@ impl Config {
         }
     }
 
-    /// What answering is told at its start.
+    /// What answering is told at its start; an own model, if there is one, is loaded besides.
     #[must_use]
     pub fn engine_options(&self) -> EngineOptions {
         let ranking = &self.ranking;
@@ -340,6 +349,7 @@ impl Config {
                 tired_window_hours: ranking.tired_window_hours,
             },
             repeat_units: ranking.repeat_units.clone(),
+            own_model: None,
         }
     }
 }

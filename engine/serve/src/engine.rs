@@ -11,8 +11,8 @@ use faces_core::{
     key::SourceKey,
     profile::{BEHAVIOURS_MAX, Profile},
     ranking::{
-        Candidate, CandidateSet, Condition, Features, Model, Pipeline, Query, RankingOptions, Regime, Scratch, Signal, Slate,
-        SourceSet,
+        Candidate, CandidateSet, Condition, Features, Model, OwnModel, Pipeline, Query, RankingOptions, Regime, Scratch, Signal,
+        Slate, SourceSet,
         explain::{Reason, explain},
         query::signals,
         rules::{InForce, Moment, Rules},
@@ -38,6 +38,8 @@ pub struct EngineOptions {
     pub ranking: RankingOptions,
     /// Business units where people take the same item again: what they have is offered again unless the request says no.
     pub repeat_units: Vec<String>,
+    /// A model of the user's own, asked for scores before the learned ranker.
+    pub own_model: Option<Arc<dyn OwnModel>>,
 }
 
 /// A question, in the domain's terms.
@@ -139,7 +141,8 @@ impl Engine {
     #[must_use]
     pub fn new(state: Arc<State>, options: EngineOptions) -> Self {
         let (generation, rules) = (ArcSwapOption::empty(), ArcSwap::default());
-        Self { state, generation, rules, pipeline: Pipeline::new(&options.ranking), options }
+        let pipeline = Pipeline::new(&options.ranking).with_own_model(options.own_model.clone());
+        Self { state, generation, rules, pipeline, options }
     }
 
     /// What came from the log.
@@ -250,9 +253,8 @@ impl Engine {
         let (profile, signals) = self.view(ask);
         let generation = self.generation();
         let query = self.query(ask, &profile, &signals, generation.as_deref(), InForce::default());
-        let items: Vec<Candidate> =
-            WORK.with_borrow_mut(|(scratch, candidates)| self.pipeline.rerank(&query, given, scratch, candidates));
-        finish(ask, &query, Slate { items, ..Slate::default() }, generation.clone())
+        let slate = WORK.with_borrow_mut(|(scratch, candidates)| self.pipeline.rerank(&query, given, scratch, candidates));
+        finish(ask, &query, slate, generation.clone())
     }
 
     fn query<'a>(

@@ -1,9 +1,12 @@
 //! The catalogue of metrics: every name, once. Never a person or an item as a label.
 
-use std::{sync::OnceLock, time::Instant};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
-use faces_core::ranking::Placed;
+use faces_core::ranking::{NoScores, Placed, ScoredBy};
 use faces_ingest::{
     Progress,
     progress::{Counts, Lags},
@@ -25,6 +28,12 @@ const RPC_SECONDS: &str = "faces_rpc_seconds";
 const SLATES_TOTAL: &str = "faces_slates_total";
 /// Slates whose retrieval the deadline cut short.
 const SLATES_CUT_SHORT_TOTAL: &str = "faces_slates_cut_short_total";
+/// Slates by what their order comes from: own_model, ranker, blend.
+const SCORED_SLATES_TOTAL: &str = "faces_scored_slates_total";
+/// What the user's own ranking model was asked for, by `outcome`: scored; late, not_finite, failed; resting, when it was not asked.
+const OWN_MODEL_ANSWERS_TOTAL: &str = "faces_own_model_answers_total";
+/// Time that it took, where it was asked.
+const OWN_MODEL_SECONDS: &str = "faces_own_model_seconds";
 /// Candidates removed by `filter`.
 const FILTERED_TOTAL: &str = "faces_filtered_candidates_total";
 /// Pins by `outcome`: placed; skipped, because a filter removed the item or the page has no place for it.
@@ -117,6 +126,12 @@ fn describe() {
     describe_histogram!(RPC_SECONDS, Unit::Seconds, "time from decoded request to encoded answer");
     describe_counter!(SLATES_TOTAL, "slates by size: full, short, empty");
     describe_counter!(SLATES_CUT_SHORT_TOTAL, "slates whose retrieval the deadline cut short");
+    describe_counter!(SCORED_SLATES_TOTAL, "slates by what their order comes from: own_model, ranker, blend");
+    describe_counter!(
+        OWN_MODEL_ANSWERS_TOTAL,
+        "answers of the own ranking model by outcome: scored; late, not_finite, failed, resting: ranked without it"
+    );
+    describe_histogram!(OWN_MODEL_SECONDS, Unit::Seconds, "time that the own ranking model took for the candidates of a request");
     describe_counter!(FILTERED_TOTAL, "candidates removed, by filter");
     describe_counter!(PINS_TOTAL, "pins by outcome: placed, skipped");
     describe_counter!(EXPLORED_PLACES_TOTAL, "places of slates given to new items by chance");
@@ -175,6 +190,12 @@ pub fn slate(answer: &Answer, wanted: usize) {
     if answer.slate.cut_short {
         counter!(SLATES_CUT_SHORT_TOTAL).increment(1);
     }
+    let by = match answer.slate.scored_by {
+        ScoredBy::OwnModel => "own_model",
+        ScoredBy::Ranker => "ranker",
+        ScoredBy::Blend => "blend",
+    };
+    counter!(SCORED_SLATES_TOTAL, "by" => by).increment(1);
     for (filter, removed) in &answer.slate.removed {
         counter!(FILTERED_TOTAL, "filter" => *filter).increment(*removed as u64);
     }
@@ -191,6 +212,21 @@ pub fn slate(answer: &Answer, wanted: usize) {
     let explored = placed(|placed| matches!(placed, Placed::Explored { .. }));
     if explored > 0 {
         counter!(EXPLORED_PLACES_TOTAL).increment(explored);
+    }
+}
+
+/// Counts and times what the own ranking model was asked for.
+pub fn own_model(answer: Result<(), NoScores>, took: Duration) {
+    let outcome = match answer {
+        Ok(()) => "scored",
+        Err(NoScores::Late) => "late",
+        Err(NoScores::NotFinite) => "not_finite",
+        Err(NoScores::Failed) => "failed",
+        Err(NoScores::Resting) => "resting",
+    };
+    counter!(OWN_MODEL_ANSWERS_TOTAL, "outcome" => outcome).increment(1);
+    if answer != Err(NoScores::Resting) {
+        histogram!(OWN_MODEL_SECONDS).record(took.as_secs_f64());
     }
 }
 

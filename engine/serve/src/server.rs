@@ -23,11 +23,11 @@ use crate::{
     admin_http::{self, Pages},
     background::Background,
     config::Config,
-    engine::Engine,
+    engine::{Engine, EngineOptions},
     follow,
     grpc::{self, Services},
     images::{self, Loading},
-    metrics,
+    metrics, own_model,
     rules::{self, RulesFile},
     swap::GenerationSwap,
 };
@@ -82,8 +82,9 @@ impl App {
         let rules_path = Some(config.ranking.rules.clone()).filter(|path| !path.as_os_str().is_empty());
         let rules = rules_path.as_deref().map(RulesFile::open).transpose().context("ranking.rules can't be used")?;
         let recorder = metrics::install()?;
+        let own_model = own_model::for_serving(&config.ranking.own_model)?;
         let state = Arc::new(State::new(config.state_options()));
-        let engine = Arc::new(Engine::new(Arc::clone(&state), config.engine_options()));
+        let engine = Arc::new(Engine::new(Arc::clone(&state), EngineOptions { own_model, ..config.engine_options() }));
         let (loading, running) = (Arc::<Loading>::default(), Arc::<OnceLock<Arc<Progress>>>::default());
         let pages = Pages {
             engine: Arc::clone(&engine),

@@ -90,6 +90,7 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("ranking.turned_down_penalty", "0", "1.1"),
         ("ranking.trend_half_life_days", "0.5", "nan"),
         ("ranking.popular_half_life_days", "1e9", "inf"),
+        ("ranking.own_model.budget_us", "1", "0"),
         ("identity.person_keys_max", "1", "0"),
         ("server.deadline_ms_max", "1", "0"),
         ("generations.watch_ms", "10", "9"),

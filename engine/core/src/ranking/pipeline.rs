@@ -1,5 +1,7 @@
 //! The stages in a row: what `faces serve` answers with, and what `faces eval` measures.
 
+use std::sync::Arc;
+
 use crate::{
     ids::ItemId,
     ranking::{
@@ -7,6 +9,7 @@ use crate::{
         candidate::{Candidate, CandidateSet, Score},
         features::Features,
         filters::{Excluded, Matching, Owned, Servable, Tired},
+        own_model::{self, OwnModel},
         query::{Query, Scratch, SignalOptions},
         rerank::{Hidden, Rerank, pins},
         rules::Share,
@@ -62,8 +65,21 @@ const NEW_DAYS: f64 = 14.0;
 pub struct Pipeline {
     sources: Vec<Box<dyn Source>>,
     filters: Vec<Box<dyn Filter>>,
+    own_model: Option<Arc<dyn OwnModel>>,
     scorer: Box<dyn Scorer>,
     selector: Box<dyn Selector>,
+}
+
+/// What gave a slate's candidates their scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ScoredBy {
+    /// The user's own model.
+    OwnModel,
+    /// The learned ranker of the generation.
+    Ranker,
+    /// The fixed blend.
+    #[default]
+    Blend,
 }
 
 /// An answer before it is encoded.
@@ -77,6 +93,8 @@ pub struct Slate {
     pub cut_short: bool,
     /// Pins in force that have no place on it, mostly because a filter removed their item.
     pub pins_skipped: usize,
+    /// What its order comes from.
+    pub scored_by: ScoredBy,
 }
 
 impl Pipeline {
@@ -94,6 +112,7 @@ impl Pipeline {
                 Box::new(tired),
                 Box::new(Matching),
             ],
+            own_model: None,
             scorer: Box::new(options.blend),
             selector: Box::new(Rerank { category_share_max: Share::new(options.category_share_max) }),
         }
@@ -115,6 +134,12 @@ impl Pipeline {
             Box::new(Interest { neighbours: NEAR_ITEMS, vectors_max: options.interest_vectors_max }),
             Box::new(TurnedDown),
         ]
+    }
+
+    /// The same, with a model of the user's own that is asked for scores first.
+    #[must_use]
+    pub fn with_own_model(self, own_model: Option<Arc<dyn OwnModel>>) -> Self {
+        Self { own_model, ..self }
     }
 
     /// A slate for each request, in their order; the same as one by one, and cheaper, as they share passes over the index. All must
@@ -140,7 +165,7 @@ impl Pipeline {
         let mut slate = Slate::default();
         let filters: Vec<&dyn Filter> = self.filters.iter().map(|f| &**f).filter(|filter| filter.applies(query)).collect();
         self.gather(query, &filters, scratch, candidates, &mut slate);
-        self.score(query, scratch, candidates);
+        slate.scored_by = self.score(query, scratch, candidates);
         sort(query, candidates.as_slice(), scratch);
         self.selector.select(query, &scratch.sorted, &mut slate.items);
         // What one source is worth is not what the last resort is.
@@ -183,21 +208,29 @@ impl Pipeline {
         slate.pins_skipped = without_chance + pins.iter().filter(|pin| candidates.get_mut(pin.item).is_none()).count();
     }
 
-    /// By the generation's ranker, or by the fixed blend where it has none for such a request; a source that speaks alone orders by
-    /// what it holds of each.
-    fn score(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) {
+    /// A source that speaks alone orders by what it holds of each; else by the user's own model; where there is none, or it gives no scores, by the generation's ranker; where that has none for such a
+    /// request, by the fixed blend.
+    fn score(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) -> ScoredBy {
         if let Some(source) = query.sources.single() {
             let score = |candidate: &mut Candidate| candidate.score = Score::new(candidate.part(source));
             candidates.as_mut_slice().iter_mut().for_each(score);
-            return;
+            return ScoredBy::Blend;
         }
-        if let Some(ranker) = query.model.and_then(|model| model.ranker()).filter(|_| !query.is_alike) {
+        let own_model = self.own_model.as_deref().filter(|_| !query.is_alike);
+        let ranker = query.model.and_then(|model| model.ranker()).filter(|_| !query.is_alike);
+        if own_model.is_some() || ranker.is_some() {
             scratch.features.fill(query, candidates);
-            if ranker.score(query, &scratch.features, candidates.as_mut_slice(), &mut scratch.scores) {
-                return;
-            }
+        }
+        let (features, scores) = (&scratch.features, &mut scratch.scores);
+        let by_own = |model| own_model::score(model, features, query.deadline, candidates.as_mut_slice(), scores).is_ok();
+        if own_model.is_some_and(by_own) {
+            return ScoredBy::OwnModel;
+        }
+        if ranker.is_some_and(|ranker| ranker.score(query, features, candidates.as_mut_slice(), &mut scratch.scores)) {
+            return ScoredBy::Ranker;
         }
         self.scorer.score(query, candidates.as_mut_slice());
+        ScoredBy::Blend
     }
 
     /// A slate of what another ranker scored, through the same filters and the same selector, without a last resort: to measure that
@@ -229,23 +262,17 @@ impl Pipeline {
 
     /// Orders `given` for the person; every one is returned. Unknown to every source: score of its trend alone.
     #[must_use]
-    pub fn rerank(
-        &self,
-        query: &Query<'_>,
-        given: &[ItemId],
-        scratch: &mut Scratch,
-        candidates: &mut CandidateSet,
-    ) -> Vec<Candidate> {
+    pub fn rerank(&self, query: &Query<'_>, given: &[ItemId], scratch: &mut Scratch, candidates: &mut CandidateSet) -> Slate {
         candidates.clear();
         for item in given {
             candidates.add(*item, SourceKind::Request, 1.0);
         }
         self.retrieve(query, scratch, candidates);
         candidates.retain(|candidate| candidate.part(SourceKind::Request) > 0.0);
-        self.score(query, scratch, candidates);
-        let mut sorted = candidates.as_slice().to_vec();
-        sorted.sort_by(|a, b| b.score.value().total_cmp(&a.score.value())); // stable: the caller's order breaks ties
-        sorted
+        let scored_by = self.score(query, scratch, candidates);
+        let mut items = candidates.as_slice().to_vec();
+        items.sort_by(|a, b| b.score.value().total_cmp(&a.score.value())); // stable: the caller's order breaks ties
+        Slate { items, scored_by, ..Slate::default() }
     }
 
     /// Runs the sources; true if the deadline cut them short. The first one always runs.

@@ -225,6 +225,7 @@ pub(crate) struct Ask {
     pub(crate) rules: Rules,
     pub(crate) is_late: bool,
     pub(crate) with_model: bool,
+    pub(crate) is_alike: bool,
 }
 
 impl Ask {
@@ -242,6 +243,7 @@ impl Ask {
             rules: Rules::default(),
             is_late: false,
             with_model: true,
+            is_alike: false,
         }
     }
 }
@@ -310,7 +312,7 @@ pub(crate) fn with_queries<T>(state: &State, model: &HashModel, asks: &[Ask], th
             excluded: &ask.excluded,
             served,
             suppress_owned: ask.suppress_owned,
-            is_alike: false,
+            is_alike: ask.is_alike,
             sources: SourceSet::ALL,
             deadline: ask.is_late.then(Instant::now),
         }

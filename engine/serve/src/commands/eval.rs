@@ -20,12 +20,14 @@ use self::variants::VariantArgs;
 use super::progress;
 use crate::{
     config::Config,
+    engine::EngineOptions,
     eval::{
         Comparison, GroupUplift, Inputs, Judge, KindSet, Outcomes, QuerySet, Replay, ReplayOptions, Replayed, Rounds, Summary,
         Variant, VariantFigures, live_over_textbook, read_queries,
         report::{RunNotes, render},
         variants_json,
     },
+    own_model,
 };
 
 /// Replays a log in time order through the served code and answers queries; scores the answers too.
@@ -157,7 +159,7 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], co
     training.index.kind = training.index.kind.or(Some(IndexKind::Exact));
     let options = ReplayOptions {
         state: config.state_options(),
-        engine: config.engine_options(),
+        engine: EngineOptions { own_model: own_model::for_replay(&config.ranking.own_model)?, ..config.engine_options() },
         training,
         rebuild_days: args.rebuild_days,
         siloed: args.siloed,
