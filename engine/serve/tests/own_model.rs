@@ -37,7 +37,16 @@ fn shop(own_model: Option<Arc<dyn OwnModel>>) -> Engine {
         let source = SourceKey::new("shop", KeyKind::Account, &format!("u{n}")).unwrap();
         let (bu, item_id) = ("shop".to_owned(), Some("2000".to_owned()));
         let (time, id) = (NOW.plus_millis(-DAY_MS), EventId::from_text(&format!("e{n}"), "shop", "2000"));
-        state.apply(&Record::Event(Event { source, bu, item_id, kind: EventKind::Purchase, time, id, value: None }));
+        state.apply(&Record::Event(Event {
+            source,
+            bu,
+            item_id,
+            kind: EventKind::Purchase,
+            time,
+            id,
+            value: None,
+            region: None,
+        }));
     }
     let ranking = RankingOptions { category_share_max: 1.0, ..RankingOptions::default() };
     Engine::new(Arc::new(state), EngineOptions { ranking, own_model, ..EngineOptions::default() })
