@@ -9,6 +9,7 @@ use std::{
     process::Command,
 };
 
+use faces_core::ranking::SourceSet;
 use serde_json::Value;
 
 const DAY_MS: i64 = 86_400_000;
@@ -385,7 +386,7 @@ fn other_answers_out_of_the_same_replay_change_nothing_and_are_set_beside_the_se
     assert_eq!(with, without);
     assert_eq!(plain["variants"], serde_json::json!({}));
     let variants = report["variants"].as_object().unwrap();
-    assert_eq!(variants.len(), 10 + 10 + 2 + 2 + 1);
+    assert_eq!(variants.len(), 2 * SourceSet::NAMES.len() + 2 + 2 + 1);
     for (name, segments) in variants {
         let [of_variant, served] = [&segments["all"], &report["segments"]["all"]];
         for measure in ["hr_20", "ndcg_10", "mrr_20"] {
