@@ -5,7 +5,7 @@
 //! group weighs enough, and lies clearly apart from the first, is there more than the one mean of everything.
 //!
 //! The result hangs on the signals alone: weights, then names, decide which come first. Cost: a dot product a signal and group, at
-//! most [`GROUPS_MAX`] of them; nothing but the mean where all signals point the same way.
+//! most `GROUPS_MAX` of them; nothing but the mean where all signals point the same way.
 
 use crate::ranking::{query::Query, sources::cosine as dot};
 
