@@ -34,6 +34,8 @@ pub use line::{Fade, LINE_ITEMS};
 pub const TAKERS_MIN: usize = 3;
 /// Lines of one person that are looked at.
 const RING_MAX: usize = 8;
+/// Items done just before that an item is paired with: each costs two changes of a row.
+const PAIRS_MAX: usize = 4;
 /// By how much time between two events their pair counts half, and what it counts at least.
 const CLOSE_MINUTES: f32 = 14.0 * 1_440.0;
 const CLOSE_MIN: f32 = 0.2;
@@ -114,8 +116,9 @@ impl Neighbours {
             self.transitions.add(other, item, own_bu, minute, weight);
         };
         let at = |latest: &Latest, age| latest.minute.saturating_sub(line::minutes_of(age) as u32);
-        for (other_place, (other, age)) in latest.items().enumerate() {
-            pair(other, at(latest, age), other_place.abs_diff(place));
+        let near = latest.items().enumerate().map(|(other_place, of)| (other_place.abs_diff(place), of));
+        for (gap, (other, age)) in near.filter(|(gap, _)| *gap <= PAIRS_MAX) {
+            pair(other, at(latest, age), gap);
         }
     }
 
