@@ -26,5 +26,6 @@ pub mod state;
 pub mod table;
 pub mod trends;
 
+mod by_item;
 mod cut;
 mod joined;

@@ -9,9 +9,7 @@ use faces_core::{
     ids::{BuId, EventId, EventTime},
     key::{KeyKind, SourceKey},
     neighbours::{LineId, TAKERS_MIN},
-    ranking::{
-        Candidate, CandidateSet, Pipeline, Query, RankingOptions, Scratch, SourceKind, SourceSet, query::signals, rules::InForce,
-    },
+    ranking::{Candidate, CandidateSet, Pipeline, Query, RankingOptions, Scratch, SourceKind, SourceSet, query::signals},
     record::{Apply as _, Event, Record},
     state::State,
 };
@@ -66,25 +64,8 @@ fn with_query<T>(
     let profile = state.profile(std::slice::from_ref(who), None);
     let options = RankingOptions::default();
     let signals = signals(state, &profile.taste, unit, NOW, options.signals);
-    let query = Query {
-        state,
-        model: None,
-        profile: &profile,
-        signals: &signals,
-        bu: unit,
-        placement: None,
-        rules: InForce::default(),
-        now: NOW,
-        wanted: 20,
-        condition: None,
-        region: None,
-        excluded: &[],
-        served: &[],
-        suppress_owned: false,
-        is_alike: false,
-        sources,
-        deadline: None,
-    };
+    let plain = Query::new(state, None, &profile, &signals, unit, NOW);
+    let query = Query { suppress_owned: false, sources, ..plain };
     then(&query, &Pipeline::new(&options))
 }
 

@@ -20,7 +20,7 @@ use faces_core::{
     catalogue::{ItemAttributes, ItemChange},
     ids::{EventTime, ItemId},
     profile::Profile,
-    ranking::{Candidate, Features, Query, features::NAMES, rules::InForce},
+    ranking::{CandidateSet, Features, Query, features::NAMES},
     record::{Apply as _, Record},
     state::{State, StateOptions},
 };
@@ -61,26 +61,12 @@ fn features() -> Result<Features> {
         state.apply(&Record::Item(ItemChange { bu: "shop".into(), item_id, time: now.plus_millis(-i64::from(n)), attributes }));
     }
     let bu = state.catalogue().bu("shop").context("a shop")?;
-    let query = Query {
-        state: &state,
-        model: None,
-        profile: &Profile::default(),
-        signals: &[],
-        bu,
-        placement: None,
-        rules: InForce::default(),
-        now,
-        wanted: 20,
-        condition: None,
-        excluded: &[],
-        served: &[],
-        suppress_owned: false,
-        is_alike: false,
-        deadline: None,
-    };
+    let profile = Profile::default();
+    let query = Query::new(&state, None, &profile, &[], bu, now);
     let mut random = ChaCha8Rng::seed_from_u64(0);
-    let mut candidates: Vec<Candidate> = (0..CANDIDATES).map(|n| Candidate::new(ItemId::new(n))).collect();
-    for candidate in &mut candidates {
+    let mut candidates = CandidateSet::default();
+    (0..CANDIDATES).for_each(|n| _ = candidates.entry(ItemId::new(n)));
+    for candidate in candidates.as_mut_slice() {
         candidate.parts.iter_mut().for_each(|part| *part = random.random_range(0.0..1.0));
     }
     let mut features = Features::default();

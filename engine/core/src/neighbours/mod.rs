@@ -44,14 +44,6 @@ const CLOSE_MIN: f32 = 0.2;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LineId(u32);
 
-/// The row of an item, in rows that grow as items come.
-fn row<Row: Default>(rows: &boxcar::Vec<Row>, item: ItemId) -> Option<&Row> {
-    while rows.count() <= item.position() {
-        rows.push(Row::default());
-    }
-    rows.get(item.position())
-}
-
 /// All lines, and what leads to them.
 #[derive(Debug, Default)]
 pub struct Neighbours {

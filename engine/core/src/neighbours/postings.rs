@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use parking_lot::RwLock;
 
-use super::row;
-use crate::ids::ItemId;
+use crate::{by_item::row, ids::ItemId};
 
 /// Places for the latest takers of an item.
 const RECENT: usize = 64;

@@ -5,8 +5,10 @@
 
 use parking_lot::RwLock;
 
-use super::row;
-use crate::ids::{BuId, ItemId};
+use crate::{
+    by_item::row,
+    ids::{BuId, ItemId},
+};
 
 /// Others kept in one business unit, for one item.
 const PLACES: usize = 64;

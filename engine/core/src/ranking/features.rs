@@ -4,7 +4,8 @@
 //! asked for of a whole unit or under a filter; and in octaves, so that a linear ranker multiplies: *wanted by neighbours* times *hot*
 //! times *new* is a sum of logarithms, with exponents that are learnt.
 //!
-//! Values lie by feature, then by candidate. Cost: some 30 numbers a candidate.
+//! Values lie by feature, then by candidate. Cost: some 50 numbers a candidate, and three looks at
+//! memory.
 
 use crate::{
     catalogue::Facts,
@@ -16,6 +17,7 @@ use crate::{
         query::Query,
         source_set::{SourceSet, source_of_feature},
         stage::SourceKind,
+        weights,
     },
     state::HALF_LIVES,
 };
@@ -286,10 +288,7 @@ impl Features {
         for signal in query.signals.iter().filter(|signal| !signal.is_elsewhere).take(ATTRIBUTED_MAX) {
             let of_signal = catalogue.facts(signal.item);
             if let Some(category) = of_signal.category {
-                match of_person.iter_mut().find(|(held, _)| *held == category) {
-                    Some((_, weight)) => *weight += signal.weight,
-                    None => of_person.push((category, signal.weight)),
-                }
+                weights::add(&mut of_person, category, signal.weight);
                 all += signal.weight;
             }
             if let Some(price) = of_signal.price {

@@ -21,6 +21,7 @@ pub mod source_set;
 pub mod sources;
 pub mod stage;
 pub mod tastes;
+mod weights;
 
 pub use candidate::{Candidate, CandidateSet, Placed, Score};
 pub use condition::Condition;

@@ -208,8 +208,8 @@ impl Pipeline {
         slate.pins_skipped = without_chance + pins.iter().filter(|pin| candidates.get_mut(pin.item).is_none()).count();
     }
 
-    /// A source that speaks alone orders by what it holds of each; else by the user's own model; where there is none, or it gives no scores, by the generation's ranker; where that has none for such a
-    /// request, by the fixed blend.
+    /// By the user's own model; where there is none, or it gives no scores, by the generation's ranker; where that has none for such a
+    /// request, by the fixed blend. A source that speaks alone orders by what it holds of each.
     fn score(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) -> ScoredBy {
         if let Some(source) = query.sources.single() {
             let score = |candidate: &mut Candidate| candidate.score = Score::new(candidate.part(source));

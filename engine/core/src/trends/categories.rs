@@ -18,7 +18,10 @@ use super::{
     head::Head,
     ranking::{ByName, Ranking},
 };
-use crate::ids::{BuId, CategoryId, ItemId};
+use crate::{
+    by_item::row,
+    ids::{BuId, CategoryId, ItemId},
+};
 
 /// Items kept in order per category.
 pub const CATEGORY_ITEMS_MAX: usize = 32;
@@ -128,9 +131,6 @@ impl Categories {
 
     /// Notes the list of an item; gives the one before.
     fn move_to(&self, item: ItemId, number: u32) -> u32 {
-        while self.list_of.count() <= item.position() {
-            self.list_of.push(AtomicU32::new(0));
-        }
-        self.list_of.get(item.position()).map_or(0, |held| held.swap(number, Relaxed))
+        row(&self.list_of, item).map_or(0, |held| held.swap(number, Relaxed))
     }
 }

@@ -13,7 +13,10 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::{HEAD_ITEMS_MAX, counts::Counts, decay::Decay, head::Head};
-use crate::ids::{BuId, ItemId};
+use crate::{
+    by_item::row,
+    ids::{BuId, ItemId},
+};
 
 /// The heaviest items of a business unit.
 pub(super) type UnitHead = Head<HEAD_ITEMS_MAX>;
@@ -36,10 +39,7 @@ impl Weights {
 
     /// Sets a weight; gives the one before.
     fn swap(&self, item: ItemId, lane: usize, weight: f64) -> f64 {
-        while self.rows.count() <= item.position() {
-            self.rows.push(Default::default());
-        }
-        let held = self.rows.get(item.position()).and_then(|row| row.get(lane));
+        let held = row(&self.rows, item).and_then(|row| row.get(lane));
         held.map_or(0.0, |held| f64::from_bits(held.swap(weight.to_bits(), Relaxed)))
     }
 }

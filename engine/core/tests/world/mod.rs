@@ -9,7 +9,7 @@ use faces_core::{
     ids::{BuId, EventId, EventTime, ItemId, RegionId},
     key::{KeyKind, SourceKey},
     ranking::{
-        CandidateSet, Condition, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal, Slate, SourceSet,
+        CandidateSet, Condition, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal, Slate,
         query::{SignalOptions, signals},
         rules::{Moment, Rules},
     },
@@ -297,15 +297,10 @@ pub(crate) fn with_queries<T>(state: &State, model: &HashModel, asks: &[Ask], th
     let known: Vec<_> = asks.iter().filter_map(of_ask).collect();
     let query = |(ask, bu, profile, signals, served)| {
         let ask: &Ask = ask;
+        let model = ask.with_model.then_some(model as &dyn Model);
         Query {
-            state,
-            model: ask.with_model.then_some(model as &dyn Model),
-            profile,
-            signals,
-            bu,
             placement: Some(PLACEMENT),
             rules: ask.rules.in_force(&Moment { bu: BUS[ask.bu], placement: Some(PLACEMENT), now: NOW }, &[key(ask.who)]),
-            now: NOW,
             wanted: ask.wanted,
             condition: ask.condition.as_ref(),
             region: ask.region.as_deref(),
@@ -313,8 +308,8 @@ pub(crate) fn with_queries<T>(state: &State, model: &HashModel, asks: &[Ask], th
             served,
             suppress_owned: ask.suppress_owned,
             is_alike: ask.is_alike,
-            sources: SourceSet::ALL,
             deadline: ask.is_late.then(Instant::now),
+            ..Query::new(state, model, profile, signals, bu, NOW)
         }
     };
     let queries: Vec<Query<'_>> =

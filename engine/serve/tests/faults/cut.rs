@@ -25,6 +25,16 @@ async fn write(clients: &mut Clients, event: &v1::Event) -> bool {
     clients.events.write_events(request).await.is_ok_and(|written| written.into_inner().results[0].error.is_none())
 }
 
+/// Waits until the server's view is more than so many seconds old.
+async fn age(house: &House, seconds: f64) {
+    eventually("the view to age", async || {
+        let metrics = house.admin_get("/metrics")?.1;
+        let age = metrics.lines().find_map(|line| line.strip_prefix("faces_view_age_seconds ")?.parse::<f64>().ok())?;
+        (age > seconds).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_network_delays_records_and_loses_none() {
     let test = "cut";
@@ -41,18 +51,11 @@ async fn a_cut_network_delays_records_and_loses_none() {
             traffic.more(200).await;
             proxy.set(line);
             form().say(test, &format!("round {round}: {line:?}"));
-            // How long the cut lasts is what is tested; what must happen meanwhile is waited for.
-            let lasts = tokio::time::sleep(Duration::from_secs(form().of(2, 5)));
-            eventually("the view to age", async || {
-                let age = house.admin_get("/metrics")?.1;
-                let age = age.lines().find_map(|line| line.strip_prefix("faces_view_age_seconds ")?.parse::<f64>().ok())?;
-                (age > 0.0).then_some(())
-            })
-            .await;
+            age(&house, 0.0).await;
             clients.slate(ask(&[], BUS[0])).await; // answers go on
             let late = v1::Event { event_id: format!("{round}-{line:?}"), ..event(EventType::Cart, &key(BUS[0], "late"), "i1") };
             assert!(!write(&mut clients, &late).await, "nobody can have taken it");
-            lasts.await;
+            age(&house, form().of(2, 5) as f64).await; // the cut lasts that long
             proxy.set(Line::Whole);
             traffic.more(200).await;
             eventually("a write", async || write(&mut clients, &late).await.then_some(())).await;

@@ -11,7 +11,6 @@ use crate::{
     key::{KeyKind, SourceKey},
     profile::Profile,
     ranking::{
-        SourceSet,
         candidate::Score,
         condition::Condition,
         model::{Model, Near},
@@ -86,24 +85,13 @@ impl Model for Shop {
 fn selected(shop: &Shop, who: &str, rules: &Rules, cap: f32, scores: &[f32], wanted: usize) -> (Vec<usize>, Vec<Candidate>) {
     let keys = [SourceKey::new("shop", KeyKind::Account, who).unwrap()];
     let moment = Moment { bu: "shop", placement: Some("home"), now: NOW };
+    let profile = Profile::default();
     let query = Query {
-        state: &shop.state,
-        model: Some(shop),
-        profile: &Profile::default(),
-        signals: &[],
-        bu: shop.bu,
         placement: moment.placement,
         rules: rules.in_force(&moment, &keys),
-        now: NOW,
         wanted,
-        condition: None,
-        region: None,
-        excluded: &[],
-        served: &[],
         suppress_owned: false,
-        is_alike: false,
-        sources: SourceSet::ALL,
-        deadline: None,
+        ..Query::new(&shop.state, Some(shop), &profile, &[], shop.bu, NOW)
     };
     let scored = shop.items.iter().zip(scores);
     let mut sorted: Vec<_> =

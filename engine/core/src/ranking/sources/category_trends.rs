@@ -7,6 +7,7 @@ use crate::{
         candidate::CandidateSet,
         query::{Query, Scratch},
         stage::{Source, SourceKind},
+        weights,
     },
 };
 
@@ -30,11 +31,11 @@ impl Source for CategoryTrends {
 
     fn retrieve(&self, query: &Query<'_>, _scratch: &mut Scratch, into: &mut CandidateSet) {
         let (catalogue, state) = (query.state.catalogue(), query.state);
-        for category in top_categories(query).into_iter().take(self.categories).flatten() {
+        for (category, _) in top_categories(query).into_iter().take(self.categories) {
             let mut taken = 0;
-            state.trending_in_category(query.bu, category.0, |item, share| {
+            state.trending_in_category(query.bu, category, |item, share| {
                 let is_due = taken < self.items;
-                if is_due && catalogue.is_servable(item) && catalogue.category(item) == Some(category.0) {
+                if is_due && catalogue.is_servable(item) && catalogue.category(item) == Some(category) {
                     into.add(item, SourceKind::TrendingInCategory, share);
                     taken += 1;
                 }
@@ -45,15 +46,13 @@ impl Source for CategoryTrends {
 }
 
 /// The categories of the person's items in the unit, the heaviest first; of equal ones, that of the later item.
-fn top_categories(query: &Query<'_>) -> [Option<(CategoryId, f32)>; CATEGORIES_SEEN_MAX] {
-    let mut seen: [Option<(CategoryId, f32)>; CATEGORIES_SEEN_MAX] = [None; CATEGORIES_SEEN_MAX];
+fn top_categories(query: &Query<'_>) -> Vec<(CategoryId, f32)> {
+    let mut seen = Vec::with_capacity(CATEGORIES_SEEN_MAX);
     for signal in query.signals.iter().filter(|signal| !signal.is_elsewhere).take(SIGNALS_MAX) {
-        let Some(category) = query.state.catalogue().category(signal.item) else { continue };
-        let place = seen.iter_mut().find(|held| held.is_none_or(|(held, _)| held == category));
-        if let Some(place) = place {
-            place.get_or_insert((category, 0.0)).1 += signal.weight;
-        }
+        let category = query.state.catalogue().category(signal.item);
+        category.into_iter().for_each(|category| weights::add(&mut seen, category, signal.weight));
     }
-    seen.sort_by(|a, b| b.map_or(0.0, |(_, weight)| weight).total_cmp(&a.map_or(0.0, |(_, weight)| weight))); // stable
+    seen.truncate(CATEGORIES_SEEN_MAX);
+    seen.sort_by(|a, b| b.1.total_cmp(&a.1)); // stable
     seen
 }

@@ -21,11 +21,11 @@ pub(crate) struct Likeness {
 }
 
 /// Lines added in one request at most; further ones are passed over.
-pub(crate) const LINES_MAX: usize = 2_048;
+const ADDED_MAX: usize = 2_048;
 
 impl Default for Likeness {
     fn default() -> Self {
-        Self { slots: vec![Alike::default(); 2 * LINES_MAX], used: Vec::with_capacity(LINES_MAX) }
+        Self { slots: vec![Alike::default(); 2 * ADDED_MAX], used: Vec::with_capacity(ADDED_MAX) }
     }
 }
 
@@ -37,7 +37,7 @@ impl Likeness {
         loop {
             let Some(slot) = self.slots.get_mut(at) else { return };
             if slot.weight == 0.0 {
-                if self.used.len() < LINES_MAX {
+                if self.used.len() < ADDED_MAX {
                     *slot = Alike { weight, line, place };
                     self.used.push(at as u32);
                 }
@@ -67,7 +67,7 @@ mod tests {
         let (mut likeness, mut alike) = (Likeness::default(), Vec::new());
         let line = |n: u32| LineId::from_tag(n + 1).unwrap();
         for round in 0..3 {
-            for n in 0..LINES_MAX as u32 {
+            for n in 0..ADDED_MAX as u32 {
                 likeness.add(line(n * 7_919), 1.0, 0);
                 likeness.add(line(n * 7_919), 0.5, 1);
             }
@@ -75,7 +75,7 @@ mod tests {
             alike.clear();
             likeness.drain_into(&mut alike);
             let expected: Vec<_> =
-                (0..LINES_MAX as u32).map(|n| Alike { weight: 1.5, line: line(n * 7_919), place: 0 }).collect();
+                (0..ADDED_MAX as u32).map(|n| Alike { weight: 1.5, line: line(n * 7_919), place: 0 }).collect();
             assert_eq!(alike, expected, "round {round}");
         }
     }

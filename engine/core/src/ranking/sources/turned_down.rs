@@ -17,6 +17,7 @@ use crate::{
         candidate::CandidateSet,
         query::{Query, Scratch},
         stage::{Source, SourceKind},
+        weights,
     },
 };
 
@@ -50,11 +51,7 @@ impl Source for TurnedDown {
         let mut down: Vec<(CategoryId, f32)> = Vec::new();
         let mut add = |item: ItemId, weight: f32| {
             let category = catalogue.category(item).filter(|_| catalogue.bu_of(item) == Some(query.bu));
-            let Some(category) = category else { return };
-            match down.iter_mut().find(|(held, _)| *held == category) {
-                Some((_, held)) => *held += weight,
-                None => down.push((category, weight)),
-            }
+            category.into_iter().for_each(|category| weights::add(&mut down, category, weight));
         };
         rejected().for_each(|item| add(item, 1.0));
         in_vain.iter().for_each(|(item, _)| add(*item, IN_VAIN_WEIGHT));
