@@ -21,10 +21,15 @@ mod transitions;
 
 use parking_lot::Mutex;
 
-use self::{line::Line, postings::Postings, transitions::Transitions};
+use self::{
+    line::Line,
+    postings::Postings,
+    transitions::{Pair, Transitions},
+};
 use crate::{
     fragment::Fragment,
     ids::{BuId, EventTime, ItemId},
+    ranking::fast,
 };
 
 pub(crate) use line::Latest;
@@ -97,20 +102,21 @@ impl Neighbours {
     ) {
         let minute = line::minute_of(time);
         self.postings.add(item, line.0, minute);
-        self.transitions.count(item, minute);
-        let Some(own_bu) = bu_of(item) else { return };
-        let Some((place, _)) = latest.find(item) else { return };
-        let pair = |other: ItemId, at: u32, gap: usize| {
-            let Some(bu) = bu_of(other).filter(|_| other != item) else { return };
-            let close = (-(minute.abs_diff(at) as f32) / CLOSE_MINUTES).exp2().max(CLOSE_MIN);
-            let weight = close / (gap as f32).sqrt();
-            self.transitions.add(item, other, bu, minute, weight);
-            self.transitions.add(other, item, own_bu, minute, weight);
+        let (Some(own_bu), Some((place, _))) = (bu_of(item), latest.find(item)) else {
+            return self.transitions.count(item, minute, std::iter::empty());
         };
-        let at = |latest: &Latest, age| latest.minute.saturating_sub(line::minutes_of(age) as u32);
+        let mut pairs = [None; PAIRS_MAX * 2];
         let near = latest.items().enumerate().map(|(other_place, of)| (other_place.abs_diff(place), of));
-        for (gap, (other, age)) in near.filter(|(gap, _)| *gap <= PAIRS_MAX) {
-            pair(other, at(latest, age), gap);
+        let near = near.filter(|(gap, (other, _))| *gap <= PAIRS_MAX && *other != item);
+        for (pair, (gap, (other, age))) in pairs.iter_mut().zip(near) {
+            let at = latest.minute.saturating_sub(line::minutes_of(age) as u32);
+            let close = fast::exp2(-(minute.abs_diff(at) as f32) / CLOSE_MINUTES).max(CLOSE_MIN);
+            *pair = bu_of(other).map(|bu| Pair { other, bu, weight: close / (gap as f32).sqrt() });
+        }
+        let pairs = pairs.into_iter().flatten();
+        self.transitions.count(item, minute, pairs.clone());
+        for Pair { other, weight, .. } in pairs {
+            self.transitions.add(other, minute, Pair { other: item, bu: own_bu, weight });
         }
     }
 

@@ -1,19 +1,22 @@
 //! What was taken together with an item, counted as it happens: for every item a bounded row of others, with weights that fade.
 //!
-//! A row keeps its time and fades as a whole when that moves on; weights inside are relative to it. A full row lets its lightest go,
-//! so what comes again and again stays and what came once makes room.
+//! Counts fade forward (Cormode et al., ICDE 2009): the later one comes the more it weighs, and what is there stays as it is. A full
+//! row lets its lightest go, so what comes again and again stays and what came once makes room.
 
 use parking_lot::RwLock;
 
 use crate::{
     by_item::row,
     ids::{BuId, ItemId},
+    ranking::fast,
 };
 
 /// Others kept in one business unit, for one item.
 const PLACES: usize = 64;
 /// Half-life of a count.
 const HALF_LIFE_MINUTES: f32 = 365.0 * 1_440.0;
+/// Octaves that weights may grow by before a row starts from 1 again: few enough that the oldest is still counted exactly.
+const OCTAVES_MAX: f32 = 16.0;
 
 /// Rows by item.
 #[derive(Debug, Default)]
@@ -21,38 +24,70 @@ pub(super) struct Transitions {
     rows: boxcar::Vec<RwLock<Row>>,
 }
 
-#[derive(Debug, Default)]
-struct Row {
-    minute: u32,
-    total: f32,
-    units: Vec<(BuId, Vec<(ItemId, f32)>)>, // few; the item's own is nearly always first
+/// Another item that was taken together with a row's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    pub(super) other: ItemId,
+    pub(super) bu: BuId,
+    pub(super) weight: f32,
 }
 
-fn fade(minutes: u32) -> f32 {
-    (-(minutes as f32) / HALF_LIFE_MINUTES).exp2()
+#[derive(Debug, Default)]
+struct Row {
+    origin: u32, // the minute at which an event weighs 1
+    newest: u32,
+    total: f32,
+    unit: Unit, // of the first other item: nearly always the item's own
+    more: Vec<Unit>,
+}
+
+#[derive(Debug, Default)]
+struct Unit {
+    bu: Option<BuId>,
+    hand: u8, // where the next newcomer looks first
+    cells: Vec<(ItemId, f32)>,
 }
 
 impl Row {
-    /// What an event of `minute` weighs in this row, which is brought forward if the event is newer.
+    /// What an event of `minute` weighs in this row.
     fn weigh(&mut self, minute: u32) -> f32 {
-        if minute <= self.minute {
-            return fade(self.minute - minute);
+        if self.total == 0.0 {
+            (self.origin, self.newest) = (minute, minute);
         }
-        let factor = fade(minute - self.minute);
-        if factor < 1.0 {
+        self.newest = self.newest.max(minute);
+        if self.octaves(minute) > OCTAVES_MAX {
+            let factor = fast::exp2(-self.octaves(minute));
             self.total *= factor;
-            self.units.iter_mut().flat_map(|(_, cells)| cells).for_each(|(_, weight)| *weight *= factor);
+            let units = std::iter::once(&mut self.unit).chain(&mut self.more);
+            units.flat_map(|unit| &mut unit.cells).for_each(|(_, weight)| *weight *= factor);
+            self.origin = minute;
         }
-        self.minute = minute;
-        1.0
+        fast::exp2(self.octaves(minute))
     }
 
-    fn add(&mut self, other: ItemId, bu: BuId, weight: f32) {
-        let place = self.units.iter().position(|(of, _)| *of == bu).unwrap_or_else(|| {
-            self.units.push((bu, Vec::new()));
-            self.units.len() - 1
+    fn octaves(&self, minute: u32) -> f32 {
+        (i64::from(minute) - i64::from(self.origin)) as f32 / HALF_LIFE_MINUTES
+    }
+
+    fn unit_mut(&mut self, bu: BuId) -> Option<&mut Unit> {
+        if *self.unit.bu.get_or_insert(bu) == bu {
+            return Some(&mut self.unit);
+        }
+        let place = self.more.iter().position(|unit| unit.bu == Some(bu)).unwrap_or_else(|| {
+            self.more.push(Unit { bu: Some(bu), ..Unit::default() });
+            self.more.len() - 1
         });
-        let Some((_, cells)) = self.units.get_mut(place) else { return };
+        self.more.get_mut(place)
+    }
+
+    fn unit(&self, bu: BuId) -> Option<&Unit> {
+        std::iter::once(&self.unit).chain(&self.more).find(|unit| unit.bu == Some(bu))
+    }
+}
+
+impl Unit {
+    fn add(&mut self, other: ItemId, weight: f32) {
+        let cells = &mut self.cells;
         if let Some((_, held)) = cells.iter_mut().find(|(item, _)| *item == other) {
             *held += weight;
             return;
@@ -64,32 +99,35 @@ impl Row {
             cells.push((other, weight));
             return;
         }
-        // Of equal ones the first to come is the first to go.
-        let lightest = cells.iter().enumerate().min_by(|(_, a), (_, b)| a.1.total_cmp(&b.1));
-        if let Some((place, _)) = lightest {
-            cells.remove(place);
-            cells.push((other, weight));
+        // Of equal ones the first to come is the first to go: the hand stands behind the last to come.
+        let hand = usize::from(self.hand);
+        let lightest = (hand..PLACES).chain(0..hand).filter_map(|place| Some((place, cells.get(place)?.1)));
+        let lightest = lightest.reduce(|least, one| if one.1 < least.1 { one } else { least });
+        if let Some((place, _)) = lightest
+            && let Some(cell) = cells.get_mut(place)
+        {
+            *cell = (other, weight);
+            self.hand = (place as u8 + 1) % PLACES as u8;
         }
     }
 }
 
 impl Transitions {
-    /// Counts that an item was taken.
-    pub(super) fn count(&self, item: ItemId, minute: u32) {
-        if let Some(row) = row(&self.rows, item) {
-            let mut row = row.write();
-            let weight = row.weigh(minute);
-            row.total += weight;
-        }
+    /// Counts that an item was taken, together with those.
+    pub(super) fn count(&self, item: ItemId, minute: u32, pairs: impl Iterator<Item = Pair>) {
+        let Some(row) = row(&self.rows, item) else { return };
+        let row = &mut *row.write();
+        let weight = row.weigh(minute);
+        row.total += weight;
+        add(row, weight, pairs);
     }
 
-    /// Counts that `other`, of unit `bu`, was taken together with `item`.
-    pub(super) fn add(&self, item: ItemId, other: ItemId, bu: BuId, minute: u32, weight: f32) {
-        if let Some(row) = row(&self.rows, item) {
-            let mut row = row.write();
-            let faded = row.weigh(minute);
-            row.add(other, bu, weight * faded);
-        }
+    /// Counts that another item was taken together with `item`, which was counted before.
+    pub(super) fn add(&self, item: ItemId, minute: u32, pair: Pair) {
+        let Some(row) = row(&self.rows, item) else { return };
+        let row = &mut *row.write();
+        let weight = row.weigh(minute);
+        add(row, weight, std::iter::once(pair));
     }
 
     /// Calls `take` with the items of `bu` taken together with `item`, each with its weight as a share of how often the item itself
@@ -97,9 +135,17 @@ impl Transitions {
     pub(super) fn visit(&self, item: ItemId, bu: BuId, shrink: f32, mut take: impl FnMut(ItemId, f32)) {
         let Some(row) = self.rows.get(item.position()) else { return };
         let row = row.read();
-        let Some((_, cells)) = row.units.iter().find(|(of, _)| *of == bu) else { return };
-        let scale = 1.0 / (row.total + shrink);
-        cells.iter().for_each(|(other, weight)| take(*other, weight * scale));
+        let Some(unit) = row.unit(bu) else { return };
+        let scale = 1.0 / (row.total + shrink * fast::exp2(row.octaves(row.newest)));
+        unit.cells.iter().for_each(|(other, weight)| take(*other, weight * scale));
+    }
+}
+
+fn add(row: &mut Row, weight: f32, pairs: impl Iterator<Item = Pair>) {
+    for pair in pairs {
+        if let Some(unit) = row.unit_mut(pair.bu) {
+            unit.add(pair.other, pair.weight * weight);
+        }
     }
 }
 
@@ -121,8 +167,7 @@ mod tests {
         let item = ItemId::new(1);
         let later = HALF_LIFE_MINUTES as u32;
         for (minute, other, bu) in [(0, 2, SHOP), (later, 3, SHOP), (later, 4, BuId(1)), (0, 3, SHOP)] {
-            transitions.count(item, minute);
-            transitions.add(item, ItemId::new(other), bu, minute, 1.0);
+            transitions.count(item, minute, std::iter::once(Pair { other: ItemId::new(other), bu, weight: 1.0 }));
         }
         assert_eq!(seen(&transitions, SHOP), [(2, 0.5 / 3.0), (3, 1.5 / 3.0)], "late or not, an event weighs by its time");
         assert_eq!(seen(&transitions, BuId(1)), [(4, 1.0 / 3.0)]);
@@ -133,8 +178,9 @@ mod tests {
         let transitions = Transitions::default();
         let item = ItemId::new(1);
         for n in 0..5_000 {
-            transitions.count(item, 0);
-            transitions.add(item, ItemId::new(if n % 50 == 0 { 7 } else { 1_000 + n }), SHOP, 0, 1.0);
+            let other = ItemId::new(if n % 50 == 0 { 7 } else { 1_000 + n });
+            transitions.count(item, 0, std::iter::empty());
+            transitions.add(item, 0, Pair { other, bu: SHOP, weight: 1.0 });
         }
         let found = seen(&transitions, SHOP);
         let share = found.iter().find(|(other, _)| *other == 7).map(|(_, share)| *share);

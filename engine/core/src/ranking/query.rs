@@ -173,7 +173,7 @@ pub struct Scratch {
     pub(crate) ahead: Ahead,
     pub(crate) features: Features,
     pub(crate) scores: Vec<f32>,
-    pub(crate) order: Vec<u64>, // how good, then where among the candidates
+    pub(crate) order: Vec<u64>, // how good in the upper half, which it is in the lower
     pub(crate) sorted: Vec<Candidate>,
 }
 

@@ -1,7 +1,5 @@
 //! The network between the broker and everybody else is cut.
 
-use std::time::Duration;
-
 use faces_ingest::{decode::Format, encode};
 use faces_proto::v1::{self, EventType};
 use faces_testbroker::Broker;

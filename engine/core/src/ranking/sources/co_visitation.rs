@@ -26,10 +26,10 @@ impl Source for CoVisitation {
 
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
         let Some(model) = query.model else { return };
-        let Scratch { sums, touched, ranked, .. } = scratch;
+        let Scratch { sums, touched, order, .. } = scratch;
         for signal in query.signals.iter().take(SIGNALS_MAX) {
             model.co_visited(signal.item, query.bu, &mut |item, strength| add(sums, touched, item, signal.weight * strength));
         }
-        offer(query, SourceKind::CoVisitation, self.candidates_max, (sums, touched, ranked), |_| true, into);
+        offer(query, SourceKind::CoVisitation, self.candidates_max, (sums, touched, order), |_| true, into);
     }
 }

@@ -51,10 +51,25 @@ impl Likeness {
         }
     }
 
-    /// Empties the table into `alike`, in the order in which lines came.
-    pub(crate) fn drain_into(&mut self, alike: &mut Vec<Alike>) {
-        let slots = &mut self.slots;
-        alike.extend(self.used.drain(..).filter_map(|at| slots.get_mut(at as usize).map(std::mem::take)));
+    /// Empties the table, the `most` lines that are most alike into `alike`, in no order. Of equal ones some are taken.
+    pub(crate) fn drain_best(&mut self, most: usize, order: &mut Vec<u64>, alike: &mut Vec<Alike>) {
+        let Self { slots, used } = self;
+        order.clear();
+        // Weights are above 0, so their bits are in their order.
+        order.extend(used.drain(..).filter_map(|at| {
+            let weight = slots.get(at as usize)?.weight;
+            Some(u64::from(!weight.to_bits()) << 32 | u64::from(at))
+        }));
+        if most > 0 && most < order.len() {
+            order.select_nth_unstable(most - 1);
+        }
+        let all = order.iter().filter_map(|key| slots.get_mut(*key as u32 as usize).map(std::mem::take));
+        alike.clear();
+        for (place, one) in all.enumerate() {
+            if place < most {
+                alike.push(one);
+            }
+        }
     }
 }
 
@@ -64,7 +79,7 @@ mod tests {
 
     #[test]
     fn sums_by_line_however_they_collide_and_starts_empty_again() {
-        let (mut likeness, mut alike) = (Likeness::default(), Vec::new());
+        let (mut likeness, mut order, mut alike) = (Likeness::default(), Vec::new(), Vec::new());
         let line = |n: u32| LineId::from_tag(n + 1).unwrap();
         for round in 0..3 {
             for n in 0..ADDED_MAX as u32 {
@@ -72,11 +87,25 @@ mod tests {
                 likeness.add(line(n * 7_919), 0.5, 1);
             }
             likeness.add(line(1), 1.0, 0); // one too many
-            alike.clear();
-            likeness.drain_into(&mut alike);
+            likeness.drain_best(usize::MAX, &mut order, &mut alike);
+            alike.sort_unstable_by_key(|one| one.line);
             let expected: Vec<_> =
                 (0..ADDED_MAX as u32).map(|n| Alike { weight: 1.5, line: line(n * 7_919), place: 0 }).collect();
             assert_eq!(alike, expected, "round {round}");
         }
+    }
+
+    #[test]
+    fn the_most_alike_stay() {
+        let (mut likeness, mut order, mut alike) = (Likeness::default(), Vec::new(), Vec::new());
+        for n in 0..100 {
+            likeness.add(LineId::from_tag(n + 1).unwrap(), f32::from((n * 37 % 100) as u8) + 0.5, 0);
+        }
+        likeness.drain_best(7, &mut order, &mut alike);
+        let mut weights: Vec<f32> = alike.iter().map(|one| one.weight).collect();
+        weights.sort_unstable_by(f32::total_cmp);
+        assert_eq!(weights, [93.5, 94.5, 95.5, 96.5, 97.5, 98.5, 99.5]);
+        likeness.drain_best(7, &mut order, &mut alike);
+        assert!(alike.is_empty());
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     neighbours::{Fade, LineId},
     ranking::{
         candidate::CandidateSet,
+        fast,
         query::{Query, Scratch},
         source_set::SourceSet,
         stage::{Source, SourceKind},
@@ -66,7 +67,7 @@ impl Neighbours {
     fn sum(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet, kind: SourceKind, is_elsewhere: bool) {
         find_alike(query, scratch, is_elsewhere);
         let neighbours = query.state.neighbours();
-        let Scratch { sums, touched, ranked, alike, .. } = scratch;
+        let Scratch { sums, touched, order, alike, .. } = scratch;
         for Alike { weight, place, line } in &*alike {
             let weight = weight * (1.0 - 0.1 * f32::from(*place)).max(0.1);
             let mut give = |line: LineId| {
@@ -78,31 +79,23 @@ impl Neighbours {
                 give(*line);
             }
         }
-        offer(query, kind, self.candidates_max, (sums, touched, ranked), |item| neighbours.may_name(item), into);
+        offer(query, kind, self.candidates_max, (sums, touched, order), |item| neighbours.may_name(item), into);
     }
 }
 
-/// The lines most like the person, best first; of equal ones the later ones.
+/// The lines most like the person.
 fn find_alike(query: &Query<'_>, scratch: &mut Scratch, is_elsewhere: bool) {
     let neighbours = query.state.neighbours();
-    let Scratch { likeness, alike, .. } = scratch;
+    let Scratch { likeness, order, alike, .. } = scratch;
     let asked = query.signals.iter().filter(|signal| signal.is_elsewhere == is_elsewhere);
     for (place, signal) in asked.take(SIGNALS_MAX).enumerate() {
         let later = 1.0 - place as f32 / SIGNALS_MAX as f32;
-        let rare = 1.0 / (1.0 + neighbours.taker_count(signal.item) as f32).ln();
+        let rare = 1.0 / fast::log2(1.0 + neighbours.taker_count(signal.item).max(1) as f32);
         neighbours.takers(signal.item, |line| {
             if !query.profile.lines.contains(&line) {
                 likeness.add(line, later * rare, place as u8);
             }
         });
     }
-    alike.clear();
-    likeness.drain_into(alike);
-    let best_first = |a: &Alike, b: &Alike| b.weight.total_cmp(&a.weight).then(b.line.cmp(&a.line));
-    let most = if is_elsewhere { LINES_ELSEWHERE_MAX } else { LINES_MAX };
-    if alike.len() > most {
-        alike.select_nth_unstable_by(most, best_first);
-        alike.truncate(most);
-    }
-    alike.sort_unstable_by(best_first);
+    likeness.drain_best(if is_elsewhere { LINES_ELSEWHERE_MAX } else { LINES_MAX }, order, alike);
 }

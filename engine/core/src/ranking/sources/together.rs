@@ -56,7 +56,7 @@ impl Source for Together {
 
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
         let neighbours = query.state.neighbours();
-        let Scratch { sums, touched, ranked, .. } = scratch;
+        let Scratch { sums, touched, order, .. } = scratch;
         let mut sum = |kind: SourceKind, weight_of: &dyn Fn(&crate::ranking::Signal) -> f32| {
             for signal in query.signals.iter().take(SIGNALS_MAX) {
                 let weight = weight_of(signal);
@@ -68,7 +68,7 @@ impl Source for Together {
                     });
                 }
             }
-            offer(query, kind, self.candidates_max, (sums, touched, ranked), |item| neighbours.may_name(item), into);
+            offer(query, kind, self.candidates_max, (sums, touched, order), |item| neighbours.may_name(item), into);
         };
         sum(SourceKind::Together, &|signal| if signal.is_elsewhere { 0.0 } else { signal.weight });
         sum(SourceKind::Latest, &|signal| {
@@ -83,7 +83,7 @@ impl Together {
     /// the links that stand now.
     fn elsewhere(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
         let neighbours = query.state.neighbours();
-        let Scratch { sums, touched, ranked, .. } = scratch;
+        let Scratch { sums, touched, order, .. } = scratch;
         let elsewhere = || query.signals.iter().filter(|signal| signal.is_elsewhere).take(SIGNALS_MAX);
         let most = (TAKERS_MAX_IN_ALL / elsewhere().count().max(1)).min(TAKERS_MAX);
         for signal in elsewhere() {
@@ -100,6 +100,6 @@ impl Together {
                 }
             });
         }
-        offer(query, SourceKind::Elsewhere, self.candidates_max, (sums, touched, ranked), |item| neighbours.may_name(item), into);
+        offer(query, SourceKind::Elsewhere, self.candidates_max, (sums, touched, order), |item| neighbours.may_name(item), into);
     }
 }
