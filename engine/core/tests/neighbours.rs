@@ -81,7 +81,6 @@ fn names(of: &[&str]) -> BTreeSet<String> {
 }
 
 const HERE: [SourceKind; 2] = [SourceKind::Neighbours, SourceKind::Together];
-const ELSEWHERE: [SourceKind; 2] = [SourceKind::NeighboursElsewhere, SourceKind::Elsewhere];
 
 #[test]
 fn what_others_took_with_it_shows_at_once_and_only_if_enough_did() {
@@ -111,7 +110,7 @@ fn linked_accounts_lead_from_unit_to_unit_and_an_unlink_ends_that() {
     }
     let me = account("books", "me");
     takes(&state, &me, "dune", 4);
-    assert_eq!(found(&state, &me, "films", &ELSEWHERE), names(&["dune, the film"]));
+    assert_eq!(found(&state, &me, "films", &[SourceKind::NeighboursElsewhere]), names(&["dune, the film"]));
 
     let (here, there) = (account("films", "0"), account("books", "0"));
     let ring = |key: &SourceKey| -> Vec<LineId> {
@@ -177,7 +176,7 @@ fn a_source_alone_orders_by_what_it_holds_and_one_that_is_silent_says_nothing() 
     let all = candidates(&state, &me, "shop", SourceSet::ALL);
     let spoken = [SourceKind::Trending, SourceKind::Neighbours, SourceKind::NeighboursElsewhere, SourceKind::Together]
         .into_iter()
-        .chain([SourceKind::Latest, SourceKind::Elsewhere, SourceKind::History]);
+        .chain([SourceKind::Latest, SourceKind::History]);
     for kind in spoken {
         let of_kind = |candidate: &&Candidate| candidate.part(kind) > 0.0;
         let known: BTreeSet<_> = all.iter().filter(of_kind).map(|candidate| candidate.item).collect();

@@ -225,7 +225,7 @@ const JUDGED_MIN: usize = 30;
 /// One-sided 90 %.
 const CONFIDENCE_Z: f64 = 1.2816;
 /// Features that may order a slate alone, one for each source.
-const SINGLES: [usize; 13] = [
+const SINGLES: [usize; 12] = [
     features::place("demand_30_log"),
     features::place("demand_7_log"),
     features::place("demand_180_log"),
@@ -234,7 +234,6 @@ const SINGLES: [usize; 13] = [
     features::place("neighbours_elsewhere_log"),
     features::place("together_log"),
     features::place("latest_log"),
-    features::place("elsewhere_log"),
     features::place("co_visitation_log"),
     features::place("history_log"),
     features::place("interest"),

@@ -91,7 +91,7 @@ fn strongest_source(candidate: &Candidate) -> SourceKind {
     let gave = |kinds: &[SourceKind]| kinds.iter().any(|kind| candidate.part(*kind) > 0.0);
     if gave(&[SourceKind::CoVisitation]) {
         SourceKind::CoVisitation
-    } else if gave(&[SourceKind::Together, SourceKind::Latest, SourceKind::Elsewhere]) {
+    } else if gave(&[SourceKind::Together, SourceKind::Latest]) {
         SourceKind::Together
     } else if gave(&[SourceKind::Neighbours, SourceKind::NeighboursElsewhere]) {
         SourceKind::Neighbours

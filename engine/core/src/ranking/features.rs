@@ -23,12 +23,11 @@ use crate::{
 };
 
 /// Sources whose word is taken as a share of the best candidate's.
-const SHARES: [SourceKind; 8] = [
+const SHARES: [SourceKind; 7] = [
     SourceKind::Neighbours,
     SourceKind::NeighboursElsewhere,
     SourceKind::Together,
     SourceKind::Latest,
-    SourceKind::Elsewhere,
     SourceKind::CoVisitation,
     SourceKind::History,
     SourceKind::New,
@@ -44,8 +43,6 @@ pub const NAMES: [&str; COUNT] = [
     "together_log",
     "latest",
     "latest_log",
-    "elsewhere",
-    "elsewhere_log",
     "co_visitation",
     "co_visitation_log",
     "history",
@@ -84,7 +81,7 @@ pub const NAMES: [&str; COUNT] = [
     "like_turned_down",
 ];
 /// How many features there are.
-pub const COUNT: usize = 46;
+pub const COUNT: usize = 44;
 /// The place of the feature of this name; a name that no feature has does not compile where it is asked in a constant.
 #[must_use]
 #[expect(clippy::indexing_slicing, clippy::panic, reason = "places are below the lengths; meant for constants")]

@@ -51,14 +51,14 @@ impl Default for RankingOptions {
 }
 
 /// Items taken from each source at most: the budget of retrieval, some 300 in all.
-const TRENDING_ITEMS: usize = 80; // by each half-life
+const TRENDING_ITEMS: usize = 40; // by each half-life
 const TOP_CATEGORIES: usize = 3;
-const CATEGORY_ITEMS: usize = 10;
-const NEW_ITEMS: usize = 40;
-const NEIGHBOURS_ITEMS: usize = 40;
-const TOGETHER_ITEMS: usize = 40;
-const CO_VISITED_ITEMS: usize = 40;
-const NEAR_ITEMS: usize = 40;
+const CATEGORY_ITEMS: usize = 6;
+const NEW_ITEMS: usize = 16;
+const NEIGHBOURS_ITEMS: usize = 24;
+const TOGETHER_ITEMS: usize = 24;
+const CO_VISITED_ITEMS: usize = 32;
+const NEAR_ITEMS: usize = 32;
 const NEW_DAYS: f64 = 14.0;
 
 /// Sources, filters, scorer and selector of one kind of answer.
@@ -129,7 +129,7 @@ impl Pipeline {
             Box::new(New { items: NEW_ITEMS, age_days_max: NEW_DAYS }),
             Box::new(History),
             Box::new(Neighbours::new(NEIGHBOURS_ITEMS)),
-            Box::new(Together::new(TOGETHER_ITEMS)),
+            Box::new(Together { candidates_max: TOGETHER_ITEMS }),
             Box::new(CoVisitation { candidates_max: CO_VISITED_ITEMS }),
             Box::new(Interest { neighbours: NEAR_ITEMS, vectors_max: options.interest_vectors_max }),
             Box::new(TurnedDown),

@@ -17,7 +17,7 @@ impl SourceSet {
     pub const NONE: Self = Self(0);
 
     /// The sources that candidates are retrieved from, by name.
-    pub const NAMES: [(SourceKind, &'static str); 12] = [
+    pub const NAMES: [(SourceKind, &'static str); 11] = [
         (SourceKind::Interest, "interest"),
         (SourceKind::CoVisitation, "co_visitation"),
         (SourceKind::Trending, "trending"),
@@ -28,7 +28,6 @@ impl SourceSet {
         (SourceKind::NeighboursElsewhere, "neighbours_elsewhere"),
         (SourceKind::Together, "together"),
         (SourceKind::Latest, "latest"),
-        (SourceKind::Elsewhere, "elsewhere"),
         (SourceKind::History, "history"),
     ];
 
@@ -115,7 +114,6 @@ mod tests {
         for (name, kind) in [
             ("neighbours_log", SourceKind::Neighbours),
             ("neighbours_elsewhere_log", SourceKind::NeighboursElsewhere),
-            ("elsewhere", SourceKind::Elsewhere),
             ("demand_7", SourceKind::Trending),
             ("demand_category_log", SourceKind::TrendingInCategory),
             ("had_age", SourceKind::History),

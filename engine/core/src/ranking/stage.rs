@@ -33,8 +33,6 @@ pub enum SourceKind {
     Together,
     /// Taken together with what the person did last.
     Latest,
-    /// Taken together with what the person did in other business units.
-    Elsewhere,
     /// Had or looked at by the person before.
     History,
     /// Wanted right now in a category that the person likes.
@@ -47,7 +45,7 @@ pub enum SourceKind {
 
 impl SourceKind {
     /// How many there are.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 14;
 
     /// Place in [`Candidate::parts`].
     #[must_use]

@@ -30,9 +30,8 @@ impl Variant {
     #[must_use]
     pub fn ablations() -> Vec<Self> {
         let each = || SourceSet::NAMES.iter().map(|(kind, _)| SourceSet::of(*kind));
-        let alike =
-            ["together+latest+elsewhere", "neighbours_elsewhere+elsewhere"].map(|names| sources(names).unwrap_or_default());
-        each().map(Self::Only).chain(each().map(Self::Without)).chain(alike.map(Self::Without)).collect()
+        let alike = Self::Without(sources("together+latest").unwrap_or_default());
+        each().map(Self::Only).chain(each().map(Self::Without)).chain([alike]).collect()
     }
 
     /// The live neighbours alone, and the textbook's: under the rule of [`TAKERS_MIN`] takers, and without it.

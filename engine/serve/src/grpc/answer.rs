@@ -46,9 +46,7 @@ pub fn item_ref(catalogue: &Catalogue, item: ItemId) -> v1::ItemRef {
 const fn source(kind: SourceKind) -> v1::CandidateSource {
     match kind {
         SourceKind::Interest => v1::CandidateSource::Interest,
-        SourceKind::CoVisitation | SourceKind::Together | SourceKind::Latest | SourceKind::Elsewhere => {
-            v1::CandidateSource::CoVisitation
-        }
+        SourceKind::CoVisitation | SourceKind::Together | SourceKind::Latest => v1::CandidateSource::CoVisitation,
         SourceKind::Trending => v1::CandidateSource::Trending,
         SourceKind::TrendingInCategory => v1::CandidateSource::TrendingInCategory,
         SourceKind::TrendingInRegion => v1::CandidateSource::TrendingInRegion,

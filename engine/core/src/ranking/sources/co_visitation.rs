@@ -10,7 +10,7 @@ use crate::ranking::{
 };
 
 /// Items of the person looked at.
-const SIGNALS_MAX: usize = 16;
+const SIGNALS_MAX: usize = 10;
 
 /// Retrieval by co-visitation.
 #[derive(Debug)]

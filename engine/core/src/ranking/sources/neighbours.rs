@@ -23,10 +23,13 @@ use crate::{
 };
 
 /// Items of the person looked at.
-const SIGNALS_MAX: usize = 10;
+const SIGNALS_MAX: usize = 6;
 /// Lines that give their items; of other units fewer, as each is another person's look from line to line.
-const LINES_MAX: usize = 80;
+const LINES_MAX: usize = 60;
 const LINES_ELSEWHERE_MAX: usize = 40;
+/// Items of the person in the asked unit that are enough: with so many, what they did in others adds cost and, on earlier time of
+/// three sets, no hits.
+const ITEMS_ENOUGH: usize = 10;
 /// By how many days an item in a neighbour's line counts half, and what it counts at least.
 const HALF_LIFE_DAYS: f32 = 180.0;
 const FADED_MIN: f32 = 1e-3;
@@ -57,7 +60,8 @@ impl Source for Neighbours {
 
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
         self.sum(query, scratch, into, SourceKind::Neighbours, false);
-        if query.signals.iter().any(|signal| signal.is_elsewhere) {
+        let elsewhere = query.signals.iter().filter(|signal| signal.is_elsewhere).count();
+        if elsewhere > 0 && query.signals.len() - elsewhere < ITEMS_ENOUGH {
             self.sum(query, scratch, into, SourceKind::NeighboursElsewhere, true);
         }
     }
