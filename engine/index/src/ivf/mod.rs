@@ -191,8 +191,22 @@ impl Ivf {
         Probes::Cells((widened.ceil() as usize).clamp(1, self.cells.len()))
     }
 
-    /// Writes the best `probes` cells to `scratch.cells`, best first.
-    fn pick_cells(&self, probes: usize, scratch: &mut Scratch) {
+    /// Writes the best `probes` cells to `scratch.cells`, best first; twice as many, and again, where these hold too few rows for `k`
+    /// answers: cells are not all of one size, and to score every row costs more than all cells together.
+    fn pick_cells(&self, mut probes: usize, search: &Search<'_>, scratch: &mut Scratch) {
+        let allowed = search.allowed.map_or(self.table.len(), RowSet::count).max(1);
+        let rows_min = (ROWS_PER_K * search.k).saturating_mul(self.table.len()) / allowed;
+        loop {
+            self.pick_best_cells(probes, scratch);
+            let rows: usize = scratch.cells.iter().map(|cell| self.cells.slots(cell.id()).len()).sum();
+            if rows >= rows_min || probes >= self.cells.len() {
+                return;
+            }
+            probes = (2 * probes).min(self.cells.len());
+        }
+    }
+
+    fn pick_best_cells(&self, probes: usize, scratch: &mut Scratch) {
         let Scratch { query, code, centre_code, shortlist, best, cells, work, .. } = scratch;
         let hits = &mut shortlist.hits;
         let code = self.code_for_centres(query, code, centre_code);
@@ -274,7 +288,7 @@ impl Ivf {
         shortlist.reset(search.k);
         match probes {
             Probes::Cells(count) => {
-                self.pick_cells(count, scratch);
+                self.pick_cells(count, search, scratch);
                 if let Some(allowed) = search.allowed.filter(|set| self.is_shut_out(set, scratch)) {
                     scratch.cells.clear();
                     self.scan_all(allowed, scratch);
