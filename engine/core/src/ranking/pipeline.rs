@@ -50,7 +50,7 @@ impl Default for RankingOptions {
     }
 }
 
-/// Items taken from each source at most: the budget of retrieval, some 300 in all.
+/// Items taken from each source at most: the budget of retrieval, some 220 in all.
 const TRENDING_ITEMS: usize = 40; // by each half-life
 const TOP_CATEGORIES: usize = 3;
 const CATEGORY_ITEMS: usize = 6;
