@@ -5,7 +5,7 @@
 //! weighed by how alike they are, how early the shared item stands, and how long ago they took theirs. An item done in another
 //! unit leads to a line there, and from it around the ring to what the same people do here.
 //!
-//! Cost: postings of at most [`SIGNALS_MAX`] items, one look at memory for each of [`LINES_MAX`] lines.
+//! Cost: postings of at most [`HERE`]'s items, one look at memory for each of its lines.
 
 use super::{
     likeness::Alike,
@@ -22,17 +22,22 @@ use crate::{
     },
 };
 
-/// Items of the person looked at.
-const SIGNALS_MAX: usize = 6;
-/// Lines that give their items; of other units fewer, as each is another person's look from line to line.
-const LINES_MAX: usize = 60;
-const LINES_ELSEWHERE_MAX: usize = 40;
+/// Items of the person looked at, and lines that give theirs.
+const HERE: Reach = Reach { signals: 6, lines: 60 };
+/// The same in other units, which are asked where there is little else to go by, and whose people are often not of the asked unit.
+const ELSEWHERE: Reach = Reach { signals: 16, lines: 200 };
 /// Items of the person in the asked unit that are enough: with so many, what they did in others adds cost and, on earlier time of
 /// three sets, no hits.
 const ITEMS_ENOUGH: usize = 10;
 /// By how many days an item in a neighbour's line counts half, and what it counts at least.
 const HALF_LIFE_DAYS: f32 = 180.0;
 const FADED_MIN: f32 = 1e-3;
+
+/// How far neighbours are looked for.
+struct Reach {
+    signals: usize,
+    lines: usize,
+}
 
 /// Retrieval by neighbours.
 #[derive(Debug)]
@@ -89,11 +94,12 @@ impl Neighbours {
 
 /// The lines most like the person.
 fn find_alike(query: &Query<'_>, scratch: &mut Scratch, is_elsewhere: bool) {
+    let Reach { signals, lines } = if is_elsewhere { ELSEWHERE } else { HERE };
     let neighbours = query.state.neighbours();
     let Scratch { likeness, order, alike, .. } = scratch;
     let asked = query.signals.iter().filter(|signal| signal.is_elsewhere == is_elsewhere);
-    for (place, signal) in asked.take(SIGNALS_MAX).enumerate() {
-        let later = 1.0 - place as f32 / SIGNALS_MAX as f32;
+    for (place, signal) in asked.take(signals).enumerate() {
+        let later = 1.0 - place as f32 / signals as f32;
         let rare = 1.0 / fast::log2(1.0 + neighbours.taker_count(signal.item).max(1) as f32);
         neighbours.takers(signal.item, |line| {
             if !query.profile.lines.contains(&line) {
@@ -101,5 +107,5 @@ fn find_alike(query: &Query<'_>, scratch: &mut Scratch, is_elsewhere: bool) {
             }
         });
     }
-    likeness.drain_best(if is_elsewhere { LINES_ELSEWHERE_MAX } else { LINES_MAX }, order, alike);
+    likeness.drain_best(lines, order, alike);
 }
