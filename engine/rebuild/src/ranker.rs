@@ -5,7 +5,7 @@
 //! the result depends on the set of examples alone. Segments are fitted around what all people have in common, the more freely the
 //! more examples they have.
 
-use faces_core::ranking::{Ranker, Regime, features};
+use faces_core::ranking::{Ranker, Regime, Segment, features};
 use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ pub struct Verdict {
     pub is_tail: bool,
     /// Examples of the later period that it was judged on.
     pub examples: usize,
-    /// The best single feature of the earlier period.
+    /// What was best of all else in the earlier period: a single feature or, for people new to the unit, what strangers get.
     pub single: String,
     /// Its NDCG@20 in the later period, of examples whose target was retrieved.
     pub single_ndcg: f64,
@@ -104,8 +104,8 @@ pub struct Verdict {
 /// Fits a ranker to what happened before `now_ms`; `None` without a single example in which something was taken.
 ///
 /// It is fitted to the earlier examples first, and judged on the later ones: where the lower bound of the blend's gain over the best
-/// single feature is negative, that feature alone orders the regime; where there are too few to judge by, the fixed blend does. What
-/// is published is then fitted to all.
+/// single feature is negative, that feature alone orders the regime; where there are too few to judge by, the fixed blend does. People
+/// new to a unit get what strangers get unless the blend is surely better than that too. What is published is then fitted to all.
 #[must_use]
 pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<TrainedRanker> {
     let mut useful: Vec<Weighed<'_>> = examples
@@ -122,16 +122,20 @@ pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<T
     let weights = fit_regimes(&useful, &scales, params);
     let tried = fit_regimes(earlier, &scales, params);
     let (mut published, mut verdicts) = (weights.map(Some), Vec::new());
+    let mut of_strangers = [None; 2]; // fitted to the earlier examples and to all, by whether the head is missing
     for (place, regime) in Regime::all().into_iter().enumerate() {
-        let of_regime = |weighed: &&Weighed<'_>| weighed.example.regime == regime;
-        let earlier: Vec<_> = earlier.iter().filter(of_regime).collect();
-        let later: Vec<_> = later.iter().filter(of_regime).collect();
-        let single = best_single(&earlier);
-        let verdict = judge(regime, &later, &tried[place], single);
+        let (earlier, later) = (of_regime(earlier, regime), of_regime(later, regime));
+        let strangers = of_strangers[usize::from(regime.is_tail)].filter(|_| regime.segment == Segment::Cold);
+        let rival = Rival::of(&earlier, strangers);
+        let verdict = judge(regime, &later, &tried[place], &rival);
         if verdict.examples < JUDGED_MIN {
             published[place] = None;
         } else if !verdict.is_blend {
-            published[place] = Some(alone(single));
+            published[place] = Some(rival.published);
+        }
+        if let (Segment::Stranger, Some(published)) = (regime.segment, published[place]) {
+            let tried = if verdict.is_blend { tried[place] } else { rival.tried };
+            of_strangers[usize::from(regime.is_tail)] = Some([impersonal(&tried), impersonal(&published)]);
         }
         verdicts.push(verdict);
     }
@@ -139,6 +143,45 @@ pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<T
 }
 
 type Weights = [f32; WIDTH];
+
+/// Examples of a regime; imagined ones only where there are too few real ones to judge by.
+fn of_regime<'a, 'b>(examples: &'b [Weighed<'a>], regime: Regime) -> Vec<&'b Weighed<'a>> {
+    let all: Vec<_> = examples.iter().filter(|weighed| weighed.example.regime == regime).collect();
+    let real: Vec<_> = all.iter().copied().filter(|weighed| !weighed.example.is_imagined).collect();
+    if real.len() < JUDGED_MIN { all } else { real }
+}
+
+/// What a blend has to be better than.
+struct Rival {
+    name: &'static str,
+    /// Fitted to the earlier examples: what the blend is judged against.
+    tried: Weights,
+    /// Fitted to all: what stands in for the blend.
+    published: Weights,
+}
+
+impl Rival {
+    /// The best of the earlier period: a single feature, or what strangers get, so that to be known in other units never hurts those
+    /// who are new to this one.
+    fn of(earlier: &[&Weighed<'_>], strangers: Option<[Weights; 2]>) -> Self {
+        let single = best_single(earlier);
+        let of_single = Self { name: features::NAMES[single], tried: alone(single), published: alone(single) };
+        let worth = |weights: &Weights| earlier.iter().map(|weighed| weighed.example.ndcg(weights)).sum::<f64>();
+        match strangers {
+            Some([tried, published]) if worth(&tried) >= worth(&of_single.tried) => Self { name: AS_STRANGER, tried, published },
+            _ => of_single,
+        }
+    }
+}
+
+/// What the order that strangers get is called in verdicts.
+const AS_STRANGER: &str = "as a stranger";
+
+/// Weights without what hangs on the person.
+fn impersonal(weights: &Weights) -> Weights {
+    let is_impersonal = |name: &str| name == "age" || name.starts_with("new") || name.starts_with("demand_");
+    std::array::from_fn(|n| if is_impersonal(features::NAMES[n]) { weights[n] } else { 0.0 })
+}
 
 /// Weights by regime: first of all people; of each regime around those.
 fn fit_regimes(examples: &[Weighed<'_>], scales: &[f64], params: &RankerParams) -> [Weights; Regime::COUNT] {
@@ -199,10 +242,9 @@ impl Gain {
     }
 }
 
-fn judge(regime: Regime, later: &[&Weighed<'_>], blend: &Weights, single: usize) -> Verdict {
-    let single_weights = alone(single);
+fn judge(regime: Regime, later: &[&Weighed<'_>], blend: &Weights, rival: &Rival) -> Verdict {
     let pairs: Vec<(f64, f64)> =
-        later.iter().map(|weighed| (weighed.example.ndcg(blend), weighed.example.ndcg(&single_weights))).collect();
+        later.iter().map(|weighed| (weighed.example.ndcg(blend), weighed.example.ndcg(&rival.tried))).collect();
     let n = pairs.len() as f64;
     let mean = |of: &dyn Fn(&(f64, f64)) -> f64| if pairs.is_empty() { 0.0 } else { pairs.iter().map(of).sum::<f64>() / n };
     let gain_low = Gain::of(pairs.iter().map(|(blend, single)| blend - single)).low();
@@ -210,7 +252,7 @@ fn judge(regime: Regime, later: &[&Weighed<'_>], blend: &Weights, single: usize)
         segment: regime.segment.name().to_owned(),
         is_tail: regime.is_tail,
         examples: pairs.len(),
-        single: features::NAMES[single].to_owned(),
+        single: rival.name.to_owned(),
         single_ndcg: mean(&|(_, single)| *single),
         blend_ndcg: mean(&|(blend, _)| *blend),
         gain_low,
