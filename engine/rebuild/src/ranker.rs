@@ -449,7 +449,6 @@ fn newton(examples: &[&Weighed<'_>], scales: &[f64], home: &DVector<f64>, ridge:
 
 #[cfg(test)]
 mod tests {
-    use faces_core::ranking::Segment;
     use rand_chacha::{
         ChaCha8Rng,
         rand_core::{Rng as _, SeedableRng as _},
@@ -497,6 +496,25 @@ mod tests {
         assert!(verdict(&trained).is_blend && verdict(&trained).blend_ndcg > verdict(&trained).single_ndcg, "{trained:?}");
         examples.reverse();
         assert_eq!(fit(&examples, &RankerParams::default(), NOW_MS), Some(trained));
+    }
+
+    #[test]
+    fn people_new_to_a_unit_get_what_strangers_get_where_no_blend_is_surely_better() {
+        const DEMAND: [usize; 2] = [features::place("demand_7_log"), features::place("demand_30_log")];
+        let of = |segment: Segment, count: usize| {
+            let regime = Regime { segment, is_tail: false };
+            moments(count, &DEMAND, 0.5).into_iter().map(move |example| Example { regime, ..example })
+        };
+        let examples: Vec<_> = of(Segment::Stranger, 400).chain(of(Segment::Cold, 130)).collect();
+        let trained = fit(&examples, &RankerParams::default(), NOW_MS).unwrap();
+        let [stranger, cold] = [Segment::Stranger, Segment::Cold].map(|segment| {
+            let place = Regime { segment, is_tail: false }.position();
+            (&trained.verdicts[place], trained.ranker.weights[place].unwrap())
+        });
+        assert!(stranger.0.is_blend, "{stranger:?}");
+        assert_eq!((cold.0.single.as_str(), cold.0.is_blend), (AS_STRANGER, false), "{cold:?}");
+        assert_eq!(cold.1, impersonal(&stranger.1));
+        assert!(cold.1[0] == 0.0 && stranger.1[0] != 0.0, "what hangs on the person is left out");
     }
 
     #[test]

@@ -115,7 +115,8 @@ mod tests {
             let mut found: Vec<u32> = best.iter().map(|key| item_of(*key).number()).collect();
             let mut wanted = expected.iter().copied().take(count).collect::<Vec<_>>();
             assert_eq!(best.len() + rest.len(), sums.len());
-            (found.sort_unstable(), wanted.sort_unstable());
+            found.sort_unstable();
+            wanted.sort_unstable();
             assert_eq!(found, wanted, "of {count}");
         }
     }
