@@ -503,7 +503,8 @@ mod tests {
         const DEMAND: [usize; 2] = [features::place("demand_7_log"), features::place("demand_30_log")];
         let of = |segment: Segment, count: usize| {
             let regime = Regime { segment, is_tail: false };
-            moments(count, &DEMAND, 0.5).into_iter().map(move |example| Example { regime, ..example })
+            let moments = moments(count, &DEMAND, 0.5).into_iter().enumerate();
+            moments.map(move |(n, example)| Example { regime, ts_ms: (n * 1_000 / count) as i64, ..example })
         };
         let examples: Vec<_> = of(Segment::Stranger, 400).chain(of(Segment::Cold, 130)).collect();
         let trained = fit(&examples, &RankerParams::default(), NOW_MS).unwrap();

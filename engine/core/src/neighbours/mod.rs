@@ -191,7 +191,7 @@ impl Neighbours {
         self.postings.visit(item, |slot| take(LineId(slot)));
     }
 
-    /// How many takers of an item are known.
+    /// How many keys took an item since the start; of one held no more that takes it again, each time.
     #[must_use]
     pub fn taker_count(&self, item: ItemId) -> usize {
         self.postings.count(item)

@@ -1,7 +1,7 @@
 //! Who took an item: lines in a fixed number of places. Part are the latest; part were the latest of an earlier minute, so that an
 //! item taken thousands of times a second still remembers the last half hour, and one taken once a month the last years.
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use parking_lot::RwLock;
 
@@ -16,7 +16,7 @@ const SAMPLED: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Postings {
     rows: boxcar::Vec<RwLock<Row>>,
-    known: boxcar::Vec<AtomicU8>, // takers in the row: asked of every item that a neighbour has
+    counts: boxcar::Vec<AtomicU32>, // takers ever put into the row: asked of every item that a neighbour has
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ impl<const N: usize> Ring<N> {
 impl Postings {
     /// Notes a taker, once.
     pub(super) fn add(&self, item: ItemId, slot: u32, minute: u32) {
-        let (Some(row), Some(known)) = (row(&self.rows, item), row(&self.known, item)) else { return };
+        let (Some(row), Some(count)) = (row(&self.rows, item), row(&self.counts, item)) else { return };
         let row = &mut *row.write();
         if row.recent.slots.contains(&slot) || row.sampled.slots.contains(&slot) {
             return;
@@ -68,7 +68,7 @@ impl Postings {
             row.sampled_minute = minute;
             row.sampled.push(before);
         }
-        known.store((row.recent.slots.len() + row.sampled.slots.len()) as u8, Relaxed);
+        count.store(count.load(Relaxed).saturating_add(1), Relaxed); // under the row's lock
     }
 
     /// Calls `take` with the takers of an item, the latest first.
@@ -79,9 +79,9 @@ impl Postings {
         }
     }
 
-    /// How many takers of an item are known.
+    /// How many took an item; one who took it again after losing the place counts again.
     pub(super) fn count(&self, item: ItemId) -> usize {
-        self.known.get(item.position()).map_or(0, |known| usize::from(known.load(Relaxed)))
+        self.counts.get(item.position()).map_or(0, |count| count.load(Relaxed) as usize)
     }
 }
 
@@ -114,5 +114,6 @@ mod tests {
         let minutes: std::collections::BTreeSet<_> = takers(&postings).iter().map(|slot| slot / 10_000).collect();
         assert_eq!(takers(&postings).len(), RECENT + SAMPLED);
         assert!(minutes.len() >= SAMPLED && minutes.contains(&(99 - SAMPLED as u32 + 1)), "{minutes:?}");
+        assert_eq!(postings.count(ItemId::new(3)), 1_000_000, "how common it is shows, though few of them are held");
     }
 }

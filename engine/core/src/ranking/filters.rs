@@ -5,6 +5,13 @@ use crate::{
     ranking::{query::Query, stage::Filter},
 };
 
+/// Whether the request lets an item stand: retrieval spends none of its budget on others, so that later pages, narrow conditions and
+/// people who have much are served as well as anybody.
+pub(crate) fn is_wanted(query: &Query<'_>, item: ItemId) -> bool {
+    let keeps = |filter: &dyn Filter| !filter.applies(query) || filter.keeps(query, item);
+    keeps(&Owned) && keeps(&Excluded) && keeps(&Matching)
+}
+
 /// Deleted and sold-out items, and items of another business unit.
 #[derive(Debug)]
 pub struct Servable;

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::{
     ids::ItemId,
-    ranking::{candidate::CandidateSet, query::Query, stage::SourceKind},
+    ranking::{candidate::CandidateSet, filters::is_wanted, query::Query, stage::SourceKind},
 };
 
 /// Adds to an item's sum; notes the item when it is the first.
@@ -22,8 +22,8 @@ pub(super) fn add(sums: &mut Vec<f32>, touched: &mut Vec<ItemId>, item: ItemId, 
 }
 
 /// Empties the sums into the candidates: those that are there already get theirs, and the best `most` others are added. Items of
-/// other units, and those that may not be named, are passed over; only the best are asked for that. Nothing
-/// is offered where the source may not speak.
+/// other units, those that may not be named and those that the request rules out are passed over; only the best are asked for that.
+/// Nothing is offered where the source may not speak.
 pub(super) fn offer(
     query: &Query<'_>,
     kind: SourceKind,
@@ -48,7 +48,7 @@ pub(super) fn offer(
         let (best, others) = split_best(rest, left, |a, b| catalogue.by_name(item_of(a), item_of(b)));
         for key in best {
             let item = item_of(*key);
-            if may_name(item) && catalogue.bu_of(item) == Some(query.bu) {
+            if may_name(item) && catalogue.bu_of(item) == Some(query.bu) && is_wanted(query, item) {
                 into.add(item, kind, f32::from_bits(!(*key >> 32) as u32));
                 left -= 1;
             }

@@ -3,6 +3,7 @@
 
 use crate::ranking::{
     candidate::CandidateSet,
+    filters::is_wanted,
     query::{Query, Scratch},
     stage::{Source, SourceKind},
 };
@@ -24,7 +25,7 @@ impl Source for Trending {
             let mut left = self.items;
             trends.top(query.bu, |item, _| {
                 // What the caller rules out is most often the head itself.
-                if query.excluded.is_empty() || query.excluded.binary_search(&item).is_err() {
+                if is_wanted(query, item) {
                     into.entry(item);
                     left -= 1;
                 }
