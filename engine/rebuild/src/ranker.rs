@@ -95,7 +95,7 @@ pub struct Verdict {
     pub single_ndcg: f64,
     /// The blend's.
     pub blend_ndcg: f64,
-    /// Lower end of the gain's interval, one-sided 90 %.
+    /// Lower end of the gain's interval: one-sided 90 %, of people new to the unit 99 %.
     pub gain_low: f64,
     /// Whether the blend is published.
     pub is_blend: bool,
@@ -105,7 +105,8 @@ pub struct Verdict {
 ///
 /// It is fitted to the earlier examples first, and judged on the later ones: where the lower bound of the blend's gain over the best
 /// single feature is negative, that feature alone orders the regime; where there are too few to judge by, the fixed blend does. People
-/// new to a unit get what strangers get unless the blend is surely better than that too. What is published is then fitted to all.
+/// new to a unit get what strangers get unless the blend is surely better than that too: examples of them are few, and what other units
+/// say of them hurts as often as it helps, so that they ask for more certainty than the others. What is published is then fitted to all.
 #[must_use]
 pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<TrainedRanker> {
     let mut useful: Vec<Weighed<'_>> = examples
@@ -213,7 +214,7 @@ fn best_single(examples: &[&Weighed<'_>]) -> usize {
     };
     let usual: Vec<f64> = of(TIE_BREAK).collect();
     let gain = |feature: usize| Gain::of(of(feature).zip(&usual).map(|(other, usual)| other - usual));
-    let sure = SINGLES.into_iter().map(|feature| (gain(feature), feature)).filter(|(gain, _)| gain.low() > 0.0);
+    let sure = SINGLES.into_iter().map(|feature| (gain(feature), feature)).filter(|(gain, _)| gain.low(CONFIDENCE_Z) > 0.0);
     sure.fold((0.0, TIE_BREAK), |best, (gain, feature)| if gain.mean > best.0 { (gain.mean, feature) } else { best }).1
 }
 
@@ -236,9 +237,9 @@ impl Gain {
         Self { mean, error: (variance / n.max(1.0)).sqrt() }
     }
 
-    /// Lower end of the interval, one-sided 90 %.
-    fn low(&self) -> f64 {
-        self.mean - CONFIDENCE_Z * self.error
+    /// Lower end of the interval that reaches so many standard errors down.
+    fn low(&self, z: f64) -> f64 {
+        self.mean - z * self.error
     }
 }
 
@@ -247,7 +248,8 @@ fn judge(regime: Regime, later: &[&Weighed<'_>], blend: &Weights, rival: &Rival)
         later.iter().map(|weighed| (weighed.example.ndcg(blend), weighed.example.ndcg(&rival.tried))).collect();
     let n = pairs.len() as f64;
     let mean = |of: &dyn Fn(&(f64, f64)) -> f64| if pairs.is_empty() { 0.0 } else { pairs.iter().map(of).sum::<f64>() / n };
-    let gain_low = Gain::of(pairs.iter().map(|(blend, single)| blend - single)).low();
+    let z = if regime.segment == Segment::Cold { NEWCOMERS_Z } else { CONFIDENCE_Z };
+    let gain_low = Gain::of(pairs.iter().map(|(blend, single)| blend - single)).low(z);
     Verdict {
         segment: regime.segment.name().to_owned(),
         is_tail: regime.is_tail,
@@ -266,6 +268,8 @@ const EARLIER_SHARE: f64 = 0.7;
 const JUDGED_MIN: usize = 30;
 /// One-sided 90 %.
 const CONFIDENCE_Z: f64 = 1.2816;
+/// One-sided 99 %, for people new to a unit.
+const NEWCOMERS_Z: f64 = 2.3263;
 /// Features that may order a slate alone, one for each source.
 const SINGLES: [usize; 12] = [
     features::place("demand_30_log"),
