@@ -101,6 +101,17 @@ pub enum Decoded<'a> {
     Item(ItemChange),
 }
 
+/// A record of the log as its producer wrote it, for those who keep copies.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Written {
+    /// Somebody did something.
+    Event(v1::Event),
+    /// Two keys are, or are not, one person.
+    Link(v1::IdentityLink),
+    /// An item changed.
+    Item(v1::CatalogRecord),
+}
+
 /// Decodes and checks payloads, one thread's worth.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -162,6 +173,27 @@ impl Decoder {
                 not_future("updated_time_ms", change.time, append_time, &limits)?;
                 Ok(Decoded::Item(change))
             }
+            TopicKind::DeadLetters => Err(Rejection::new(Reason::UnknownTopic, "dead letters are not read")),
+        }
+    }
+
+    /// As [`Self::decode`], for the whole record: with all that no profile keeps.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn written(
+        &mut self,
+        topic: &TopicKind,
+        format: Format,
+        payload: &[u8],
+        append_time: EventTime,
+    ) -> Result<Written, Rejection> {
+        self.decode(topic, format, payload, append_time)?;
+        let payload = framing::strip(format, payload)?;
+        match topic {
+            TopicKind::Events { .. } => message(format, payload).map(Written::Event),
+            TopicKind::Identity => message(format, payload).map(Written::Link),
+            TopicKind::Catalog => message(format, payload).map(Written::Item),
             TopicKind::DeadLetters => Err(Rejection::new(Reason::UnknownTopic, "dead letters are not read")),
         }
     }

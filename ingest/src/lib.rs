@@ -5,7 +5,7 @@
 //!
 //! The way through: [`topics`] names where records lie, [`consumer`] reads them, [`decode`] and [`validate`] turn bytes into domain
 //! records or into a [`Reason`] for the dead letters, [`progress`] says how far it got. The way back: [`encode`] and [`producer`].
-//! What was refused can be read and sent round again: [`letters`].
+//! What was refused can be read and sent round again: [`letters`]. Whoever copies the log elsewhere reads it by [`tail`].
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
@@ -19,12 +19,14 @@ pub mod positions;
 pub mod producer;
 pub mod progress;
 pub mod reason;
+pub mod tail;
 pub mod topics;
 pub mod validate;
 
 mod client;
 mod dead_letter;
 mod framing;
+mod message;
 mod wire;
 
 pub use config::{Cluster, IngestConfig};

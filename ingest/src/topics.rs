@@ -113,6 +113,11 @@ impl Topics {
         Ok(Self { prefix: prefix.to_owned() })
     }
 
+    /// What topics that are read are called, as a regular expression of librdkafka.
+    pub(crate) fn pattern(&self) -> String {
+        format!("^{}\\.(events\\.[a-z0-9_-]+|identity|catalog)$", self.prefix.replace('.', "\\."))
+    }
+
     /// Topic of a business unit's events.
     #[must_use]
     pub fn events(&self, bu: &str) -> String {

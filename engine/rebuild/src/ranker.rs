@@ -3,7 +3,7 @@
 //! A conditional logit (McFadden 1974; the listwise softmax loss of Cao et al., ICML 2007): for every example the log-likelihood
 //! that a taken candidate is chosen before all others, ridge-penalised. It is convex, so Newton's method finds *the* solution:
 //! the result depends on the set of examples alone. Segments are fitted around what all people have in common, the more freely the
-//! more examples they have.
+//! more examples they have. People new to a unit also speak for strangers, with what hangs on the person left out.
 
 use faces_core::ranking::{Ranker, Regime, Segment, features};
 use nalgebra::{DMatrix, DVector};
@@ -109,17 +109,17 @@ pub struct Verdict {
 /// say of them hurts as often as it helps, so that they ask for more certainty than the others. What is published is then fitted to all.
 #[must_use]
 pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<TrainedRanker> {
-    let mut useful: Vec<Weighed<'_>> = examples
-        .iter()
-        .filter(|example| !example.taken.is_empty() && example.others() > 0 && example.ts_ms < now_ms)
-        .map(|example| Weighed::new(example, params, now_ms))
-        .collect();
+    let is_useful = |example: &&Example| !example.taken.is_empty() && example.others() > 0 && example.ts_ms < now_ms;
+    let as_strangers: Vec<Example> = examples.iter().filter(is_useful).filter_map(Example::as_of_stranger).collect();
+    let mut useful: Vec<Weighed<'_>> =
+        examples.iter().filter(is_useful).map(|example| Weighed::new(example, false, params, now_ms)).collect();
     if useful.is_empty() {
         return None;
     }
-    useful.sort_by_key(|weighed| weighed.example.ts_ms); // stable
+    useful.extend(as_strangers.iter().map(|example| Weighed::new(example, true, params, now_ms)));
+    useful.sort_by_key(|weighed| (weighed.example.ts_ms, weighed.is_copy)); // stable
     let (earlier, later) = useful.split_at((useful.len() as f64 * EARLIER_SHARE) as usize);
-    let scales = scales(&useful);
+    let scales = scales(useful.iter().filter(|weighed| !weighed.is_copy));
     let weights = fit_regimes(&useful, &scales, params);
     let tried = fit_regimes(earlier, &scales, params);
     let (mut published, mut verdicts) = (weights.map(Some), Vec::new());
@@ -180,13 +180,18 @@ const AS_STRANGER: &str = "as a stranger";
 
 /// Weights without what hangs on the person.
 fn impersonal(weights: &Weights) -> Weights {
-    let is_impersonal = |name: &str| name == "age" || name.starts_with("new") || name.starts_with("demand_");
-    std::array::from_fn(|n| if is_impersonal(features::NAMES[n]) { weights[n] } else { 0.0 })
+    std::array::from_fn(|n| if is_impersonal(n) { weights[n] } else { 0.0 })
+}
+
+/// Whether a feature says the same of an item whoever asks.
+fn is_impersonal(feature: usize) -> bool {
+    let name = features::NAMES[feature];
+    name == "age" || name.starts_with("new") || name.starts_with("demand_")
 }
 
 /// Weights by regime: first of all people; of each regime around those.
 fn fit_regimes(examples: &[Weighed<'_>], scales: &[f64], params: &RankerParams) -> [Weights; Regime::COUNT] {
-    let real = examples.iter().filter(|weighed| !weighed.example.is_imagined);
+    let real = examples.iter().filter(|weighed| !weighed.example.is_imagined && !weighed.is_copy);
     let all: Vec<&Weighed<'_>> = real.collect();
     let common = newton(&all, scales, &DVector::zeros(WIDTH), params.ridge);
     Regime::all().map(|regime| {
@@ -293,18 +298,33 @@ const TIE_BREAK: usize = features::place("demand_30_log");
 struct Weighed<'a> {
     example: &'a Example,
     counts: f64,
+    /// Whether the moment is among the examples in another form too.
+    is_copy: bool,
 }
 
 impl<'a> Weighed<'a> {
     /// A moment counts by the most that was taken in it (a purchase more than a look), and the less the longer ago it was.
-    fn new(example: &'a Example, params: &RankerParams, now_ms: i64) -> Self {
+    fn new(example: &'a Example, is_copy: bool, params: &RankerParams, now_ms: i64) -> Self {
         let days = (now_ms - example.ts_ms) as f64 / 86_400_000.0;
         let worth = f64::from(example.taken.iter().copied().fold(0.0, f32::max));
-        Self { example, counts: worth.sqrt() * (-days / params.half_life_days).exp2() }
+        Self { example, counts: worth.sqrt() * (-days / params.half_life_days).exp2(), is_copy }
     }
 }
 
 impl Example {
+    /// What somebody new to a unit took, for the order that strangers get: with what hangs on the person left out. Without it strangers,
+    /// and with them all who get what they get, would be learnt from fewer moments than if units knew nothing of each other.
+    fn as_of_stranger(&self) -> Option<Self> {
+        if self.regime.segment != Segment::Cold || self.is_imagined {
+            return None;
+        }
+        let mut of_stranger = Self { regime: Regime { segment: Segment::Stranger, ..self.regime }, ..self.clone() };
+        for row in of_stranger.values.chunks_exact_mut(WIDTH) {
+            row.iter_mut().enumerate().filter(|(n, _)| !is_impersonal(*n)).for_each(|(_, value)| *value = 0.0);
+        }
+        Some(of_stranger)
+    }
+
     /// NDCG@20 of the candidates by some weights, as near as the sample of others tells their rank.
     fn ndcg(&self, weights: &Weights) -> f64 {
         let mut scored: Vec<(f32, bool)> = self
@@ -334,7 +354,7 @@ impl Example {
 }
 
 /// What brings each feature to a standard deviation of 1 inside an example; 0 for one that never varies.
-fn scales(examples: &[Weighed<'_>]) -> Vec<f64> {
+fn scales<'a>(examples: impl Iterator<Item = &'a Weighed<'a>>) -> Vec<f64> {
     let mut squares = vec![0.0; WIDTH];
     let mut count = 0.0;
     for Weighed { example, .. } in examples {

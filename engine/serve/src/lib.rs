@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod admin_http;
+pub mod archive;
 pub mod background;
 pub mod client;
 pub mod clock;

@@ -46,7 +46,7 @@ pub use self::{
     files::{Files, Operation},
     inspect::{ImageSummary, inspect, rewrite_positions},
     load::{Loaded, Progress, Stage},
-    remote::{RemoteOptions, RemoteStatus},
+    remote::{ObjectPlace, RemoteOptions, RemoteStatus},
     store::{ImageStore, Options},
     write::Written,
 };

@@ -62,6 +62,34 @@ pub(crate) struct Remote {
     sender: Sender<Manifest>,
 }
 
+/// A place in an object store.
+#[derive(Clone, Debug)]
+pub struct ObjectPlace {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// What paths there begin with.
+    pub prefix: ObjectPath,
+    /// Its URL without what is secret in it, for people.
+    pub url: String,
+}
+
+impl ObjectPlace {
+    /// The place that a URL names: `file:///folder`; with the features `aws`, `gcp`, `azure` also `s3://bucket/prefix`, `gs://…`, `az://…`.
+    /// Credentials come from the environment, under the names that those clouds' own tools use.
+    ///
+    /// # Errors
+    /// [`StateError::Remote`] for what is no URL, or one of a store that was not built in.
+    pub fn open(url: &str) -> Result<Self, StateError> {
+        let refused = |url: &str, reason: String| StateError::Remote { url: url.to_owned(), reason };
+        let parsed = Url::parse(url).map_err(|error| refused("(not a URL)", error.to_string()))?;
+        let url = shown(&parsed);
+        let settings = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let (store, prefix) =
+            object_store::parse_url_opts(&parsed, settings).map_err(|error| refused(&url, error.to_string()))?;
+        Ok(Self { store: Arc::from(store), prefix, url })
+    }
+}
+
 /// The object store, and what is known of it.
 struct Place {
     store: Arc<dyn ObjectStore>,
@@ -150,16 +178,11 @@ fn block_on<T: Send>(future: impl Future<Output = Result<T, StateError>> + Send)
 
 impl Place {
     fn open(url: &str, folder: &Path, log: &str) -> Result<Self, StateError> {
-        let refused = |url: &str, reason: String| StateError::Remote { url: url.to_owned(), reason };
-        let parsed = Url::parse(url).map_err(|error| refused("(not a URL)", error.to_string()))?;
-        let shown = shown(&parsed);
-        let settings = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let (store, prefix) =
-            object_store::parse_url_opts(&parsed, settings).map_err(|error| refused(&shown, error.to_string()))?;
+        let ObjectPlace { store, prefix, url } = ObjectPlace::open(url)?;
         Ok(Self {
-            store: Arc::from(store),
+            store,
             prefix,
-            url: shown,
+            url,
             folder: folder.to_owned(),
             log: log.to_owned(),
             known: Mutex::default(),

@@ -1,16 +1,10 @@
 //! What is done with records between two boundaries: each is decoded, checked and applied where it lies, with nothing copied or queued;
 //! what it came to is gathered, and made known at the batch's end.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, Instant};
 
 use faces_core::{ids::EventTime, record::Writer};
-use rdkafka::{
-    Message as _, Timestamp,
-    message::{BorrowedMessage, Headers as _},
-};
+use rdkafka::{Message as _, message::BorrowedMessage};
 
 use super::{
     hot_keys::HotKeys,
@@ -18,11 +12,11 @@ use super::{
     verify::{self, Mismatch},
 };
 use crate::{
-    Reason,
     config::IngestConfig,
     dead_letter::DeadLetter,
-    decode::{CONTENT_TYPE, Decoded, Decoder, Format, Rejection},
+    decode::{CONTENT_TYPE, Decoded, Decoder, Rejection},
     letters::REDRIVEN_FROM,
+    message::{append_time, format, header, now_ms},
     positions::LastRecord,
     progress::Tally,
 };
@@ -155,40 +149,4 @@ impl Batch {
             rejection,
         });
     }
-}
-
-/// How a record's payload is written.
-fn format(message: &BorrowedMessage<'_>) -> Result<Format, (Rejection, Option<Vec<u8>>)> {
-    let Some(named) = header(message, CONTENT_TYPE).map_err(|rejection| (rejection, None))? else { return Ok(Format::default()) };
-    match Format::from_content_type(&named) {
-        Some(format) => Ok(format),
-        None => {
-            let rejection = Rejection::new(Reason::UnsupportedFormat, "content-type is neither protobuf nor json");
-            Err((rejection, Some(named)))
-        }
-    }
-}
-
-/// The value of a header, if there is one.
-fn header(message: &BorrowedMessage<'_>, name: &str) -> Result<Option<Vec<u8>>, Rejection> {
-    let Some(headers) = message.headers() else { return Ok(None) };
-    // The client library panics on a header whose name is not UTF-8, and any producer may write one.
-    let found = catch_unwind(AssertUnwindSafe(|| {
-        headers.iter().find(|header| header.key.eq_ignore_ascii_case(name))?.value.map(<[u8]>::to_vec)
-    }));
-    found.map_err(|_| Rejection::new(Reason::Undecodable, "the name of a header is not utf-8"))
-}
-
-/// When the log took the record. A producer's own stamp may lie in the future; our clock bounds it.
-fn append_time(stamp: Timestamp, now_ms: i64) -> EventTime {
-    EventTime::from_millis(match stamp {
-        Timestamp::LogAppendTime(ms) if ms >= 0 => ms,
-        Timestamp::CreateTime(ms) if ms >= 0 => ms.min(now_ms),
-        _ => now_ms,
-    })
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

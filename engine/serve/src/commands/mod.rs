@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+pub mod archive;
 pub mod call;
 pub mod demo;
 pub mod dlq;
@@ -57,6 +58,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Serve(serve::ServeArgs),
     Import(import::ImportArgs),
+    Archive(archive::ArchiveArgs),
     Rebuild(rebuild::RebuildArgs),
     Generations(generations::GenerationsArgs),
     Eval(Box<eval::EvalArgs>),
@@ -99,6 +101,7 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args, config),
         Command::Import(args) => import::run(args, &config),
+        Command::Archive(args) => archive::run(args, &config),
         Command::Rebuild(args) => rebuild::run(args, &config),
         Command::Generations(args) => generations::run(args, &config),
         Command::Eval(args) => eval::run(args, &config),

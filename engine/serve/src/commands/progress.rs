@@ -18,6 +18,12 @@ pub fn bytes(total: u64, things: &'static str) -> ProgressBar {
     drawn(ProgressBar::new(total), template, things)
 }
 
+/// A line that says how far work without an end is.
+#[must_use]
+pub fn line(things: &'static str) -> ProgressBar {
+    drawn(ProgressBar::new_spinner(), "{spinner} {msg}", things)
+}
+
 fn drawn(bar: ProgressBar, template: &str, things: &'static str) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
