@@ -147,6 +147,7 @@ impl Tail {
             .set("auto.offset.reset", "earliest")
             .set("isolation.level", "read_committed")
             .set("partition.assignment.strategy", "range") // an assignment is always whole
+            .set("session.timeout.ms", "10000") // a dead member's partitions are somebody else's after so long
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("fetch.wait.max.ms", "100")
             .set("queued.max.messages.kbytes", "65536");

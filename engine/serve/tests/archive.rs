@@ -39,16 +39,17 @@ fn arguments(house: &House, lake: &Path, more: &[&str]) -> Vec<String> {
     fixed.iter().chain(more).map(|argument| (*argument).to_owned()).collect()
 }
 
-/// Archives to the log's end.
-fn archive_once(house: &House, lake: &Path) -> Value {
-    let arguments = arguments(house, lake, &["--once", "--json", "--rows", "200"]);
+/// Archives to the log's end, in a group of its own: a group waits for members that were killed.
+fn archive_once(house: &House, lake: &Path, group: &str) -> Value {
+    let arguments = arguments(house, lake, &["--once", "--json", "--rows", "200", "--group", group]);
     let output = faces(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn start(house: &House, lake: &Path) -> Child {
-    let arguments = arguments(house, lake, &["--rows", "100"]);
+/// Starts an archiver that ends its files every few milliseconds.
+fn start(house: &House, lake: &Path, group: &str) -> Child {
+    let arguments = arguments(house, lake, &["--rows", "100", "--minutes", "0.001", "--group", group]);
     Command::new(env!("CARGO_BIN_EXE_faces")).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -93,10 +94,10 @@ async fn each_record_is_archived_once_whatever_is_killed() {
     let Some(house) = House::closed(&[MARKET, CINEMA], &[]).await else { return };
     let lake = tempfile::tempdir().unwrap();
     write(&house, 0..EVENTS / 2).await;
-    // Killed as soon as it has put a file in place, in the middle of others; then two at once, killed too.
+    // Killed as soon as it has put a file in place, in the middle of others; then two at once that know nothing of each other.
     for round in 0..3 {
         let before = files(lake.path()).len();
-        let mut archivers: Vec<Child> = (0..1 + round % 2).map(|_| start(&house, lake.path())).collect();
+        let mut archivers: Vec<Child> = (0..1 + round % 2).map(|n| start(&house, lake.path(), &format!("{round}-{n}"))).collect();
         write(&house, EVENTS / 2 + round * 300..EVENTS / 2 + (round + 1) * 300).await;
         eventually("a file", async || (files(lake.path()).len() > before).then_some(())).await;
         for archiver in &mut archivers {
@@ -105,14 +106,14 @@ async fn each_record_is_archived_once_whatever_is_killed() {
         }
     }
     write(&house, EVENTS / 2 + 900..EVENTS).await;
-    let last = archive_once(&house, lake.path());
+    let last = archive_once(&house, lake.path(), "last");
     assert!(last["rows"].as_u64().unwrap() > 0, "{last}");
     let counts = archived(lake.path());
     assert_eq!(counts.values().sum::<usize>(), EVENTS);
     assert!(counts.values().all(|count| *count == 1) && counts.len() == EVENTS);
     // Nothing is left to do, and what is there stays as it is.
     let before = files(lake.path());
-    assert_eq!(archive_once(&house, lake.path())["rows"], 0);
+    assert_eq!(archive_once(&house, lake.path(), "after")["rows"], 0);
     assert_eq!(files(lake.path()), before);
 }
 
@@ -124,7 +125,7 @@ async fn what_is_no_record_is_left_out_and_a_bad_place_is_named() {
     cut.payload.truncate(cut.payload.len() - 1);
     house.writer.write_bulk([cut].into_iter(), BulkOptions::default(), |_| {}).await;
     write(&house, 0..30).await;
-    let done = archive_once(&house, lake.path());
+    let done = archive_once(&house, lake.path(), "one");
     assert_eq!((&done["rows"], &done["refused"]), (&30.into(), &1.into()), "{done}");
 
     let file = lake.path().join("a file");
