@@ -19,6 +19,7 @@ mod manifest;
 mod parts;
 mod pointer;
 mod ranker_file;
+mod sign;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use id::GenerationId;
 pub use lease::Lease;
 pub use manifest::{Counts, FORMAT_NAME, FORMAT_VERSION, FileEntry, Input, Manifest, UnitIndex};
 pub use pointer::{Expected, How, Pointer, Turn};
+pub use sign::{PublicKey, SecretKey};
 pub use store::{Prepared, Store};
 
 /// What one run of training made.

@@ -83,6 +83,10 @@ pub struct Generations {
     pub memory_mib_max: u64,
     /// Recent queries that are kept in memory, to warm a generation up with before it serves; 0: none.
     pub warm_queries: usize,
+    /// File of the secret key that `faces rebuild` signs generations with. Empty: they are not signed.
+    pub sign_key: PathBuf,
+    /// Public key (64 hexadecimal digits) that generations must be signed with to be loaded. Empty: any is loaded.
+    pub verify_key: String,
     /// When a generation is taken back by itself.
     pub watch_over: WatchOver,
 }
@@ -95,6 +99,8 @@ impl Default for Generations {
             lease_seconds: 60,
             memory_mib_max: 0,
             warm_queries: 256,
+            sign_key: PathBuf::new(),
+            verify_key: String::new(),
             watch_over: WatchOver::default(),
         }
     }

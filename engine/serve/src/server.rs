@@ -14,7 +14,6 @@ use arc_swap::ArcSwap;
 use faces_core::{record::Apply as _, state::State};
 use faces_ingest::{Cluster, Ingest, LogWriter, Positions, Progress, WriterConfig};
 use faces_proto::v1;
-use faces_rebuild::Store;
 use faces_state::ImageStore;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
@@ -30,6 +29,7 @@ use crate::{
     metrics,
     oversight::{Health, RecentQueries},
     own_model,
+    publish::open_store,
     rules::{self, RulesFile},
     swap::GenerationSwap,
 };
@@ -99,7 +99,7 @@ impl App {
 
         // The state comes first: an image's items keep their numbers, so nothing may be numbered before.
         let (images, resume) = load_state(config.clone(), Arc::clone(&state), loading).await?;
-        let store = Store::open(&config.generations.folder)
+        let store = open_store(None, &config)
             .with_context(|| format!("can't open the generations folder {}", config.generations.folder.display()))?;
         let health = Arc::<Health>::default();
         let recent = Arc::new(RecentQueries::new(config.generations.warm_queries));

@@ -111,6 +111,20 @@ pub enum GenerationError {
         /// Why.
         reason: String,
     },
+    /// Not signed by the key that is asked for.
+    #[error("{} does not vouch for the generation: {reason}; load what was signed with the key of generations.verify_key", path.display())]
+    NotSigned {
+        /// The signature.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A text that is no key.
+    #[error("{what} is no key of 64 hexadecimal digits; make a pair with `faces generations keygen`")]
+    BadKey {
+        /// Where it stands.
+        what: String,
+    },
     /// Whole files that do not fit each other.
     #[error("generation in {} contradicts itself: {reason}; rebuild", path.display())]
     Inconsistent {

@@ -4,7 +4,7 @@
 //! root/CURRENT                  the generation to serve, replaced atomically (`pointer`)
 //! root/HISTORY                  what was current before, and why (`pointer`)
 //! root/LEASE                    who rebuilds at the moment (`lease`)
-//! root/gen-0123456789abcdef/    manifest.json, manifest.crc32c and the files of `parts`
+//! root/gen-0123456789abcdef/    manifest.json, manifest.crc32c, perhaps manifest.sig, and the files of `parts`
 //! root/.staging-…               a generation being written, or one whose writer died; never looked at
 //! ```
 //!
@@ -21,6 +21,7 @@ use super::{
     Expected, FORMAT_NAME, FORMAT_VERSION, FileEntry, Generation, GenerationError, GenerationId, How, Manifest,
     files::{io_error, read_bounded, sync_folder, unique, write_synced},
     parts, ranker_file,
+    sign::{PublicKey, SIGNATURE, SecretKey},
 };
 use crate::gates::Verdict;
 
@@ -37,6 +38,8 @@ pub(super) const STAGING: &str = ".staging-";
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    signs: Option<SecretKey>,
+    verifies: Option<PublicKey>,
 }
 
 impl Store {
@@ -47,7 +50,19 @@ impl Store {
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, GenerationError> {
         let root = root.into();
         fs::create_dir_all(&root).map_err(io_error("make the folder", &root))?;
-        Ok(Self { root })
+        Ok(Self { root, signs: None, verifies: None })
+    }
+
+    /// Signs what is published from now on.
+    #[must_use]
+    pub fn signing_with(self, key: SecretKey) -> Self {
+        Self { signs: Some(key), ..self }
+    }
+
+    /// Takes only what this key vouches for.
+    #[must_use]
+    pub fn verifying_with(self, key: PublicKey) -> Self {
+        Self { verifies: Some(key), ..self }
     }
 
     /// The store's folder.
@@ -97,7 +112,7 @@ impl Store {
             let crc32c = crc32c::crc32c(bytes);
             manifest.files.push(FileEntry { name: name.clone(), bytes: bytes.len() as u64, crc32c });
         }
-        let prepared = Prepared { root: self.root.clone(), target, staging, manifest };
+        let prepared = Prepared { store: self.clone(), target, staging, manifest };
         prepared.write_manifest()?;
         Ok(prepared)
     }
@@ -122,7 +137,7 @@ impl Store {
     /// As [`Store::load`], for the manifest.
     pub fn manifest(&self, id: &GenerationId) -> Result<Manifest, GenerationError> {
         let folder = self.existing_folder(id)?;
-        read_manifest(&folder, id)
+        read_manifest(&folder, id, self.verifies.as_ref())
     }
 
     /// Reads and checks a whole generation: format, checksum and length of every file, counts, dimension, metric, every
@@ -133,7 +148,7 @@ impl Store {
     /// [`GenerationError::Corrupt`], [`GenerationError::Inconsistent`], [`GenerationError::Io`].
     pub fn load(&self, id: &GenerationId) -> Result<Generation, GenerationError> {
         let folder = self.existing_folder(id)?;
-        load_folder(&folder, id)
+        load_folder(&folder, id, self.verifies.as_ref())
     }
 
     pub(super) fn folder(&self, id: &GenerationId) -> PathBuf {
@@ -161,8 +176,8 @@ fn encode(generation: &Generation) -> Result<Vec<(String, Vec<u8>)>, String> {
     Ok(files)
 }
 
-fn load_folder(folder: &Path, id: &GenerationId) -> Result<Generation, GenerationError> {
-    let manifest = read_manifest(folder, id)?;
+fn load_folder(folder: &Path, id: &GenerationId, key: Option<&PublicKey>) -> Result<Generation, GenerationError> {
+    let manifest = read_manifest(folder, id, key)?;
     let entries = &manifest.files;
     let items = read_part(folder, entries, parts::ITEMS, parts::decode_items)?;
     let co_visited = read_part(folder, entries, parts::CO_VISITED, parts::decode_co_visited)?;
@@ -184,7 +199,7 @@ fn load_folder(folder: &Path, id: &GenerationId) -> Result<Generation, Generatio
     }
 }
 
-fn read_manifest(folder: &Path, id: &GenerationId) -> Result<Manifest, GenerationError> {
+fn read_manifest(folder: &Path, id: &GenerationId, key: Option<&PublicKey>) -> Result<Manifest, GenerationError> {
     let path = folder.join(MANIFEST);
     let not_a_manifest = |reason: String| GenerationError::NotAManifest { path: path.clone(), reason };
     let bytes = read_bounded(&path, MANIFEST_BYTES_MAX)?;
@@ -207,6 +222,7 @@ fn read_manifest(folder: &Path, id: &GenerationId) -> Result<Manifest, Generatio
         let reason = format!("its checksum is {actual}, and {MANIFEST_CHECKSUM} says otherwise");
         return Err(GenerationError::Corrupt { path, reason });
     }
+    key.map_or(Ok(()), |key| key.verify(folder, &bytes))?;
     let manifest: Manifest = serde_json::from_value(json).map_err(|error| not_a_manifest(error.to_string()))?;
     if &manifest.id != id {
         return Err(not_a_manifest(format!("it is the manifest of {} and lies in the place of {id}", manifest.id)));
@@ -238,7 +254,7 @@ fn read_part<T>(
 
 /// A generation on disk that nobody can find yet; dropped, it is gone.
 pub struct Prepared {
-    root: PathBuf,
+    store: Store,
     target: PathBuf,
     staging: Staging,
     manifest: Manifest,
@@ -250,7 +266,7 @@ impl Prepared {
     /// # Errors
     /// As [`Store::load`].
     pub fn read_back(&self) -> Result<Generation, GenerationError> {
-        load_folder(&self.staging.path, &self.manifest.id)
+        load_folder(&self.staging.path, &self.manifest.id, self.store.verifies.as_ref())
     }
 
     /// What it will be called.
@@ -270,7 +286,8 @@ impl Prepared {
     pub fn finish(mut self, verdict: Option<Verdict>) -> Result<GenerationId, GenerationError> {
         if verdict.is_some() {
             self.manifest.gates = verdict;
-            for name in [MANIFEST, MANIFEST_CHECKSUM] {
+            let signature = self.store.signs.as_ref().map(|_| SIGNATURE);
+            for name in [MANIFEST, MANIFEST_CHECKSUM].into_iter().chain(signature) {
                 let path = self.staging.path.join(name);
                 fs::remove_file(&path).map_err(io_error("replace", &path))?;
             }
@@ -278,7 +295,7 @@ impl Prepared {
         }
         sync_folder(&self.staging.path)?;
         self.staging.rename_to(&self.target)?;
-        sync_folder(&self.root)?;
+        sync_folder(&self.store.root)?;
         Ok(self.manifest.id)
     }
 
@@ -288,7 +305,9 @@ impl Prepared {
         let manifest = serde_json::to_vec_pretty(&self.manifest).map_err(unwritten)?;
         write_synced(&self.staging.path.join(MANIFEST), &manifest)?;
         let checksum = format!("{:08x}\n", crc32c::crc32c(&manifest));
-        write_synced(&self.staging.path.join(MANIFEST_CHECKSUM), checksum.as_bytes())
+        write_synced(&self.staging.path.join(MANIFEST_CHECKSUM), checksum.as_bytes())?;
+        let signature = self.store.signs.as_ref().map(|key| key.sign(&manifest));
+        signature.map_or(Ok(()), |signature| write_synced(&self.staging.path.join(SIGNATURE), signature.as_bytes()))
     }
 }
 

@@ -6,11 +6,14 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use faces_rebuild::{
     GenerationId, Store,
-    generation::{Collected, Expected, How, Kept},
+    generation::{Collected, Expected, How, Kept, SecretKey},
 };
 use serde_json::json;
 
-use crate::{config::Config, publish::take_lease};
+use crate::{
+    config::Config,
+    publish::{open_store, take_lease},
+};
 
 /// Lists, shows, activates, rolls back and deletes generations of the store.
 #[derive(Args, Debug)]
@@ -19,7 +22,8 @@ use crate::{config::Config, publish::take_lease};
   faces generations show gen-0193a5c1e2f4c0de --json
   faces generations activate gen-0193a5c1e2f4c0de
   faces generations rollback --why 'too many empty slates'
-  faces generations gc --keep 5 --dry-run")]
+  faces generations gc --keep 5 --dry-run
+  faces generations keygen --out /etc/faces/sign.key")]
 pub struct GenerationsArgs {
     /// Folder of the store; default: generations.folder of the configuration.
     #[arg(long, value_name = "FOLDER", global = true)]
@@ -56,6 +60,12 @@ enum Action {
     },
     /// Shows which were current, oldest first, with how and why.
     History,
+    /// Makes a pair of keys: the secret one, for generations.sign_key, into a new file; the public one, for generations.verify_key, is printed.
+    Keygen {
+        /// The new file.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Deletes old ones, and what jobs left half-written. What is current, what a roll-back would go to and what a server of this machine
     /// loads or serves stay.
     Gc {
@@ -76,7 +86,7 @@ enum Action {
 /// # Errors
 /// A store that can't be read, a generation that does not verify, a pointer that somebody else moved, another job's lease.
 pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
-    let store = Store::open(args.folder.clone().unwrap_or_else(|| config.generations.folder.clone()))?;
+    let store = open_store(args.folder.as_deref(), config)?;
     match &args.action {
         Action::List => list(&store, args.json),
         Action::Show { id } => {
@@ -95,6 +105,13 @@ pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
             let (left, current) = store.rollback(why)?;
             let text = format!("{current} is current again, instead of {left}");
             println!("{}", if args.json { json!({ "current": current, "left": left }).to_string() } else { text });
+            Ok(())
+        }
+        Action::Keygen { out } => {
+            let key = SecretKey::of_seed(&rand::random());
+            key.write(out)?;
+            let public = key.public().to_string();
+            println!("{}", if args.json { json!({ "verify_key": public }).to_string() } else { public });
             Ok(())
         }
         Action::History => history(&store, args.json),

@@ -7,7 +7,7 @@ use clap::Args;
 use faces_core::ranking::Regime;
 use faces_index::IndexKind;
 use faces_rebuild::{
-    Stage, Store,
+    Stage,
     generation::Input,
     ranker::{TrainedRanker, Verdict},
     tables::{Table, TableError, read_events, read_items, read_links},
@@ -20,7 +20,7 @@ use super::progress;
 use crate::{
     config::Config,
     eval::{Log, ReplayOptions, learn},
-    publish::{Publication, PublishArgs, Source},
+    publish::{Publication, PublishArgs, Source, open_store},
 };
 
 /// Trains item embeddings and neighbours on an event log, builds an index per business unit, and publishes a generation.
@@ -61,7 +61,7 @@ pub struct RebuildArgs {
 /// A table that can't be read, by file and row; a log too poor to train on; a folder that can't be written; what the gates refuse.
 pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     let started = Instant::now();
-    let store = Store::open(args.out.clone().unwrap_or_else(|| config.generations.folder.clone()))?;
+    let store = open_store(args.out.as_deref(), config)?;
     let publication = Publication::begin(&store, config, &args.publish)?;
     let (log, report, inputs) = read(args)?;
     let bar = progress::bar(1_000 * Stage::ALL.len() as u64, "training");

@@ -16,9 +16,9 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use faces_index::IndexKind;
 use faces_rebuild::{
-    EmbeddingSource, Generation, GenerationId, Store,
+    EmbeddingSource, Generation, GenerationError, GenerationId, Store,
     gates::{Bound, Case, Facets, Finding, Gate, Verdict, examine},
-    generation::{Expected, GenerationError, How, Lease, Pointer, Prepared},
+    generation::{Expected, How, Lease, Pointer, Prepared, PublicKey, SecretKey},
 };
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -26,7 +26,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use self::contest::Contest;
 use crate::{
     clock,
-    config::Config,
+    config::{Config, Generations},
     eval::{Log, ReplayOptions},
 };
 
@@ -184,6 +184,22 @@ impl Published {
             reasons.concat()
         ))
     }
+}
+
+/// Opens the configured store, or another folder, with the keys of the configuration.
+///
+/// # Errors
+/// A folder that can't be made; a key that is none.
+pub fn open_store(folder: Option<&Path>, config: &Config) -> Result<Store> {
+    let Generations { folder: configured, sign_key, verify_key, .. } = &config.generations;
+    let mut store = Store::open(folder.unwrap_or(configured))?;
+    if !sign_key.as_os_str().is_empty() {
+        store = store.signing_with(SecretKey::read(sign_key).context("generations.sign_key can't be used")?);
+    }
+    if !verify_key.is_empty() {
+        store = store.verifying_with(PublicKey::parse(verify_key).context("generations.verify_key can't be used")?);
+    }
+    Ok(store)
 }
 
 /// Takes a store's lease for a job; with `is_patient`, when it is free.
