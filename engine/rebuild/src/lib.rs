@@ -8,6 +8,7 @@
 //! - [`training`] makes them a [`Log`]: items by row, interactions by person, both checked, cut at a time if asked;
 //! - [`train()`] makes a [`Generation`], deterministic for a log and parameters: nothing after the log's cut-off, the
 //!   order of the input and the number of threads never show in it;
+//! - [`gates`] say whether it may be published;
 //! - [`Store`] publishes generations whole or not at all, and loads nothing that does not check.
 //!
 //! **What this crate must not know.** Who serves a generation or how a slate is made from it; Kafka, gRPC, an async
@@ -20,6 +21,7 @@ pub mod cooccurrence;
 pub mod covisitation;
 pub mod embedding;
 mod embeddings;
+pub mod gates;
 pub mod generation;
 mod interests;
 pub mod popularity;

@@ -207,6 +207,8 @@ pub fn train_at(
         parameters: serde_json::to_value(params).map_err(|error| RebuildError::Defect { reason: error.to_string() })?,
         indexes,
         inputs: Vec::new(),
+        rules_xxh3: None,
+        gates: None,
         files: Vec::new(),
     };
     let mut generation = Generation { manifest, items: log.items().to_vec(), spaces, co_visited, popular, ranker: None };

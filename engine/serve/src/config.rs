@@ -11,11 +11,11 @@ use faces_core::{
     state::StateOptions,
 };
 use faces_ingest::IngestConfig;
-use faces_rebuild::TrainParams;
+use faces_rebuild::{TrainParams, gates::GateLimits};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{engine::EngineOptions, own_model::OwnModelConfig};
+use crate::{engine::EngineOptions, oversight::WatchOver, own_model::OwnModelConfig};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub struct Config {
     pub state: Durability,
     /// Index generations.
     pub generations: Generations,
+    /// What a generation must stand up to before it is published.
+    pub gates: GateLimits,
     /// Identity.
     pub identity: Identity,
     /// Ranking.
@@ -75,11 +77,32 @@ pub struct Generations {
     pub folder: PathBuf,
     /// How often the server looks for a new current generation, milliseconds.
     pub watch_ms: u64,
+    /// How long a rebuild has the folder to itself without a sign of life, seconds.
+    pub lease_seconds: u64,
+    /// Most memory that loading a generation may take, as its files tell, MiB; 0: what the machine has left.
+    pub memory_mib_max: u64,
+    /// Recent queries that are kept in memory, to warm a generation up with before it serves; 0: none.
+    pub warm_queries: usize,
+    /// File of the secret key that `faces rebuild` signs generations with. Empty: they are not signed.
+    pub sign_key: PathBuf,
+    /// Public key (64 hexadecimal digits) that generations must be signed with to be loaded. Empty: any is loaded.
+    pub verify_key: String,
+    /// When a generation is taken back by itself.
+    pub watch_over: WatchOver,
 }
 
 impl Default for Generations {
     fn default() -> Self {
-        Self { folder: PathBuf::from("generations"), watch_ms: 1_000 }
+        Self {
+            folder: PathBuf::from("generations"),
+            watch_ms: 1_000,
+            lease_seconds: 60,
+            memory_mib_max: 0,
+            warm_queries: 256,
+            sign_key: PathBuf::new(),
+            verify_key: String::new(),
+            watch_over: WatchOver::default(),
+        }
     }
 }
 
@@ -301,7 +324,11 @@ impl Config {
             ("state.copy_seconds", self.state.copy_seconds as f64, self.state.copy_seconds >= 1, "at least 1"),
             ("generations.watch_ms", self.generations.watch_ms as f64, self.generations.watch_ms >= 10, "at least 10"),
         ];
-        for (key, value, fits, allowed) in checks {
+        let lease = self.generations.lease_seconds;
+        let generations = [("generations.lease_seconds", lease as f64, (3..=86_400).contains(&lease), "from 3 to 86400")];
+        for (key, value, fits, allowed) in
+            checks.into_iter().chain(generations).chain(self.generations.watch_over.ranges()).chain(self.gates.ranges())
+        {
             if !fits || !value.is_finite() {
                 return Err(ConfigError::Range { key, value: value.to_string(), allowed });
             }

@@ -46,6 +46,10 @@ const RULES_LOADS_TOTAL: &str = "faces_rules_loads_total";
 const RULES: &str = "faces_rules";
 /// Generations by `outcome`: activated, refused.
 const GENERATIONS_TOTAL: &str = "faces_generation_swaps_total";
+/// Generations that the server took back by itself, by `cause`: failed, empty, slow.
+const ROLLBACKS_TOTAL: &str = "faces_generation_rollbacks_total";
+/// Time from the decision to load a generation to its serving, loading and warming up included.
+const GENERATION_LOAD_SECONDS: &str = "faces_generation_load_seconds";
 /// Records by `outcome`: consumed = applied + duplicates + expired + ignored + dead.
 const RECORDS_TOTAL: &str = "faces_ingest_records_total";
 /// Records between position and end by `topic` and `partition`.
@@ -138,6 +142,8 @@ fn describe() {
     describe_counter!(RULES_LOADS_TOTAL, "files of rules by outcome: activated, refused");
     describe_gauge!(RULES, "rules in force");
     describe_counter!(GENERATIONS_TOTAL, "generation swaps by outcome: activated, refused");
+    describe_counter!(ROLLBACKS_TOTAL, "generations that the server took back by itself, by cause: failed, empty, slow");
+    describe_histogram!(GENERATION_LOAD_SECONDS, Unit::Seconds, "time to load, check and warm up a generation that then served");
     describe_counter!(RECORDS_TOTAL, "records by outcome; consumed = applied + duplicates + expired + ignored + dead");
     describe_gauge!(LAG_RECORDS, "records between position and end of a partition");
     for part in ["bucket", "count"] {
@@ -255,6 +261,16 @@ pub fn image(written: Option<&faces_state::Written>) {
 /// Counts a swap.
 pub fn generation(outcome: &'static str) {
     counter!(GENERATIONS_TOTAL, "outcome" => outcome).increment(1);
+}
+
+/// Counts a generation that was taken back.
+pub fn rolled_back(cause: &'static str) {
+    counter!(ROLLBACKS_TOTAL, "cause" => cause).increment(1);
+}
+
+/// Times a swap.
+pub fn generation_loaded(took: Duration) {
+    histogram!(GENERATION_LOAD_SECONDS).record(took.as_secs_f64());
 }
 
 /// Brings gauges and ingest counters up to date; called when somebody looks.

@@ -14,7 +14,6 @@ use arc_swap::ArcSwap;
 use faces_core::{record::Apply as _, state::State};
 use faces_ingest::{Cluster, Ingest, LogWriter, Positions, Progress, WriterConfig};
 use faces_proto::v1;
-use faces_rebuild::Store;
 use faces_state::ImageStore;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
@@ -27,7 +26,10 @@ use crate::{
     follow,
     grpc::{self, Services},
     images::{self, Loading},
-    metrics, own_model,
+    metrics,
+    oversight::{Health, RecentQueries},
+    own_model,
+    publish::open_store,
     rules::{self, RulesFile},
     swap::GenerationSwap,
 };
@@ -97,9 +99,12 @@ impl App {
 
         // The state comes first: an image's items keep their numbers, so nothing may be numbered before.
         let (images, resume) = load_state(config.clone(), Arc::clone(&state), loading).await?;
-        let store = Store::open(&config.generations.folder)
+        let store = open_store(None, &config)
             .with_context(|| format!("can't open the generations folder {}", config.generations.folder.display()))?;
-        let swap = Arc::new(GenerationSwap::new(Arc::clone(&engine), store));
+        let health = Arc::<Health>::default();
+        let recent = Arc::new(RecentQueries::new(config.generations.warm_queries));
+        let swap = GenerationSwap::new(Arc::clone(&engine), store).limited(&config.generations);
+        let swap = Arc::new(swap.watching(Arc::clone(&health), Arc::clone(&recent)));
         swap.start().await?;
         let rules = rules.map(|(file, parsed)| {
             rules::put_in_force(&engine, parsed, &config.ranking.rules); // now that it is known which items there are
@@ -123,6 +128,8 @@ impl App {
             writer: Arc::new(writer),
             topics: config.kafka.topics()?,
             swap: Arc::clone(&swap),
+            health,
+            recent,
             future_tolerance_ms: config.kafka.future_tolerance_ms,
             deadline_ms_max: config.server.deadline_ms_max,
             request_bytes_max: config.server.request_bytes_max,

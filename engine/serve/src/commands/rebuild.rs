@@ -2,12 +2,12 @@
 
 use std::{cell::RefCell, path::PathBuf, time::Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use faces_core::ranking::Regime;
 use faces_index::IndexKind;
 use faces_rebuild::{
-    Stage, Store,
+    Stage,
     generation::Input,
     ranker::{TrainedRanker, Verdict},
     tables::{Table, TableError, read_events, read_items, read_links},
@@ -20,6 +20,7 @@ use super::progress;
 use crate::{
     config::Config,
     eval::{Log, ReplayOptions, learn},
+    publish::{Publication, PublishArgs, Source, open_store},
 };
 
 /// Trains item embeddings and neighbours on an event log, builds an index per business unit, and publishes a generation.
@@ -27,8 +28,10 @@ use crate::{
 #[command(after_help = "Examples:
   faces rebuild --events events.csv.zst --items items.csv.zst --links links.csv.zst
   faces rebuild --events e.parquet --items i.parquet --until 2014-01-01T00:00:00Z --out /srv/generations --json
+  faces rebuild --events e.csv.zst --items i.csv.zst --report gates.html --force 'a third of the range was sold'
 
-A running `faces serve` that watches the folder swaps the new generation in under load.")]
+What the gates refuse (section [gates] of the configuration) is not published, and the exit code is 1. A running `faces serve` that watches
+the folder swaps the new generation in under load.")]
 pub struct RebuildArgs {
     /// Events table: CSV, CSV + zstd or Parquet (ts_ms,bu,local_user_id,item_id,event_type[,value,currency]).
     #[arg(long)]
@@ -45,9 +48,8 @@ pub struct RebuildArgs {
     /// Folder to publish to; default: generations.folder of the configuration.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Publish without making it the current generation.
-    #[arg(long)]
-    no_activate: bool,
+    #[command(flatten)]
+    publish: PublishArgs,
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -56,10 +58,11 @@ pub struct RebuildArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// A table that can't be read, by file and row; a log too poor to train on; a folder that can't be written.
+/// A table that can't be read, by file and row; a log too poor to train on; a folder that can't be written; what the gates refuse.
 pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     let started = Instant::now();
-    let store = Store::open(args.out.clone().unwrap_or_else(|| config.generations.folder.clone()))?;
+    let store = open_store(args.out.as_deref(), config)?;
+    let publication = Publication::begin(&store, config, &args.publish)?;
     let (log, report, inputs) = read(args)?;
     let bar = progress::bar(1_000 * Stage::ALL.len() as u64, "training");
     let stage_started = RefCell::new((None, Instant::now(), Vec::<(&str, f64)>::new()));
@@ -82,17 +85,22 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     generation.ranker = ranker(args, config, log.cut_off_ms()).context("training the ranker failed; nothing was published")?;
     stages.push(("ranker", ranker_started.elapsed().as_secs_f64()));
     generation.manifest.inputs = inputs;
-    let id = if args.no_activate { store.stage(&generation)? } else { store.publish(&generation)? };
-    let manifest = store.manifest(&id)?;
+    let (manifest, trained) = (generation.manifest.clone(), generation.ranker.clone());
+    let newest_ms = log.interactions().iter().map(|interaction| interaction.ts_ms).max().unwrap_or_default();
+    let source = Source { events: &args.events, items: &args.items, links: args.links.as_deref(), newest_ms };
+    let gates_started = Instant::now();
+    let published = publication.publish(generation, source)?;
+    stages.push(("gates", gates_started.elapsed().as_secs_f64()));
+    let is_activated = published.id.is_some() && !args.publish.no_activate;
     if args.json {
         let stages: serde_json::Map<_, _> = stages.iter().map(|(name, seconds)| ((*name).to_owned(), json!(seconds))).collect();
         let object = json!({
-            "generation_id": id, "folder": store.root(), "counts": manifest.counts, "events": events_json(&report),
-            "seconds_by_stage": stages, "seconds": started.elapsed().as_secs_f64(), "activated": !args.no_activate,
-            "ranker": generation.ranker.as_ref().map(|trained| &trained.verdicts),
+            "generation_id": published.id, "folder": store.root(), "counts": manifest.counts, "events": events_json(&report),
+            "seconds_by_stage": stages, "seconds": started.elapsed().as_secs_f64(), "activated": is_activated,
+            "ranker": trained.as_ref().map(|trained| &trained.verdicts), "gates": published.verdict,
         });
         println!("{object}");
-        return Ok(());
+        return published.refusal().map_or(Ok(()), |refusal| bail!(refusal));
     }
     let counts = manifest.counts;
     println!("{} interactions of {} persons on {} items", counts.interactions, counts.persons, counts.items);
@@ -103,8 +111,9 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     );
     let stages: Vec<String> = stages.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
     println!("{} ({:.1} s in all)", stages.join(", "), started.elapsed().as_secs_f64());
-    print_ranker(generation.ranker.as_ref());
-    println!("published {id} to {}{}", store.root().display(), if args.no_activate { ", not activated" } else { "" });
+    print_ranker(trained.as_ref());
+    let Some(id) = &published.id else { bail!(published.refusal().unwrap_or_default()) };
+    println!("published {id} to {}{}", store.root().display(), if is_activated { "" } else { ", not activated" });
     Ok(())
 }
 

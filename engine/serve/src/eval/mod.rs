@@ -46,6 +46,7 @@ pub use persons::Person;
 pub use popularity::BitsHistogram;
 pub use queries::{Query, QuerySet, read_queries};
 pub use replay::{Answered, Replay, ReplayOptions, Replayed};
+pub(crate) use run::Run;
 pub use session_knn::SessionKnn;
 pub use summary::{GroupFigures, Summary};
 pub use tables::{Inputs, Log, Tables};

@@ -74,6 +74,12 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Without generations of its own: for engines that bring theirs over the same state.
+    pub fn untrained(mut self) -> Self {
+        self.next_rebuild_ms = i64::MAX;
+        self
+    }
+
     /// Applies exactly what happened before `ts_ms`, and trains a generation if one is due.
     ///
     /// # Errors

@@ -24,7 +24,12 @@ use faces_proto::v1;
 use tonic::service::Routes;
 
 use self::refusal::Refusal;
-use crate::{engine::Engine, metrics, swap::GenerationSwap};
+use crate::{
+    engine::{Answer, Engine},
+    metrics,
+    oversight::{Health, RecentQueries},
+    swap::GenerationSwap,
+};
 pub use profile::event_type;
 
 /// What the services share.
@@ -43,6 +48,10 @@ pub struct Services {
     pub topics: Topics,
     /// Loads generations.
     pub swap: Arc<GenerationSwap>,
+    /// Counts calls, for who watches over generations.
+    pub health: Arc<Health>,
+    /// Who asked lately.
+    pub recent: Arc<RecentQueries>,
     /// How far ahead of now an event may claim to be.
     pub future_tolerance_ms: u64,
     /// Longest deadline granted, and the one of requests that bring none.
@@ -111,7 +120,7 @@ impl Services {
     ) -> Result<tonic::Response<T>, tonic::Status> {
         let started = std::time::Instant::now();
         let result = call();
-        metrics::rpc(method, started, result.as_ref().err().map(Refusal::code));
+        self.count(method, started, result.as_ref().err().map(Refusal::code));
         result.map(tonic::Response::new).map_err(Into::into)
     }
 
@@ -123,7 +132,29 @@ impl Services {
     ) -> Result<tonic::Response<T>, tonic::Status> {
         let started = std::time::Instant::now();
         let result = call.await;
-        metrics::rpc(method, started, result.as_ref().err().map(Refusal::code));
+        self.count(method, started, result.as_ref().err().map(Refusal::code));
         result.map(tonic::Response::new).map_err(Into::into)
     }
+
+    fn count(&self, method: &'static str, started: std::time::Instant, refused: Option<tonic::Code>) {
+        metrics::rpc(method, started, refused);
+        if OF_GENERATIONS.contains(&method) {
+            // What the caller got wrong says nothing of a generation.
+            let has_failed = refused.is_some_and(|code| FAILURES.contains(&code));
+            self.health.call(started.elapsed(), has_failed);
+        }
+    }
+
+    /// Counts what an answer came to.
+    fn count_slate(&self, answer: &Answer, wanted: usize) {
+        metrics::slate(answer, wanted);
+        self.health.slate(answer.slate.items.len());
+    }
 }
+
+/// Calls that a generation answers.
+const OF_GENERATIONS: [&str; 4] = ["Recommend", "BatchRecommend", "SimilarItems", "RerankItems"];
+
+/// Codes for which the server is to blame.
+const FAILURES: [tonic::Code; 5] =
+    [tonic::Code::DeadlineExceeded, tonic::Code::Internal, tonic::Code::Unavailable, tonic::Code::Unknown, tonic::Code::DataLoss];

@@ -15,7 +15,6 @@ use super::{Services, answer, deadline::Due, page, parse, refusal::Refusal};
 use crate::{
     clock,
     engine::{Answer, Ask},
-    metrics,
 };
 
 const BATCH_MAX: usize = 256;
@@ -106,8 +105,9 @@ impl Asked {
 impl Services {
     fn recommend_one(&self, request: &v1::RecommendRequest, due: Due) -> Result<v1::RecommendResponse, Refusal> {
         let asked = self.read(request, due)?;
+        self.recent.note(&asked.keys, asked.bu, asked.wanted);
         let answer = self.engine.recommend(&asked.ask(due));
-        metrics::slate(&answer, asked.wanted);
+        self.count_slate(&answer, asked.wanted);
         Ok(self.respond(&asked, &answer))
     }
 
@@ -119,7 +119,7 @@ impl Services {
         drop(asks);
         let mut respond = |asked: &Asked| {
             let answer = answers.next()?;
-            metrics::slate(&answer, asked.wanted);
+            self.count_slate(&answer, asked.wanted);
             Some(v1::batch_recommend_entry::Outcome::Response(self.respond(asked, &answer)))
         };
         let outcome = |(asked, n): (Result<Asked, Refusal>, usize)| match asked {
@@ -183,7 +183,7 @@ impl Services {
                 ..Ask::new(&keys, bu, clock::now())
             },
         );
-        metrics::slate(&answer, wanted);
+        self.count_slate(&answer, wanted);
         Ok(v1::SimilarItemsResponse {
             items: answer::items(state.catalogue(), &answer),
             next_page_token: self.next_page(question, served, &answer, wanted),
