@@ -19,6 +19,7 @@ pub mod images;
 pub mod index_bench;
 pub mod logs;
 pub mod metrics;
+pub mod overload;
 pub mod own_model;
 pub mod rows;
 pub mod rules;
