@@ -15,7 +15,7 @@ use faces_rebuild::{TrainParams, gates::GateLimits};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{engine::EngineOptions, oversight::WatchOver, own_model::OwnModelConfig};
+use crate::{engine::EngineOptions, overload::OverloadConfig, oversight::WatchOver, own_model::OwnModelConfig};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ use crate::{engine::EngineOptions, oversight::WatchOver, own_model::OwnModelConf
 pub struct Config {
     /// Listening.
     pub server: Server,
+    /// When more is asked than can be answered.
+    pub overload: OverloadConfig,
     /// The log.
     pub kafka: IngestConfig,
     /// What is kept of the state across restarts, and for how long anything is kept.
@@ -55,6 +57,12 @@ pub struct Server {
     pub deadline_ms_max: u64,
     /// How long requests under way may take to finish after SIGTERM, seconds.
     pub drain_seconds_max: u64,
+    /// Threads that requests work on; 0 for one per core. Reading the log has threads of its own (`kafka.readers`).
+    pub threads: usize,
+    /// Connections open at once; one more is closed.
+    pub connections_max: usize,
+    /// Requests under way on one connection; callers hold back what is beyond.
+    pub streams_max: u32,
 }
 
 impl Default for Server {
@@ -65,6 +73,9 @@ impl Default for Server {
             request_bytes_max: 4 << 20,
             deadline_ms_max: 1_000,
             drain_seconds_max: 20,
+            threads: 0,
+            connections_max: 20_000,
+            streams_max: 200,
         }
     }
 }
@@ -320,6 +331,8 @@ impl Config {
             ),
             ("identity.person_keys_max", self.identity.person_keys_max as f64, self.identity.person_keys_max >= 1, "at least 1"),
             ("server.deadline_ms_max", self.server.deadline_ms_max as f64, self.server.deadline_ms_max >= 1, "at least 1"),
+            ("server.connections_max", self.server.connections_max as f64, self.server.connections_max >= 1, "at least 1"),
+            ("server.streams_max", f64::from(self.server.streams_max), self.server.streams_max >= 1, "at least 1"),
             ("state.image_seconds", self.state.image_seconds as f64, self.state.image_seconds >= 1, "at least 1"),
             ("state.copy_seconds", self.state.copy_seconds as f64, self.state.copy_seconds >= 1, "at least 1"),
             ("generations.watch_ms", self.generations.watch_ms as f64, self.generations.watch_ms >= 10, "at least 10"),
@@ -327,13 +340,34 @@ impl Config {
         let lease = self.generations.lease_seconds;
         let generations = [("generations.lease_seconds", lease as f64, (3..=86_400).contains(&lease), "from 3 to 86400")];
         for (key, value, fits, allowed) in
-            checks.into_iter().chain(generations).chain(self.generations.watch_over.ranges()).chain(self.gates.ranges())
+            checks.into_iter().chain(generations).chain(self.overload_checks()).chain(self.generations.watch_over.ranges()).chain(self.gates.ranges())
         {
             if !fits || !value.is_finite() {
                 return Err(ConfigError::Range { key, value: value.to_string(), allowed });
             }
         }
         Ok(())
+    }
+
+    fn overload_checks(&self) -> [(&'static str, f64, bool, &'static str); 6] {
+        let overload = &self.overload;
+        let share = |key, value: f64| (key, value, value > 0.0 && value <= 1.0, "a number above 0 and at most 1");
+        let least = overload.concurrency_min;
+        let callers = overload.callers.values().chain([&overload.caller]).map(|caller| caller.requests_per_second);
+        let slowest = callers.fold(0.0, |least: f64, rate| if rate.is_finite() { least.min(rate) } else { f64::NAN });
+        [
+            ("overload.concurrency_min", least as f64, least >= 1, "at least 1"),
+            (
+                "overload.concurrency_max",
+                overload.concurrency_max as f64,
+                overload.concurrency_max >= least,
+                "at least concurrency_min",
+            ),
+            share("overload.default_share", overload.default_share),
+            share("overload.sheddable_share", overload.sheddable_share),
+            share("overload.refusal_cpu_share", overload.refusal_cpu_share),
+            ("overload.caller(s).requests_per_second", slowest, slowest >= 0.0, "0 for no bound, or a number above"),
+        ]
     }
 
     /// What the state is told at its start.

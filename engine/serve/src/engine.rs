@@ -264,6 +264,16 @@ impl Engine {
         finish(ask, &query, slate, generation.clone())
     }
 
+    /// Shows `choose` which items may stand on the answer, for slates that are not made by ranking; what it chose, and the event time of the
+    /// newest behaviour that had a say. Cost: folding the profile, and the filters for each item asked about.
+    #[must_use]
+    pub fn allowed<R>(&self, ask: &Ask<'_>, choose: impl FnOnce(&dyn Fn(ItemId) -> bool) -> R) -> (R, Option<EventTime>) {
+        let profile = self.state.profile(ask.keys, ask.siloed.then_some(ask.bu));
+        let (generation, rules) = (self.generation(), self.rules.load_full());
+        let query = self.query(ask, &profile, &[], generation.as_deref(), self.in_force(ask, &rules));
+        (choose(&self.pipeline.allows(&query)), profile.newest())
+    }
+
     /// Orders `given` for the person; every one is returned, and rules have no say.
     #[must_use]
     pub fn rerank(&self, given: &[ItemId], ask: &Ask<'_>) -> Answer {
