@@ -219,8 +219,7 @@ impl<'a> Cut<'a> {
 
     /// The neighbours of an item that are kept, heaviest first.
     pub(crate) fn neighbours(&self, item: u32, row: &[Count]) -> Vec<(u32, f32)> {
-        let mut neighbours: Vec<(u32, f32)> =
-            row.iter().map(|count| (count.item, self.normalised(item, count) as f32)).collect();
+        let mut neighbours: Vec<(u32, f32)> = row.iter().map(|count| (count.item, self.normalised(item, count) as f32)).collect();
         neighbours.retain(|&(_, weight)| weight > 0.0);
         self.places.keep_best(item, &mut neighbours, self.unit_of_row);
         neighbours

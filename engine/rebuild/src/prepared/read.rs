@@ -79,12 +79,16 @@ impl Prepared {
         let damaged = |reason: String| PreparedError::Damaged { path: path.clone(), reason };
         let manifest: PreparedManifest = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         if manifest.format != PREPARED_FORMAT || manifest.version != PREPARED_VERSION {
-            return Err(damaged(format!("is {} {}, not {PREPARED_FORMAT} {PREPARED_VERSION}", manifest.format, manifest.version)));
+            return Err(damaged(format!(
+                "is {} {}, not {PREPARED_FORMAT} {PREPARED_VERSION}",
+                manifest.format, manifest.version
+            )));
         }
         let files: Vec<&PreparedFile> = manifest.tables.iter().flat_map(|table| &table.files).collect();
         files.into_par_iter().try_for_each(|file| {
             let path = folder.join(&file.name);
-            let found = PreparedFile::of(&folder, &file.name).map_err(|source| PreparedError::Io { path: path.clone(), source })?;
+            let found =
+                PreparedFile::of(&folder, &file.name).map_err(|source| PreparedError::Io { path: path.clone(), source })?;
             let as_written = found == *file;
             as_written.then_some(()).ok_or_else(|| PreparedError::Damaged { path, reason: "is not as it was written".into() })
         })?;
@@ -201,7 +205,8 @@ impl Prepared {
             let [items, others, values] = columns else { return };
             for ((item, other), value) in items.iter().zip(others).zip(values) {
                 let place = usize::try_from(*item).ok().filter(|item| *item >= first && *item < item_count);
-                let (Some(item), Some(other)) = (place, u32::try_from(*other).ok().filter(|other| (*other as usize) < item_count))
+                let (Some(item), Some(other)) =
+                    (place, u32::try_from(*other).ok().filter(|other| (*other as usize) < item_count))
                 else {
                     disorder.get_or_insert((*item, *other));
                     continue;

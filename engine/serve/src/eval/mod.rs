@@ -9,6 +9,7 @@
 mod answers;
 mod bootstrap;
 mod compare;
+mod course;
 mod examples;
 mod groups;
 mod items;
@@ -37,7 +38,7 @@ pub use compare::{Comparison, GroupUplift};
 pub use items::ItemNumber;
 pub use judge::Judge;
 pub use kinds::{KindSet, kind_name};
-pub use learn::learn;
+pub use learn::{learn, learn_prepared};
 pub use lists::ListFigures;
 pub use measures::{Measure, Scores};
 pub use outcome::{Outcome, Outcomes, Past, Target};
