@@ -13,7 +13,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 use faces_core::{ids::EventTime, state::State};
 use faces_rebuild::{
-    Generation,
+    Generation, Prepared,
     gates::{Bound, Finding, Gate, GateLimits},
     tables::{EventRow, TableError},
     train,
@@ -23,7 +23,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     engine::{Ask, Engine},
-    eval::{Estimate, GroupUplift, Judge, KindSet, Log, Measure, Outcomes, Query, QuerySet, ReplayOptions, Rounds, Run, Tables},
+    eval::{Course, Estimate, GroupUplift, InMemory, Judge, KindSet, Log, Measure, Outcomes, Query, QuerySet, ReplayOptions, Rounds, Run, Streamed, Tables},
     rows,
     serving::ServingGeneration,
 };
@@ -43,6 +43,8 @@ struct Moments {
 pub struct Contest<'a> {
     /// The log; what is no record in it is passed over.
     pub log: Log,
+    /// Where that is the latest part of a data lake: all of it.
+    pub lake: Option<&'a Prepared>,
     /// As it would be served.
     pub options: &'a ReplayOptions,
     /// Thresholds.
@@ -90,8 +92,13 @@ impl Contest<'_> {
         fn whole<Row: Clone>(row: &Row) -> Result<Row, TableError> {
             Ok(row.clone())
         }
-        let Tables { events, items, links } = self.log.tables();
-        let log = assemble(events.iter().map(whole), items.iter().map(whole), links.iter().map(whole), Some(until_ms))?.log;
+        let log = match self.lake {
+            Some(lake) => lake.log().before(until_ms),
+            None => {
+                let Tables { events, items, links } = self.log.tables();
+                assemble(events.iter().map(whole), items.iter().map(whole), links.iter().map(whole), Some(until_ms))?.log
+            }
+        };
         if log.interactions().is_empty() {
             return Ok(None);
         }
@@ -104,7 +111,12 @@ impl Contest<'_> {
     fn ask(&self, moments: &Moments, serving: Generation, candidate: Generation, rehearsal: Option<Generation>) -> Result<Asked> {
         let visible: Vec<&EventRow> = self.log.events.iter().collect();
         let mut judge = Judge::new(self.log.tables(), &moments.set, KindSet::ALL)?;
-        let mut run = Run::new(self.options, self.log.tables(), &visible, moments.from_ms, moments.from_ms).untrained();
+        let course: Box<dyn Course + '_> = match self.lake {
+            Some(lake) => Box::new(Streamed::new(lake.events()?, lake.log(), &self.options.training)),
+            None => Box::new(InMemory::new(self.options, self.log.tables(), &visible)),
+        };
+        let catalogue = (self.log.items.as_slice(), self.log.links.as_slice());
+        let mut run = Run::new(self.options, course, catalogue, moments.from_ms, moments.from_ms).untrained();
         let state = Arc::clone(run.engine.state());
         let engine = |generation: Generation| {
             let engine = Engine::new(Arc::clone(&state), self.options.engine.clone());

@@ -19,6 +19,7 @@ use faces_rebuild::{
     EmbeddingSource, Generation, GenerationError, GenerationId, Store,
     gates::{Bound, Case, Facets, Finding, Gate, Verdict, examine},
     generation::{Expected, How, Lease, Pointer, Prepared, PublicKey, SecretKey},
+    prepared, training,
 };
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -68,15 +69,46 @@ pub struct Published {
 
 /// The log that a candidate was made from.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    /// Events table.
-    pub events: &'a Path,
-    /// Items table.
-    pub items: &'a Path,
-    /// Links table.
-    pub links: Option<&'a Path>,
+pub enum Source<'a> {
+    /// Tables in files.
+    Files {
+        /// Events table.
+        events: &'a Path,
+        /// Items table.
+        items: &'a Path,
+        /// Links table.
+        links: Option<&'a Path>,
+        /// What was trained on.
+        log: &'a training::Log,
+    },
+    /// Tables prepared of a data lake.
+    Lake(&'a prepared::Prepared),
+}
+
+impl Source<'_> {
+    /// The tables in memory; of a lake, of its events the latest.
+    fn read(&self) -> Result<Log> {
+        match self {
+            Self::Files { events, items, links, .. } => Log::read(events, Some(items), *links),
+            Self::Lake(tables) => Ok(Log { events: tables.moments()?, items: tables.items()?, links: tables.links()? }),
+        }
+    }
+
     /// When its newest interaction happened, milliseconds since 1970.
-    pub newest_ms: i64,
+    fn newest_ms(&self) -> i64 {
+        let log = match self {
+            Self::Files { log, .. } => log,
+            Self::Lake(tables) => tables.log(),
+        };
+        log.interactions().iter().map(|interaction| interaction.ts_ms).max().unwrap_or_default()
+    }
+
+    fn lake(&self) -> Option<&prepared::Prepared> {
+        match self {
+            Self::Files { .. } => None,
+            Self::Lake(tables) => Some(tables),
+        }
+    }
 }
 
 impl<'a> Publication<'a> {
@@ -132,13 +164,13 @@ impl<'a> Publication<'a> {
             }
         };
         let serving = self.serving();
-        let log = Log::read(source.events, Some(source.items), source.links)?;
+        let log = source.read()?;
         let training = &self.config.training.embedding;
         let case = Case {
             candidate: &candidate,
             serving: serving.as_ref(),
             dimension: (training.source == EmbeddingSource::Behaviour).then_some(training.dimension),
-            newest_ms: source.newest_ms,
+            newest_ms: source.newest_ms(),
             now_ms: clock::now().millis(),
             facets: &Facets::of(&log.items),
         };
@@ -151,7 +183,7 @@ impl<'a> Publication<'a> {
             Some(serving) => {
                 let options = replay_options(self.config);
                 let end_ms = candidate.manifest.cut_off_ms;
-                Contest { log, options: &options, limits, end_ms }.run(serving, candidate)?
+                Contest { log, lake: source.lake(), options: &options, limits, end_ms }.run(serving, candidate)?
             }
         };
         verdict.findings.extend(of_served_code);

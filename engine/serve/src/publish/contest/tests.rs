@@ -64,7 +64,7 @@ fn trained(log: &Log, until_ms: i64) -> Generation {
 
 fn run(log: Log, serving: Generation, candidate: Generation, limits: GateLimits) -> [Finding; 2] {
     let options = options();
-    Contest { log, options: &options, limits: &limits, end_ms: NOW_MS }.run(serving, candidate).unwrap()
+    Contest { log, lake: None, options: &options, limits: &limits, end_ms: NOW_MS }.run(serving, candidate).unwrap()
 }
 
 /// Latency must not decide here: it is a clock's.
