@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod generation;
 pub mod group;
 pub mod hot_item;
+pub mod lake_log;
 pub mod vectors;
 
 /// Where every world's randomness starts.

@@ -2,6 +2,7 @@
 
 mod broker;
 mod ingest;
+mod peak;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use faces_proto::v1::EventType;
 pub use self::{
     broker::BrokerArgs,
     ingest::{Compression, IngestArgs},
+    peak::{CapacityArgs, FestivalArgs, OverloadArgs, PeakArgs, SoakArgs},
 };
 use crate::{
     people::is_bu,
@@ -38,6 +40,18 @@ pub enum Command {
     /// How many events a second a server applies from a full log, and what that costs. Writes events into topics of its own.
     #[command(after_help = ingest::EXAMPLES)]
     Ingest(IngestArgs),
+    /// The highest rate at which the SLO holds.
+    #[command(after_help = peak::CAPACITY_EXAMPLES)]
+    Capacity(Box<CapacityArgs>),
+    /// Multiples of capacity, and back: what is still answered, how well, and how soon all is well again.
+    #[command(after_help = peak::OVERLOAD_EXAMPLES)]
+    Overload(Box<OverloadArgs>),
+    /// One rate for long: what grows?
+    #[command(after_help = peak::SOAK_EXAMPLES)]
+    Soak(Box<SoakArgs>),
+    /// The night of a sale: calm, countdown, the step at midnight, a plateau with a new generation and a cut from the brokers.
+    #[command(after_help = peak::FESTIVAL_EXAMPLES)]
+    Festival(Box<FestivalArgs>),
     /// A broker in memory, cheap enough to stand beside what is measured.
     #[command(after_help = broker::EXAMPLES)]
     Broker(BrokerArgs),
@@ -253,5 +267,11 @@ mod tests {
         check("recommend --target http://127.0.0.1:1 --bu Video", false);
         check("freshness --target http://127.0.0.1:1 --bu video --trials 200 --event purchase", true);
         check("freshness --target http://127.0.0.1:1 --bu video --trials 0", false);
+        let overload = "overload --target http://127.0.0.1:1 --bu video --capacity 1000";
+        check(&format!("{overload} --multiples 2,5.5 --critical-share 0.1"), true);
+        for wrong in ["--multiples 0", "--multiples 2,1000", "--critical-share 1.1", "--rest-seconds 0", "--capacity 0"] {
+            check(&format!("{overload} {wrong}"), false);
+        }
+        check("soak --target http://127.0.0.1:1 --bu video --pieces 2", false);
     }
 }

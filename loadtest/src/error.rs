@@ -63,6 +63,28 @@ pub enum LoadError {
     /// No thread for the pace.
     #[error("cannot start the pacing thread")]
     Pace(#[source] std::io::Error),
+    /// Nothing can be asked for.
+    #[error("nothing to ask for in `{bu}`: {why}; fill the server first, or name another business unit")]
+    NoItems {
+        /// The business unit.
+        bu: String,
+        /// What the server said.
+        why: String,
+    },
+    /// The file of limits can't be used.
+    #[error("limits {}: {why}", path.display())]
+    Slo {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A command that was to run beside the load failed.
+    #[error("a command that was to run beside the load failed: {what}")]
+    Beside {
+        /// How.
+        what: String,
+    },
     /// No histogram.
     #[error("cannot set up a latency histogram")]
     Histogram(#[from] hdrhistogram::CreationError),

@@ -8,7 +8,8 @@
 //! instants; [`open_loop`] sends each to a person drawn by [`people`] and takes its latency from the instant at which it was *due*,
 //! so that a stalled server shows in every request it held up (no coordinated omission; G. Tene, "How NOT to Measure Latency").
 //! [`tally`] keeps the books and [`report`] prints them. [`freshness`] asks the other question: how long until an event is seen?
-//! [`ingest`] asks the third: how fast does a server come through a full log? [`broker`] is a log to stand beside the first two.
+//! [`ingest`] asks the third: how fast does a server come through a full log? [`peak`] asks the fourth: what can it take, and what does it do
+//! with more? [`broker`] is a log to stand beside the first two.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
@@ -21,6 +22,7 @@ pub mod ingest;
 pub mod latency;
 pub mod open_loop;
 pub mod pace;
+pub mod peak;
 pub mod people;
 pub mod progress;
 pub mod report;

@@ -53,22 +53,67 @@ pub struct Driven {
     pub stopped_early: bool,
 }
 
-/// Sends what `arrivals` releases to `recommender` until they end or `stop` completes; then waits for what is under way, at most
-/// a deadline long. `on_tick` sees the books five times a second.
-///
-/// # Errors
-/// As [`Tally::new`]; nothing that the server does is an error here.
-pub async fn drive<R: Recommender>(
-    plan: &LoadPlan,
-    people: &People,
-    recommender: &R,
+/// What a loop keeps of its requests.
+pub trait Books {
+    /// How a request ended.
+    type Finished: Send + 'static;
+
+    /// One came due.
+    fn due(&mut self, due: Instant);
+    /// It left.
+    fn sent(&mut self);
+    /// The generator got to it so late that sending it was pointless.
+    fn too_late(&mut self, send_lag: Duration);
+    /// It did not leave, or its end is not known.
+    fn error(&mut self, kind: &'static str, message: &str);
+    /// It is over.
+    fn finish(&mut self, finished: Self::Finished);
+}
+
+impl Books for Tally {
+    type Finished = Finished;
+
+    fn due(&mut self, _due: Instant) {
+        self.due += 1;
+    }
+
+    fn sent(&mut self) {
+        self.sent += 1;
+    }
+
+    fn too_late(&mut self, send_lag: Duration) {
+        Self::too_late(self, send_lag);
+    }
+
+    fn error(&mut self, kind: &'static str, message: &str) {
+        Self::error(self, kind, message);
+    }
+
+    fn finish(&mut self, finished: Finished) {
+        Self::finish(self, finished);
+    }
+}
+
+/// Bounds on what a loop has under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// From when a request is due to when nobody waits for its answer any more.
+    pub deadline: Duration,
+    /// Requests under way at once.
+    pub in_flight_max: usize,
+}
+
+/// Sends what `send` makes of each instant that `arrivals` releases, until they end or `stop` completes; then waits for what is under
+/// way, which `send` must end at its deadline. `on_tick` sees the books five times a second. Returns for how long requests came due, and
+/// whether `stop` came first.
+pub async fn run<B: Books, F: Future<Output = B::Finished> + Send + 'static>(
+    bounds: Bounds,
+    books: &mut B,
+    mut send: impl FnMut(Instant) -> F,
     mut arrivals: Arrivals,
     stop: impl Future<Output = ()>,
-    mut on_tick: impl FnMut(&Tally, Duration),
-) -> Result<Driven, LoadError> {
-    let mut tally = Tally::new()?;
-    let mut random = ChaCha8Rng::seed_from_u64(plan.seed);
-    random.set_stream(PEOPLE_STREAM);
+    mut on_tick: impl FnMut(&B, Duration),
+) -> (Duration, bool) {
     let mut under_way = JoinSet::new();
     let mut stop = pin!(stop);
     let mut tick = interval(TICK);
@@ -83,24 +128,54 @@ pub async fn drive<R: Recommender>(
             },
             () = &mut stop => break true,
             _ = tick.tick() => {
-                enter_finished(&mut under_way, &mut tally);
-                on_tick(&tally, start.elapsed());
+                enter_finished(&mut under_way, books);
+                on_tick(books, start.elapsed());
                 continue;
             }
         };
-        tally.due += 1;
-        enter_finished(&mut under_way, &mut tally);
+        books.due(due);
+        enter_finished(&mut under_way, books);
         let send_lag = due.elapsed();
-        if send_lag >= plan.deadline {
+        if send_lag >= bounds.deadline {
             // Also what ends a run on time whose rate is beyond the generator.
-            tally.too_late(send_lag);
+            books.too_late(send_lag);
             continue;
         }
-        if under_way.len() >= plan.in_flight_max {
-            tally.error(GENERATOR_SATURATED, "as many requests as allowed (--in-flight-max) were under way");
+        if under_way.len() >= bounds.in_flight_max {
+            books.error(GENERATOR_SATURATED, "as many requests as allowed (--in-flight-max) were under way");
             continue;
         }
-        tally.sent += 1;
+        books.sent();
+        under_way.spawn(send(due));
+    };
+    let offered_for = start.elapsed();
+
+    drop(arrivals);
+    while let Some(joined) = under_way.join_next().await {
+        enter(joined, books);
+    }
+    on_tick(books, start.elapsed());
+    (offered_for, stopped_early)
+}
+
+/// Sends what `arrivals` releases to `recommender` until they end or `stop` completes; then waits for what is under way, at most
+/// a deadline long. `on_tick` sees the books five times a second.
+///
+/// # Errors
+/// As [`Tally::new`]; nothing that the server does is an error here.
+pub async fn drive<R: Recommender>(
+    plan: &LoadPlan,
+    people: &People,
+    recommender: &R,
+    arrivals: Arrivals,
+    stop: impl Future<Output = ()>,
+    on_tick: impl FnMut(&Tally, Duration),
+) -> Result<Driven, LoadError> {
+    let mut tally = Tally::new()?;
+    let mut random = ChaCha8Rng::seed_from_u64(plan.seed);
+    random.set_stream(PEOPLE_STREAM);
+    let start = arrivals.start;
+    let send = |due| {
         let request = RecommendRequest {
             keys: vec![people.draw(&mut random)],
             bu: plan.bu.clone(),
@@ -108,15 +183,10 @@ pub async fn drive<R: Recommender>(
             page_size: i32::from(plan.page_size),
             ..RecommendRequest::default()
         };
-        under_way.spawn(one_request(recommender.clone(), request, start, due, plan.deadline));
+        one_request(recommender.clone(), request, start, due, plan.deadline)
     };
-    let offered_for = start.elapsed();
-
-    drop(arrivals);
-    while let Some(joined) = under_way.join_next().await {
-        enter(joined, &mut tally);
-    }
-    on_tick(&tally, start.elapsed());
+    let bounds = Bounds { deadline: plan.deadline, in_flight_max: plan.in_flight_max };
+    let (offered_for, stopped_early) = run(bounds, &mut tally, send, arrivals, stop, on_tick).await;
     Ok(Driven { tally, offered_for, stopped_early })
 }
 
@@ -152,15 +222,15 @@ fn outcome_of(result: Result<RecommendResponse, Status>, page_size: usize) -> Ou
     }
 }
 
-fn enter_finished(under_way: &mut JoinSet<Finished>, tally: &mut Tally) {
+fn enter_finished<B: Books>(under_way: &mut JoinSet<B::Finished>, books: &mut B) {
     while let Some(joined) = under_way.try_join_next() {
-        enter(joined, tally);
+        enter(joined, books);
     }
 }
 
-fn enter(joined: Result<Finished, JoinError>, tally: &mut Tally) {
+fn enter<B: Books>(joined: Result<B::Finished, JoinError>, books: &mut B) {
     match joined {
-        Ok(finished) => tally.finish(finished),
-        Err(error) => tally.error(GENERATOR_FAILED, &error.to_string()),
+        Ok(finished) => books.finish(finished),
+        Err(error) => books.error(GENERATOR_FAILED, &error.to_string()),
     }
 }

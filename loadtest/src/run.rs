@@ -17,13 +17,14 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     broker,
-    cli::{Cli, Command, FreshnessArgs, IngestArgs, RecommendArgs, TargetArgs},
+    cli::{Cli, Command, FreshnessArgs, IngestArgs, PeakArgs, RecommendArgs, TargetArgs},
     connections::{self, Connections},
     error::LoadError,
     freshness::{self, FreshnessPlan, FreshnessReport, background::Background},
     ingest::{self, error::IngestError, report::IngestReport},
     open_loop::{self, LoadPlan},
     pace,
+    peak::{self, report::PeakReport},
     people::People,
     progress,
     report::LoadReport,
@@ -55,6 +56,18 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let report = runtime(1)?.block_on(ingest(&arguments, stop_signal()))?;
             print(&report, arguments.json)?;
             Ok(exit_code(report.complete))
+        }
+        Command::Capacity(arguments) => {
+            scenario(&arguments.peak, async |target| peak::capacity::run(&arguments, target, stop_signal()).await)
+        }
+        Command::Overload(arguments) => {
+            scenario(&arguments.peak, async |target| peak::overload::run(&arguments, target, stop_signal()).await)
+        }
+        Command::Soak(arguments) => {
+            scenario(&arguments.peak, async |target| peak::soak::run(&arguments, target, stop_signal()).await)
+        }
+        Command::Festival(arguments) => {
+            scenario(&arguments.peak, async |target| peak::festival::run(&arguments, target, stop_signal()).await)
         }
         Command::Broker(arguments) => {
             let started = |address: &str| match arguments.json {
@@ -144,6 +157,17 @@ pub async fn freshness(arguments: &FreshnessArgs, stop: impl Future<Output = ()>
     bar.finish_and_clear();
     report.background = background.map(Background::finish).transpose()?;
     Ok(report)
+}
+
+/// Runs a scenario, prints and writes its report.
+fn scenario(arguments: &PeakArgs, run: impl AsyncFnOnce(&Target) -> Result<PeakReport, LoadError>) -> anyhow::Result<ExitCode> {
+    let target = checked_target(&arguments.target)?;
+    let report = runtime(arguments.target.threads)?.block_on(run(&target))?;
+    print(&report, arguments.target.json)?;
+    if let Some(path) = &arguments.html {
+        std::fs::write(path, peak::page::html(&report)?).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(exit_code(report.holds && report.good() > 0))
 }
 
 fn checked_target(arguments: &TargetArgs) -> Result<Target, LoadError> {

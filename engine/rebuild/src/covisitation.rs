@@ -76,6 +76,13 @@ pub enum Normalisation {
 }
 
 impl CoVisitationParams {
+    pub(crate) fn fade(&self) -> Option<Fade> {
+        match self.normalisation {
+            Normalisation::Symmetric { .. } => None,
+            Normalisation::Transition { half_life_days, .. } => Some(Fade { half_life_days }),
+        }
+    }
+
     /// The first thing wrong with the parameters, with the way out.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         self.pairs.check()?;
@@ -145,6 +152,17 @@ impl CoVisitation {
         Ok(this)
     }
 
+    /// From the kept neighbours of every item, in the order of rows.
+    pub(crate) fn of_lists(lists: Vec<Vec<(u32, f32)>>) -> Self {
+        let mut this = Self { offsets: vec![0], rows: Vec::new(), weights: Vec::new() };
+        for neighbours in lists {
+            this.rows.extend(neighbours.iter().map(|&(row, _)| row));
+            this.weights.extend(neighbours.iter().map(|&(_, weight)| weight));
+            this.offsets.push(this.rows.len() as u32);
+        }
+        this
+    }
+
     /// The neighbours of an item row with their weights, heaviest first, at most
     /// [`CoVisitationParams::neighbours_max`] of them, of any unit; none for an unknown row.
     pub fn neighbours(&self, row: u32) -> impl ExactSizeIterator<Item = (u32, f32)> + '_ {
@@ -178,36 +196,42 @@ impl CoVisitation {
 
 /// Counts, normalises and cuts. `progress` hears the share done. Deterministic; cost as [`crate::cooccurrence`] says.
 pub fn co_visitation(log: &Log, params: &CoVisitationParams, progress: &dyn Fn(f64)) -> CoVisitation {
-    let fade = match params.normalisation {
-        Normalisation::Symmetric { .. } => None,
-        Normalisation::Transition { half_life_days, .. } => Some(Fade { half_life_days }),
-    };
-    let pairs = Cooccurrence::new(log, params.pairs, fade);
-    let own_counts = pairs.item_counts();
-    let normalised = |item: u32, count: &Count| {
-        let (own, other) = (own_counts[item as usize], own_counts[count.item as usize]);
-        match params.normalisation {
+    let pairs = Cooccurrence::new(log, params.pairs, params.fade());
+    let takers = pairs.item_counts();
+    let cut = Cut::new(log, params, &takers);
+    CoVisitation::of_lists(pairs.map_rows(|item, row| cut.neighbours(item, row), progress))
+}
+
+/// From counts to an item's neighbours: normalised, and cut to the best.
+pub(crate) struct Cut<'a> {
+    normalisation: Normalisation,
+    takers: &'a [f64],
+    places: UnitPlaces,
+    unit_of_row: &'a [u16],
+}
+
+impl<'a> Cut<'a> {
+    /// `takers` has every item's own count.
+    pub(crate) fn new(log: &'a Log, params: &CoVisitationParams, takers: &'a [f64]) -> Self {
+        let places = UnitPlaces::new(params.neighbours_max, log.units().len());
+        Self { normalisation: params.normalisation, takers, places, unit_of_row: log.units_of_rows() }
+    }
+
+    /// The neighbours of an item that are kept, heaviest first.
+    pub(crate) fn neighbours(&self, item: u32, row: &[Count]) -> Vec<(u32, f32)> {
+        let mut neighbours: Vec<(u32, f32)> = row.iter().map(|count| (count.item, self.normalised(item, count) as f32)).collect();
+        neighbours.retain(|&(_, weight)| weight > 0.0);
+        self.places.keep_best(item, &mut neighbours, self.unit_of_row);
+        neighbours
+    }
+
+    fn normalised(&self, item: u32, count: &Count) -> f64 {
+        let (own, other) = (self.takers[item as usize], self.takers[count.item as usize]);
+        match self.normalisation {
             Normalisation::Symmetric { shrink } => count.value / ((own + shrink) * (other + shrink)).sqrt(),
             Normalisation::Transition { shrink, damping, .. } => count.value / ((own + shrink) * (other + shrink).powf(damping)),
         }
-    };
-    let places = UnitPlaces::new(params.neighbours_max, log.units().len());
-    let lists = pairs.map_rows(
-        |item, row| {
-            let mut neighbours: Vec<(u32, f32)> = row.iter().map(|count| (count.item, normalised(item, count) as f32)).collect();
-            neighbours.retain(|&(_, weight)| weight > 0.0);
-            places.keep_best(item, &mut neighbours, log.units_of_rows());
-            neighbours
-        },
-        progress,
-    );
-    let mut this = CoVisitation { offsets: vec![0], rows: Vec::new(), weights: Vec::new() };
-    for neighbours in lists {
-        this.rows.extend(neighbours.iter().map(|&(row, _)| row));
-        this.weights.extend(neighbours.iter().map(|&(_, weight)| weight));
-        this.offsets.push(this.rows.len() as u32);
     }
-    this
 }
 
 /// How an item's places are split among units.

@@ -127,39 +127,64 @@ pub fn embeddings(log: &Log, params: &EmbeddingParams, progress: &dyn Fn(f64)) -
 /// Trains embeddings. `progress` hears the share done. May return no vectors at all, for a log without a person that
 /// has two items.
 pub fn embed(log: &Log, params: &EmbeddingParams, progress: &dyn Fn(f64)) -> Embeddings {
-    const SHARE_OF_COUNTING: f64 = 0.3;
-    let matrix = ppmi(log, params, &|share| progress(SHARE_OF_COUNTING * share));
+    let pairs = Cooccurrence::new(log, params.pairs, None);
+    let rows = pairs.map_rows(|_, row| Contexts::of(row, params.contexts_max), &|share| progress(SHARE_OF_COUNTING * share));
+    embed_contexts(rows, params, progress)
+}
+
+/// What part of the work counting is.
+pub(crate) const SHARE_OF_COUNTING: f64 = 0.3;
+
+/// What goes together with an item: all of it in sum, and the strongest by item.
+#[derive(Debug)]
+pub(crate) struct Contexts {
+    sum: f64,
+    kept: Vec<(u32, f32)>,
+}
+
+impl Contexts {
+    /// Cuts a whole row of counts.
+    pub(crate) fn of(row: &[Count], contexts_max: usize) -> Self {
+        Self::of_sum(row.iter().map(|count| count.value).sum(), row, contexts_max)
+    }
+
+    /// Cuts a row whose sum is known, as it may have been cut before.
+    pub(crate) fn of_sum(sum: f64, row: &[Count], contexts_max: usize) -> Self {
+        let by_item = |count: &Count| (count.item, count.value as f32);
+        if row.len() <= contexts_max {
+            return Self { sum, kept: row.iter().map(by_item).collect() };
+        }
+        let mut kept = row.to_vec();
+        kept.sort_unstable_by(|left, right| right.value.total_cmp(&left.value).then(left.item.cmp(&right.item)));
+        kept.truncate(contexts_max);
+        kept.sort_unstable_by_key(|count| count.item);
+        Self { sum, kept: kept.iter().map(by_item).collect() }
+    }
+}
+
+/// Trains embeddings on counts, one row an item.
+pub(crate) fn embed_contexts(rows: Vec<Contexts>, params: &EmbeddingParams, progress: &dyn Fn(f64)) -> Embeddings {
+    let items = rows.len();
+    let matrix = ppmi(rows, params);
     let left = left_factors(&matrix, params, &|share| {
         progress(SHARE_OF_COUNTING + (1.0 - SHARE_OF_COUNTING) * share);
     });
     let mut embeddings = Embeddings::new(params.dimension);
-    for row in (0..log.items().len()).filter(|row| matrix.row_length(*row) > 0) {
+    for row in (0..items).filter(|row| matrix.row_length(*row) > 0) {
         embeddings.push(row as u32, left.row(row)); // fewer columns than asked for when there are fewer items
     }
     embeddings
 }
 
-/// The sparse matrix of positive pointwise mutual information.
-fn ppmi(log: &Log, params: &EmbeddingParams, progress: &dyn Fn(f64)) -> Sparse {
-    let pairs = Cooccurrence::new(log, params.pairs, None);
-    let strongest = |_: u32, row: &[Count]| {
-        let sum: f64 = row.iter().map(|count| count.value).sum();
-        let mut kept = row.to_vec();
-        if kept.len() > params.contexts_max {
-            kept.sort_unstable_by(|left, right| right.value.total_cmp(&left.value).then(left.item.cmp(&right.item)));
-            kept.truncate(params.contexts_max);
-            kept.sort_unstable_by_key(|count| count.item);
-        }
-        (sum, kept)
-    };
-    let counted = pairs.map_rows(strongest, progress);
-    let smoothed: Vec<f64> = counted.iter().map(|(sum, _)| sum.powf(params.context_smoothing)).collect();
+/// The sparse matrix of positive pointwise mutual information. Gives every row's memory back as it goes.
+fn ppmi(rows: Vec<Contexts>, params: &EmbeddingParams) -> Sparse {
+    let smoothed: Vec<f64> = rows.iter().map(|row| row.sum.powf(params.context_smoothing)).collect();
     let smoothed_total: f64 = smoothed.iter().sum();
-    let mut matrix = Sparse::with_rows(counted.len());
-    for (sum, row) in &counted {
-        let associations = row.iter().map(|count| {
-            let expected = sum * smoothed[count.item as usize] / smoothed_total;
-            (count.item, (count.value / expected).ln() as f32)
+    let mut matrix = Sparse::with_rows(rows.len());
+    for Contexts { sum, kept } in rows {
+        let associations = kept.into_iter().map(|(item, value)| {
+            let expected = sum * smoothed[item as usize] / smoothed_total;
+            (item, (f64::from(value) / expected).ln() as f32)
         });
         matrix.push_row(associations.filter(|&(_, association)| association > 0.0));
     }

@@ -10,11 +10,16 @@
 //! This module must not know how the parts were made, nor who serves them.
 
 mod binary;
+mod collect;
 mod error;
+mod files;
 mod id;
+mod lease;
 mod manifest;
 mod parts;
+mod pointer;
 mod ranker_file;
+mod sign;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -24,10 +29,14 @@ use foldhash::{HashSet, HashSetExt};
 
 use crate::{covisitation::CoVisitation, popularity::Popularity, ranker::TrainedRanker, training::TrainingItem};
 
+pub use collect::{Collected, Held, Kept};
 pub use error::GenerationError;
 pub use id::GenerationId;
+pub use lease::Lease;
 pub use manifest::{Counts, FORMAT_NAME, FORMAT_VERSION, FileEntry, Input, Manifest, UnitIndex};
-pub use store::Store;
+pub use pointer::{Expected, How, Pointer, Turn};
+pub use sign::{PublicKey, SecretKey};
+pub use store::{Prepared, Store};
 
 /// What one run of training made.
 #[derive(Debug)]

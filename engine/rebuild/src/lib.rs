@@ -6,8 +6,10 @@
 //!
 //! - [`tables`] streams rows out of CSV, CSV + zstd and Parquet;
 //! - [`training`] makes them a [`Log`]: items by row, interactions by person, both checked, cut at a time if asked;
+//! - [`prepared`] takes a log and its counts from where they were prepared, if it is too large to be counted here;
 //! - [`train()`] makes a [`Generation`], deterministic for a log and parameters: nothing after the log's cut-off, the
 //!   order of the input and the number of threads never show in it;
+//! - [`gates`] say whether it may be published;
 //! - [`Store`] publishes generations whole or not at all, and loads nothing that does not check.
 //!
 //! **What this crate must not know.** Who serves a generation or how a slate is made from it; Kafka, gRPC, an async
@@ -20,9 +22,11 @@ pub mod cooccurrence;
 pub mod covisitation;
 pub mod embedding;
 mod embeddings;
+pub mod gates;
 pub mod generation;
 mod interests;
 pub mod popularity;
+pub mod prepared;
 pub mod ranker;
 pub mod tables;
 mod train;
@@ -33,6 +37,7 @@ pub use embedding::EmbeddingSource;
 pub use embeddings::{Embeddings, unit};
 pub use generation::{Generation, GenerationError, GenerationId, Manifest, Space, Store, UnitIndex};
 pub use popularity::Popularity;
+pub use prepared::Prepared;
 pub use ranker::TrainedRanker;
-pub use train::{RebuildError, Stage, TrainParams, train, train_at};
+pub use train::{RebuildError, Stage, TrainParams, train, train_at, train_prepared};
 pub use training::{Interaction, Log, TrainingItem};

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::training::Log;
 
 const DAY_MS: f64 = 86_400_000.0;
+/// Older than this the factor underflows, and an all-time favourite must not vanish.
+pub const HALF_LIVES_MAX: f64 = 120.0;
 
 /// How popularity is counted and cut.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -97,14 +99,17 @@ impl Popularity {
 /// Counts and cuts. O(interactions + items log items).
 pub fn popularity(log: &Log, params: &PopularityParams) -> Popularity {
     let mean_weight = log.mean_weight();
-    // Older than this the factor underflows, and an all-time favourite must not vanish.
-    const HALF_LIVES_MAX: f64 = 120.0;
     let mut scores = vec![0.0_f64; log.items().len()];
     for interaction in log.interactions() {
         let age_days = log.cut_off_ms().saturating_sub(interaction.ts_ms).max(0) as f64 / DAY_MS;
         let half_lives = (age_days / params.half_life_days).min(HALF_LIVES_MAX);
         scores[interaction.item as usize] += f64::from(interaction.weight) / mean_weight * (-half_lives).exp2();
     }
+    most_popular(log, &scores, params.items_max)
+}
+
+/// Cuts: the best items of every unit, by score of row.
+pub(crate) fn most_popular(log: &Log, scores: &[f64], items_max: usize) -> Popularity {
     let mut ranked: Vec<Vec<(u32, f32)>> = vec![Vec::new(); log.units().len()];
     for (row, (&score, &unit)) in scores.iter().zip(log.units_of_rows()).enumerate() {
         if score > 0.0 {
@@ -114,7 +119,7 @@ pub fn popularity(log: &Log, params: &PopularityParams) -> Popularity {
     let named = log.units().iter().zip(&mut ranked).filter(|(_, list)| !list.is_empty());
     let units = named.map(|(bu, list)| {
         list.sort_unstable_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
-        list.truncate(params.items_max);
+        list.truncate(items_max);
         let (rows, scores) = list.iter().copied().unzip();
         UnitPopularity { bu: bu.clone(), rows, scores }
     });

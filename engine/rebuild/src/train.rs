@@ -7,12 +7,14 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    covisitation::{CoVisitation, CoVisitationParams, co_visitation},
-    embedding::{EmbeddingParams, EmbeddingSource, embeddings},
+    cooccurrence::Count,
+    covisitation::{CoVisitation, CoVisitationParams, Cut, co_visitation},
+    embedding::{Contexts, EmbeddingParams, EmbeddingSource, SHARE_OF_COUNTING, embed_contexts, embeddings},
     embeddings::Embeddings,
     generation::{Counts, FORMAT_NAME, FORMAT_VERSION, Generation, GenerationId, Manifest, Space, UnitIndex},
     interests::interests,
-    popularity::{Popularity, PopularityParams, popularity},
+    popularity::{Popularity, PopularityParams, most_popular, popularity},
+    prepared::{PairColumn, Prepared, PreparedError},
     ranker::RankerParams,
     training::Log,
 };
@@ -132,6 +134,9 @@ pub enum RebuildError {
         #[source]
         source: IndexError,
     },
+    /// Prepared tables that can't be read, or were counted otherwise.
+    #[error(transparent)]
+    Prepared(#[from] PreparedError),
     /// The parts do not fit each other: a defect of this program.
     #[error("the trained generation contradicts itself: {reason}; please report this")]
     Defect {
@@ -148,8 +153,7 @@ pub enum RebuildError {
 /// # Errors
 /// [`RebuildError`].
 pub fn train(log: &Log, params: &TrainParams, progress: &dyn Fn(Stage, f64)) -> Result<Generation, RebuildError> {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    train_at(log, params, i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX), progress)
+    train_at(log, params, now_ms(), progress)
 }
 
 /// [`train`] with the time of creation given, in milliseconds since 1970.
@@ -162,6 +166,55 @@ pub fn train_at(
     created_at_ms: i64,
     progress: &dyn Fn(Stage, f64),
 ) -> Result<Generation, RebuildError> {
+    check(log, params)?;
+    let report = |stage: Stage| move |share: f64| progress(stage, share);
+    let popular = popularity(log, &params.popularity);
+    progress(Stage::Popularity, 1.0);
+    let co_visited = co_visitation(log, &params.co_visitation, &report(Stage::CoVisitation));
+    let embeddings = embeddings(log, &params.embedding, &report(Stage::Embedding));
+    generation(log, Learnt { popular, co_visited, embeddings }, params, created_at_ms, progress)
+}
+
+/// [`train`] on tables in which everything is counted already: the same generation, but for rounding.
+///
+/// # Errors
+/// [`RebuildError`].
+pub fn train_prepared(
+    prepared: &Prepared,
+    params: &TrainParams,
+    progress: &dyn Fn(Stage, f64),
+) -> Result<Generation, RebuildError> {
+    let log = prepared.log();
+    check(log, params)?;
+    prepared.check(&params.into())?;
+    let report = |stage: Stage| move |share: f64| progress(stage, share);
+    let popular = most_popular(log, &prepared.faded("popularity")?, params.popularity.items_max);
+    progress(Stage::Popularity, 1.0);
+    let takers = prepared.faded("takers")?;
+    let cut = Cut::new(log, &params.co_visitation, &takers);
+    let neighbours = |item: u32, row: &[Count]| cut.neighbours(item, row);
+    let lists = prepared.map_rows(PairColumn::Transitions, neighbours, &report(Stage::CoVisitation))?;
+    let co_visited = CoVisitation::of_lists(lists);
+    let embeddings = match params.embedding.source {
+        EmbeddingSource::Catalogue => embeddings(log, &params.embedding, &report(Stage::Embedding)),
+        EmbeddingSource::Behaviour => {
+            let (totals, contexts_max) = (prepared.context_totals()?, params.embedding.contexts_max);
+            let total = |item: u32| totals.get(item as usize).copied().unwrap_or(0.0);
+            let contexts = |item: u32, row: &[Count]| Contexts::of_sum(total(item), row, contexts_max);
+            let counted = |share| progress(Stage::Embedding, SHARE_OF_COUNTING * share);
+            let rows = prepared.map_rows(PairColumn::Associations, contexts, &counted)?;
+            embed_contexts(rows, &params.embedding, &report(Stage::Embedding))
+        }
+    };
+    generation(log, Learnt { popular, co_visited, embeddings }, params, now_ms(), progress)
+}
+
+fn now_ms() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn check(log: &Log, params: &TrainParams) -> Result<(), RebuildError> {
     params.check()?;
     let (items, interactions) = (log.items().len(), log.interactions().len());
     if items == 0 {
@@ -174,11 +227,24 @@ pub fn train_at(
     if items.checked_mul(neighbours_max).is_none_or(|pairs| pairs > u32::MAX as usize) {
         return Err(RebuildError::TooManyNeighbours { items, neighbours_max });
     }
-    let report = |stage: Stage| move |share: f64| progress(stage, share);
-    let popular = popularity(log, &params.popularity);
-    progress(Stage::Popularity, 1.0);
-    let co_visited = co_visitation(log, &params.co_visitation, &report(Stage::CoVisitation));
-    let embeddings = embeddings(log, &params.embedding, &report(Stage::Embedding));
+    Ok(())
+}
+
+/// What was learnt of a log before its indexes are built.
+struct Learnt {
+    popular: Popularity,
+    co_visited: CoVisitation,
+    embeddings: Embeddings,
+}
+
+fn generation(
+    log: &Log,
+    Learnt { popular, co_visited, embeddings }: Learnt,
+    params: &TrainParams,
+    created_at_ms: i64,
+    progress: &dyn Fn(Stage, f64),
+) -> Result<Generation, RebuildError> {
+    let (items, interactions) = (log.items().len(), log.interactions().len());
     if embeddings.rows().is_empty() {
         return Err(match params.embedding.source {
             EmbeddingSource::Behaviour => RebuildError::NoCooccurrence { interactions },
@@ -207,6 +273,8 @@ pub fn train_at(
         parameters: serde_json::to_value(params).map_err(|error| RebuildError::Defect { reason: error.to_string() })?,
         indexes,
         inputs: Vec::new(),
+        rules_xxh3: None,
+        gates: None,
         files: Vec::new(),
     };
     let mut generation = Generation { manifest, items: log.items().to_vec(), spaces, co_visited, popular, ranker: None };

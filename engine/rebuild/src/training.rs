@@ -6,6 +6,7 @@
 //! This module must not know where interactions come from (files, topics) nor what is computed from them.
 
 pub mod assemble;
+mod persons;
 pub mod weights;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use foldhash::{HashMap, HashMapExt};
 use crate::embeddings::Embeddings;
 
 pub use assemble::{AssembleError, Assembled, AssemblyReport, assemble, assemble_with};
+pub use persons::LinkedAccounts;
 
 /// An item in training. Its *row* is its place in [`Log::items`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -118,6 +120,12 @@ impl Log {
             interactions: self.interactions.iter().filter(known).copied().collect(),
             cut_off_ms: ts_ms,
         }
+    }
+
+    /// This log with a cut-off that may be later than its newest interaction. Nothing is left out.
+    pub(crate) fn up_to(mut self, cut_off_ms: i64) -> Self {
+        self.cut_off_ms = self.cut_off_ms.max(cut_off_ms);
+        self
     }
 
     /// The items by row.

@@ -6,7 +6,7 @@ use axum::{Router, extract::State, http::StatusCode, routing::get};
 use faces_ingest::Progress;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::{engine::Engine, images::Loading, metrics};
+use crate::{engine::Engine, images::Loading, metrics, overload::Overload};
 
 /// What the pages show.
 #[derive(Clone)]
@@ -17,6 +17,8 @@ pub struct Pages {
     pub loading: Arc<Loading>,
     /// How far the consumer is, once it has started.
     pub progress: Arc<OnceLock<Arc<Progress>>>,
+    /// Who is answered, and how well.
+    pub overload: Arc<Overload>,
     /// The recorder.
     pub recorder: PrometheusHandle,
     /// Whether the server is draining.
@@ -54,5 +56,6 @@ async fn exposition(State(pages): State<Pages>) -> String {
     if let Some(progress) = pages.progress.get() {
         metrics::refresh(&pages.engine, progress);
     }
+    metrics::refresh_load(&pages.overload);
     pages.recorder.render()
 }

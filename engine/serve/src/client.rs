@@ -76,6 +76,23 @@ impl Client {
         Ok(self.admin.try_rules(request).await.map_err(|status| refused(&status))?.into_inner())
     }
 
+    /// Sets the service level, or leaves it to the server; the one in force.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub async fn set_level(&mut self, level: v1::ServiceLevel) -> Result<v1::ServiceLevel> {
+        let request = v1::SetServiceLevelRequest { level: level as i32 };
+        Ok(self.admin.set_service_level(request).await.map_err(|status| refused(&status))?.into_inner().level())
+    }
+
+    /// What the server holds and how it is.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub async fn status(&mut self) -> Result<v1::GetStatusResponse> {
+        Ok(self.admin.get_status(v1::GetStatusRequest {}).await.map_err(|status| refused(&status))?.into_inner())
+    }
+
     /// A digest of the server's state. Reads all of it, so it may take a while.
     ///
     /// # Errors

@@ -11,11 +11,11 @@ use faces_core::{
     state::StateOptions,
 };
 use faces_ingest::IngestConfig;
-use faces_rebuild::TrainParams;
+use faces_rebuild::{TrainParams, gates::GateLimits};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{engine::EngineOptions, own_model::OwnModelConfig};
+use crate::{engine::EngineOptions, overload::OverloadConfig, oversight::WatchOver, own_model::OwnModelConfig};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,12 +23,16 @@ use crate::{engine::EngineOptions, own_model::OwnModelConfig};
 pub struct Config {
     /// Listening.
     pub server: Server,
+    /// When more is asked than can be answered.
+    pub overload: OverloadConfig,
     /// The log.
     pub kafka: IngestConfig,
     /// What is kept of the state across restarts, and for how long anything is kept.
     pub state: Durability,
     /// Index generations.
     pub generations: Generations,
+    /// What a generation must stand up to before it is published.
+    pub gates: GateLimits,
     /// Identity.
     pub identity: Identity,
     /// Ranking.
@@ -53,6 +57,12 @@ pub struct Server {
     pub deadline_ms_max: u64,
     /// How long requests under way may take to finish after SIGTERM, seconds.
     pub drain_seconds_max: u64,
+    /// Threads that requests work on; 0 for one per core. Reading the log has threads of its own (`kafka.readers`).
+    pub threads: usize,
+    /// Connections open at once; one more is closed.
+    pub connections_max: usize,
+    /// Requests under way on one connection; callers hold back what is beyond.
+    pub streams_max: u32,
 }
 
 impl Default for Server {
@@ -63,6 +73,9 @@ impl Default for Server {
             request_bytes_max: 4 << 20,
             deadline_ms_max: 1_000,
             drain_seconds_max: 20,
+            threads: 0,
+            connections_max: 20_000,
+            streams_max: 200,
         }
     }
 }
@@ -75,11 +88,32 @@ pub struct Generations {
     pub folder: PathBuf,
     /// How often the server looks for a new current generation, milliseconds.
     pub watch_ms: u64,
+    /// How long a rebuild has the folder to itself without a sign of life, seconds.
+    pub lease_seconds: u64,
+    /// Most memory that loading a generation may take, as its files tell, MiB; 0: what the machine has left.
+    pub memory_mib_max: u64,
+    /// Recent queries that are kept in memory, to warm a generation up with before it serves; 0: none.
+    pub warm_queries: usize,
+    /// File of the secret key that `faces rebuild` signs generations with. Empty: they are not signed.
+    pub sign_key: PathBuf,
+    /// Public key (64 hexadecimal digits) that generations must be signed with to be loaded. Empty: any is loaded.
+    pub verify_key: String,
+    /// When a generation is taken back by itself.
+    pub watch_over: WatchOver,
 }
 
 impl Default for Generations {
     fn default() -> Self {
-        Self { folder: PathBuf::from("generations"), watch_ms: 1_000 }
+        Self {
+            folder: PathBuf::from("generations"),
+            watch_ms: 1_000,
+            lease_seconds: 60,
+            memory_mib_max: 0,
+            warm_queries: 256,
+            sign_key: PathBuf::new(),
+            verify_key: String::new(),
+            watch_over: WatchOver::default(),
+        }
     }
 }
 
@@ -297,16 +331,43 @@ impl Config {
             ),
             ("identity.person_keys_max", self.identity.person_keys_max as f64, self.identity.person_keys_max >= 1, "at least 1"),
             ("server.deadline_ms_max", self.server.deadline_ms_max as f64, self.server.deadline_ms_max >= 1, "at least 1"),
+            ("server.connections_max", self.server.connections_max as f64, self.server.connections_max >= 1, "at least 1"),
+            ("server.streams_max", f64::from(self.server.streams_max), self.server.streams_max >= 1, "at least 1"),
             ("state.image_seconds", self.state.image_seconds as f64, self.state.image_seconds >= 1, "at least 1"),
             ("state.copy_seconds", self.state.copy_seconds as f64, self.state.copy_seconds >= 1, "at least 1"),
             ("generations.watch_ms", self.generations.watch_ms as f64, self.generations.watch_ms >= 10, "at least 10"),
         ];
-        for (key, value, fits, allowed) in checks {
+        let lease = self.generations.lease_seconds;
+        let generations = [("generations.lease_seconds", lease as f64, (3..=86_400).contains(&lease), "from 3 to 86400")];
+        for (key, value, fits, allowed) in
+            checks.into_iter().chain(generations).chain(self.overload_checks()).chain(self.generations.watch_over.ranges()).chain(self.gates.ranges())
+        {
             if !fits || !value.is_finite() {
                 return Err(ConfigError::Range { key, value: value.to_string(), allowed });
             }
         }
         Ok(())
+    }
+
+    fn overload_checks(&self) -> [(&'static str, f64, bool, &'static str); 6] {
+        let overload = &self.overload;
+        let share = |key, value: f64| (key, value, value > 0.0 && value <= 1.0, "a number above 0 and at most 1");
+        let least = overload.concurrency_min;
+        let callers = overload.callers.values().chain([&overload.caller]).map(|caller| caller.requests_per_second);
+        let slowest = callers.fold(0.0, |least: f64, rate| if rate.is_finite() { least.min(rate) } else { f64::NAN });
+        [
+            ("overload.concurrency_min", least as f64, least >= 1, "at least 1"),
+            (
+                "overload.concurrency_max",
+                overload.concurrency_max as f64,
+                overload.concurrency_max >= least,
+                "at least concurrency_min",
+            ),
+            share("overload.default_share", overload.default_share),
+            share("overload.sheddable_share", overload.sheddable_share),
+            share("overload.refusal_cpu_share", overload.refusal_cpu_share),
+            ("overload.caller(s).requests_per_second", slowest, slowest >= 0.0, "0 for no bound, or a number above"),
+        ]
     }
 
     /// What the state is told at its start.

@@ -158,8 +158,8 @@ impl Engine {
     }
 
     /// Puts a generation into service; requests under way finish with the one they began with. Returns the one before.
-    pub fn swap(&self, generation: ServingGeneration) -> Option<Arc<ServingGeneration>> {
-        let before = self.generation.swap(Some(Arc::new(generation)));
+    pub fn swap(&self, generation: impl Into<Arc<ServingGeneration>>) -> Option<Arc<ServingGeneration>> {
+        let before = self.generation.swap(Some(generation.into()));
         self.follow_catalogue(); // what changed while it was loaded
         before
     }
@@ -181,6 +181,13 @@ impl Engine {
     pub fn recommend(&self, ask: &Ask<'_>) -> Answer {
         let (profile, signals) = self.view(ask);
         self.answer(ask, &profile, &signals)
+    }
+
+    /// The slate that another generation than the one in service would give.
+    #[must_use]
+    pub fn recommend_from(&self, generation: &Arc<ServingGeneration>, ask: &Ask<'_>) -> Answer {
+        let (profile, signals) = self.view(ask);
+        self.answer_from(Some(Arc::clone(generation)), ask, &profile, &signals)
     }
 
     /// What would be ranked for a person, and what the ranker would know of it.
@@ -241,10 +248,30 @@ impl Engine {
     }
 
     fn answer(&self, ask: &Ask<'_>, profile: &Profile, signals: &[Signal]) -> Answer {
-        let (generation, rules) = (self.generation(), self.rules.load_full());
+        self.answer_from(self.generation(), ask, profile, signals)
+    }
+
+    fn answer_from(
+        &self,
+        generation: Option<Arc<ServingGeneration>>,
+        ask: &Ask<'_>,
+        profile: &Profile,
+        signals: &[Signal],
+    ) -> Answer {
+        let rules = self.rules.load_full();
         let query = self.query(ask, profile, signals, generation.as_deref(), self.in_force(ask, &rules));
         let slate = WORK.with_borrow_mut(|(scratch, candidates)| self.pipeline.recommend(&query, scratch, candidates));
         finish(ask, &query, slate, generation.clone())
+    }
+
+    /// Shows `choose` which items may stand on the answer, for slates that are not made by ranking; what it chose, and the event time of the
+    /// newest behaviour that had a say. Cost: folding the profile, and the filters for each item asked about.
+    #[must_use]
+    pub fn allowed<R>(&self, ask: &Ask<'_>, choose: impl FnOnce(&dyn Fn(ItemId) -> bool) -> R) -> (R, Option<EventTime>) {
+        let profile = self.state.profile(ask.keys, ask.siloed.then_some(ask.bu));
+        let (generation, rules) = (self.generation(), self.rules.load_full());
+        let query = self.query(ask, &profile, &[], generation.as_deref(), self.in_force(ask, &rules));
+        (choose(&self.pipeline.allows(&query)), profile.newest())
     }
 
     /// Orders `given` for the person; every one is returned, and rules have no say.

@@ -18,6 +18,7 @@ use tonic::Code;
 use crate::{
     clock,
     engine::{Answer, Engine},
+    overload::{Level, Overload},
 };
 
 /// Calls by `method` and `code`.
@@ -46,6 +47,10 @@ const RULES_LOADS_TOTAL: &str = "faces_rules_loads_total";
 const RULES: &str = "faces_rules";
 /// Generations by `outcome`: activated, refused.
 const GENERATIONS_TOTAL: &str = "faces_generation_swaps_total";
+/// Generations that the server took back by itself, by `cause`: failed, empty, slow.
+const ROLLBACKS_TOTAL: &str = "faces_generation_rollbacks_total";
+/// Time from the decision to load a generation to its serving, loading and warming up included.
+const GENERATION_LOAD_SECONDS: &str = "faces_generation_load_seconds";
 /// Records by `outcome`: consumed = applied + duplicates + expired + ignored + dead.
 const RECORDS_TOTAL: &str = "faces_ingest_records_total";
 /// Records between position and end by `topic` and `partition`.
@@ -97,6 +102,31 @@ const INDEX_CHANGED_ROWS: &str = "faces_index_changed_rows";
 /// 1 once so much of the index of `bu` changed that it should be rebuilt.
 const INDEX_REBUILD_DUE: &str = "faces_index_rebuild_due";
 
+/// Answers by `level`: full, lean, co_visitation, cached, popular.
+const ANSWERS_TOTAL: &str = "faces_answers_total";
+/// The level in force: 0 for full to 4 for popular.
+const LEVEL: &str = "faces_service_level";
+/// Usual time of an answer at `level`.
+const LEVEL_SECONDS: &str = "faces_service_level_cost_seconds";
+/// Requests for recommendations refused before they were looked at, by `reason` (overloaded, late, rate_limited) and `criticality`.
+const REFUSED_TOTAL: &str = "faces_refused_requests_total";
+/// Requests that may work at once, that do, and that wait for their turn.
+const CONCURRENCY_LIMIT: &str = "faces_concurrency_limit_requests";
+const IN_FLIGHT: &str = "faces_in_flight_requests";
+const WAITING: &str = "faces_waiting_requests";
+/// Times that connections were not read from because refusing took too much.
+const READING_PAUSES_TOTAL: &str = "faces_reading_pauses_total";
+/// Connections open.
+const CONNECTIONS: &str = "faces_connections";
+/// Connections closed at once because there were `server.connections_max`.
+const CONNECTIONS_REFUSED_TOTAL: &str = "faces_refused_connections_total";
+/// Slates remembered.
+const CACHED_SLATES: &str = "faces_cached_slates";
+/// Processor time of the process, by the names that Prometheus' own clients use.
+const CPU_SECONDS_TOTAL: &str = "process_cpu_seconds_total";
+/// Memory of the process.
+const MEMORY_BYTES: &str = "process_resident_memory_bytes";
+
 /// Upper bounds of the latency histogram, seconds.
 const SECONDS_BOUNDS: [f64; 14] =
     [20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 500e-3, 2.0];
@@ -138,6 +168,8 @@ fn describe() {
     describe_counter!(RULES_LOADS_TOTAL, "files of rules by outcome: activated, refused");
     describe_gauge!(RULES, "rules in force");
     describe_counter!(GENERATIONS_TOTAL, "generation swaps by outcome: activated, refused");
+    describe_counter!(ROLLBACKS_TOTAL, "generations that the server took back by itself, by cause: failed, empty, slow");
+    describe_histogram!(GENERATION_LOAD_SECONDS, Unit::Seconds, "time to load, check and warm up a generation that then served");
     describe_counter!(RECORDS_TOTAL, "records by outcome; consumed = applied + duplicates + expired + ignored + dead");
     describe_gauge!(LAG_RECORDS, "records between position and end of a partition");
     for part in ["bucket", "count"] {
@@ -167,6 +199,19 @@ fn describe() {
     describe_gauge!(IMAGES_BYTES, Unit::Bytes, "bytes of all images kept on this machine");
     describe_gauge!(IMAGE_TIME, Unit::Seconds, "when the last image was written, since 1970");
     describe_counter!(PROBATION_DROPS_TOTAL, "device and session keys let go because too many were seen only once");
+    describe_counter!(ANSWERS_TOTAL, "answers by level: full, lean, co_visitation, cached, popular");
+    describe_gauge!(LEVEL, "level in force, from 0 for full to 4 for popular");
+    describe_gauge!(LEVEL_SECONDS, Unit::Seconds, "usual time of an answer by level, without decoding and encoding");
+    describe_counter!(REFUSED_TOTAL, "requests refused before they were looked at, by reason and criticality");
+    describe_gauge!(CONCURRENCY_LIMIT, "requests that may work at once");
+    describe_gauge!(IN_FLIGHT, "requests that work");
+    describe_gauge!(WAITING, "requests that wait for their turn");
+    describe_counter!(READING_PAUSES_TOTAL, "times that connections were not read from because refusing took too much");
+    describe_gauge!(CONNECTIONS, "connections open");
+    describe_counter!(CONNECTIONS_REFUSED_TOTAL, "connections closed at once because there were server.connections_max");
+    describe_gauge!(CACHED_SLATES, "slates remembered");
+    describe_gauge!(CPU_SECONDS_TOTAL, Unit::Seconds, "processor time of the process, user and system");
+    describe_gauge!(MEMORY_BYTES, Unit::Bytes, "memory of the process");
     describe_gauge!(INDEX_ROWS, "rows in the index of a business unit, as built");
     describe_gauge!(INDEX_CHANGED_ROWS, "rows by which the index differs from what was built: new, replaced, removed");
     describe_gauge!(INDEX_REBUILD_DUE, "1 once so much of the index changed that it should be rebuilt");
@@ -181,12 +226,7 @@ pub fn rpc(method: &'static str, started: Instant, refused: Option<Code>) {
 
 /// Counts what an answer came to.
 pub fn slate(answer: &Answer, wanted: usize) {
-    let size = match answer.slate.items.len() {
-        0 => "empty",
-        n if n < wanted => "short",
-        _ => "full",
-    };
-    counter!(SLATES_TOTAL, "size" => size).increment(1);
+    slate_size(answer.slate.items.len(), wanted);
     if answer.slate.cut_short {
         counter!(SLATES_CUT_SHORT_TOTAL).increment(1);
     }
@@ -212,6 +252,56 @@ pub fn slate(answer: &Answer, wanted: usize) {
     let explored = placed(|placed| matches!(placed, Placed::Explored { .. }));
     if explored > 0 {
         counter!(EXPLORED_PLACES_TOTAL).increment(explored);
+    }
+}
+
+/// Counts a slate by its size.
+pub fn slate_size(items: usize, wanted: usize) {
+    let size = match items {
+        0 => "empty",
+        n if n < wanted => "short",
+        _ => "full",
+    };
+    counter!(SLATES_TOTAL, "size" => size).increment(1);
+}
+
+/// Notes how many connections are open.
+pub fn connections(open: usize) {
+    gauge!(CONNECTIONS).set(open as f64);
+}
+
+/// Counts a connection that was closed at once.
+pub fn connection_refused() {
+    counter!(CONNECTIONS_REFUSED_TOTAL).increment(1);
+}
+
+/// Brings what is known of load up to date; called when somebody looks.
+pub fn refresh_load(overload: &Overload) {
+    gauge!(LEVEL).set(overload.ladder.in_force().position() as f64);
+    for level in Level::ALL {
+        counter!(ANSWERS_TOTAL, "level" => level.name()).absolute(overload.ladder.answers(level));
+        gauge!(LEVEL_SECONDS, "level" => level.name()).set(overload.ladder.cost(level).as_secs_f64());
+    }
+    for (why, criticality, count) in overload.admission.refused() {
+        counter!(REFUSED_TOTAL, "reason" => why.name(), "criticality" => criticality.name()).absolute(count);
+    }
+    let standing = overload.admission.standing();
+    gauge!(CONCURRENCY_LIMIT).set(standing.limit as f64);
+    gauge!(IN_FLIGHT).set(standing.in_flight as f64);
+    gauge!(WAITING).set(standing.waiting as f64);
+    counter!(READING_PAUSES_TOTAL).absolute(overload.gate.closings());
+    gauge!(CACHED_SLATES).set(overload.cached.len() as f64);
+    refresh_process();
+}
+
+fn refresh_process() {
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    // Counters are whole numbers here, and a second of processor time is too coarse.
+    gauge!(CPU_SECONDS_TOTAL).set(cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok());
+    if let Some(kib) = kib {
+        gauge!(MEMORY_BYTES).set(kib * 1_024.0);
     }
 }
 
@@ -255,6 +345,16 @@ pub fn image(written: Option<&faces_state::Written>) {
 /// Counts a swap.
 pub fn generation(outcome: &'static str) {
     counter!(GENERATIONS_TOTAL, "outcome" => outcome).increment(1);
+}
+
+/// Counts a generation that was taken back.
+pub fn rolled_back(cause: &'static str) {
+    counter!(ROLLBACKS_TOTAL, "cause" => cause).increment(1);
+}
+
+/// Times a swap.
+pub fn generation_loaded(took: Duration) {
+    histogram!(GENERATION_LOAD_SECONDS).record(took.as_secs_f64());
 }
 
 /// Brings gauges and ingest counters up to date; called when somebody looks.

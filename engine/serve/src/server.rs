@@ -14,10 +14,8 @@ use arc_swap::ArcSwap;
 use faces_core::{record::Apply as _, state::State};
 use faces_ingest::{Cluster, Ingest, LogWriter, Positions, Progress, WriterConfig};
 use faces_proto::v1;
-use faces_rebuild::Store;
 use faces_state::ImageStore;
 use tokio::sync::watch;
-use tonic::transport::server::TcpIncoming;
 
 use crate::{
     admin_http::{self, Pages},
@@ -25,9 +23,13 @@ use crate::{
     config::Config,
     engine::{Engine, EngineOptions},
     follow,
-    grpc::{self, Services},
+    grpc::{self, Door, Services, connections::ConnectionLimits},
     images::{self, Loading},
-    metrics, own_model,
+    metrics,
+    overload::Overload,
+    oversight::{Health, RecentQueries},
+    own_model,
+    publish::open_store,
     rules::{self, RulesFile},
     swap::GenerationSwap,
 };
@@ -85,11 +87,13 @@ impl App {
         let own_model = own_model::for_serving(&config.ranking.own_model)?;
         let state = Arc::new(State::new(config.state_options()));
         let engine = Arc::new(Engine::new(Arc::clone(&state), EngineOptions { own_model, ..config.engine_options() }));
+        let overload = Arc::new(Overload::new(&config.overload, workers(&config), Instant::now()));
         let (loading, running) = (Arc::<Loading>::default(), Arc::<OnceLock<Arc<Progress>>>::default());
         let pages = Pages {
             engine: Arc::clone(&engine),
             loading: Arc::clone(&loading),
             progress: Arc::clone(&running),
+            overload: Arc::clone(&overload),
             recorder,
             draining: stop.clone(),
         };
@@ -97,9 +101,12 @@ impl App {
 
         // The state comes first: an image's items keep their numbers, so nothing may be numbered before.
         let (images, resume) = load_state(config.clone(), Arc::clone(&state), loading).await?;
-        let store = Store::open(&config.generations.folder)
+        let store = open_store(None, &config)
             .with_context(|| format!("can't open the generations folder {}", config.generations.folder.display()))?;
-        let swap = Arc::new(GenerationSwap::new(Arc::clone(&engine), store));
+        let health = Arc::<Health>::default();
+        let recent = Arc::new(RecentQueries::new(config.generations.warm_queries));
+        let swap = GenerationSwap::new(Arc::clone(&engine), store).limited(&config.generations);
+        let swap = Arc::new(swap.watching(Arc::clone(&health), Arc::clone(&recent)));
         swap.start().await?;
         let rules = rules.map(|(file, parsed)| {
             rules::put_in_force(&engine, parsed, &config.ranking.rules); // now that it is known which items there are
@@ -107,6 +114,7 @@ impl App {
         });
         let follower = follow::start(Arc::clone(&engine)).context("can't start the thread that follows the catalogue")?;
         let settler = settle(Arc::clone(&state)).context("can't start the thread that settles what is derived")?;
+        let watchers = overload.start(&engine).context("can't start the threads that watch the load")?;
 
         let sink = Arc::clone(&state);
         let ingest = Ingest::start(config.kafka.clone(), sink, resume).context("can't start the consumer")?;
@@ -123,12 +131,16 @@ impl App {
             writer: Arc::new(writer),
             topics: config.kafka.topics()?,
             swap: Arc::clone(&swap),
+            health,
+            recent,
+            overload: Arc::clone(&overload),
             future_tolerance_ms: config.kafka.future_tolerance_ms,
             deadline_ms_max: config.server.deadline_ms_max,
             request_bytes_max: config.server.request_bytes_max,
         });
-        let (routes, health) = grpc::routes(services).await?;
-        let grpc_server = serve_grpc(grpc, routes, stop.clone())?;
+        let (door, health) = grpc::door(services)?;
+        let limits = ConnectionLimits { connections_max: config.server.connections_max, streams_max: config.server.streams_max };
+        let grpc_server = serve_grpc(grpc, door, Arc::clone(&overload), limits, stop.clone());
         let watch = tokio::spawn({
             let (swap, stop) = (Arc::clone(&swap), stop.clone());
             let period = Duration::from_millis(config.generations.watch_ms);
@@ -149,7 +161,7 @@ impl App {
         });
         let stopped = stopped.await;
         admin_server.abort();
-        drop((follower, settler));
+        drop((follower, settler, watchers));
         for task in [watch, readiness].into_iter().chain(rules) {
             task.abort();
         }
@@ -204,12 +216,24 @@ fn writer_config(config: &Config) -> WriterConfig {
 
 type Serving = tokio::task::JoinHandle<Result<()>>;
 
-fn serve_grpc(listener: TcpListener, routes: tonic::service::Routes, mut stop: watch::Receiver<bool>) -> Result<Serving> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let server = tonic::transport::Server::builder().http2_keepalive_interval(Some(Duration::from_secs(60))).add_routes(routes);
-    let until_stopped = async move { _ = stop.wait_for(|stop| *stop).await };
-    Ok(tokio::spawn(async move { server.serve_with_incoming_shutdown(incoming, until_stopped).await.context("gRPC failed") }))
+fn serve_grpc(
+    listener: TcpListener,
+    door: Door,
+    overload: Arc<Overload>,
+    limits: ConnectionLimits,
+    stop: watch::Receiver<bool>,
+) -> Serving {
+    tokio::spawn(async move {
+        let gate = Arc::clone(&overload.gate);
+        grpc::connections::serve(listener, Arc::new(door), gate, limits, stop).await.context("gRPC failed")
+    })
+}
+
+/// Threads that requests work on.
+#[must_use]
+pub fn workers(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Some(config.server.threads).filter(|threads| *threads > 0).unwrap_or_else(cores)
 }
 
 /// Serves until it is aborted: while requests drain, `/readyz` must be there to say so.

@@ -1,21 +1,44 @@
-//! Putting generations into service: load and verify off the request path, then one atomic pointer swap.
+//! Putting generations into service: load and verify off the request path, warm up, then one atomic pointer swap.
 //!
 //! A generation that does not verify is refused with the reason, and the one in service stays. At start a broken newest one makes
-//! way for the one before.
+//! way for the one before. After a swap answers are watched; where they get worse, the server goes back to the one before by itself. It
+//! leaves the store's pointer alone then: one server must not decide for all.
 
-use std::{sync::Arc, time::Duration};
+mod load;
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use faces_core::ranking::Model as _;
-use faces_rebuild::{GenerationId, Store};
+use faces_rebuild::{GenerationId, Store, generation::Held};
 use tokio::sync::{Mutex, watch};
 
-use crate::{engine::Engine, metrics, serving::ServingGeneration};
+use self::load::Loading;
+use crate::{
+    config::Generations,
+    engine::Engine,
+    metrics,
+    oversight::{Health, Overseer, RecentQueries, WatchOver},
+};
+
+/// Generations that are kept from being collected: the one in service, and the one to go back to.
+const HELD: usize = 2;
 
 /// Loads generations from a store into an engine, one at a time.
 pub struct GenerationSwap {
     engine: Arc<Engine>,
     store: Store,
+    memory_mib_max: u64,
+    health: Arc<Health>,
+    recent: Arc<RecentQueries>,
+    overseer: parking_lot::Mutex<Overseer>,
+    /// The one that a watched generation replaced.
+    before: parking_lot::Mutex<Option<GenerationId>>,
+    held: parking_lot::Mutex<VecDeque<Held>>,
     /// What the store said was current when something was last activated, well or not. The watcher waits until it says something else:
     /// a refused generation is not tried every second, and a roll-back by hand stands until the next one is published.
     settled: Mutex<Option<GenerationId>>,
@@ -34,7 +57,31 @@ impl GenerationSwap {
     /// Swaps generations of `store` into `engine`.
     #[must_use]
     pub fn new(engine: Arc<Engine>, store: Store) -> Self {
-        Self { engine, store, settled: Mutex::new(None) }
+        Self {
+            engine,
+            store,
+            memory_mib_max: 0,
+            health: Arc::default(),
+            recent: Arc::new(RecentQueries::new(0)),
+            overseer: parking_lot::Mutex::new(Overseer::new(WatchOver::default())),
+            before: parking_lot::Mutex::default(),
+            held: parking_lot::Mutex::default(),
+            settled: Mutex::new(None),
+        }
+    }
+
+    /// Within these limits.
+    #[must_use]
+    pub fn limited(mut self, limits: &Generations) -> Self {
+        self.memory_mib_max = limits.memory_mib_max;
+        self.overseer = parking_lot::Mutex::new(Overseer::new(limits.watch_over));
+        self
+    }
+
+    /// Watches what is counted there, and warms generations up with who asked lately.
+    #[must_use]
+    pub fn watching(self, health: Arc<Health>, recent: Arc<RecentQueries>) -> Self {
+        Self { health, recent, ..self }
     }
 
     /// Loads, verifies and swaps in a generation: the named one, or the store's current one.
@@ -55,9 +102,16 @@ impl GenerationSwap {
             }
         };
         *settled = current;
-        let swapped = self.load(id.clone()).await;
+        let swapped = self.put_in_service(id.clone()).await;
         match &swapped {
-            Ok(swapped) => tracing::info!(generation = %swapped.now, before = %swapped.before, "generation in service"),
+            Ok(swapped) => {
+                let is_new = !swapped.before.is_empty() && swapped.before != swapped.now;
+                if is_new {
+                    self.overseer.lock().swapped(Instant::now(), self.health.counts());
+                    *self.before.lock() = swapped.before.parse().ok();
+                }
+                tracing::info!(generation = %swapped.now, before = %swapped.before, "generation in service");
+            }
             Err(error) => {
                 metrics::generation("refused");
                 tracing::error!(generation = %id.as_str(), error = format!("{error:#}"), "generation refused");
@@ -66,20 +120,29 @@ impl GenerationSwap {
         swapped
     }
 
-    async fn load(&self, id: GenerationId) -> Result<Swapped> {
+    async fn put_in_service(&self, id: GenerationId) -> Result<Swapped> {
         let before = self.engine.generation().map(|generation| generation.id().to_owned()).unwrap_or_default();
         if before == id.as_str() {
             return Ok(Swapped { now: before.clone(), before });
         }
-        let (store, engine, name) = (self.store.clone(), Arc::clone(&self.engine), id.as_str().to_owned());
-        let old = tokio::task::spawn_blocking(move || {
-            let generation = store.load(&id)?;
-            let serving = ServingGeneration::new(generation, engine.state().catalogue());
-            anyhow::Ok(engine.swap(serving))
-        });
-        let old = old.await.context("loading was interrupted")??;
-        tokio::task::spawn_blocking(move || drop(old)); // freeing a large generation takes time: not here
+        let (began, name) = (Instant::now(), id.as_str().to_owned());
+        let loading = Loading {
+            engine: Arc::clone(&self.engine),
+            store: self.store.clone(),
+            memory_mib_max: self.memory_mib_max,
+            recent: self.recent.all(),
+        };
+        let loaded = tokio::task::spawn_blocking(move || loading.load(&id));
+        let loaded = loaded.await.context("loading was interrupted")??;
+        let old = self.engine.swap(loaded.serving);
+        tokio::task::spawn_blocking(move || old.map(load::free));
+        let mut held = self.held.lock();
+        held.extend(loaded.held);
+        while held.len() > HELD {
+            held.pop_front();
+        }
         metrics::generation("activated");
+        metrics::generation_loaded(began.elapsed());
         Ok(Swapped { now: name, before })
     }
 
@@ -126,6 +189,30 @@ impl GenerationSwap {
             if let Err(error) = self.look().await {
                 tracing::debug!(error = format!("{error:#}"), "the store's current generation is not in service");
             }
+            self.watch_over().await;
+        }
+    }
+
+    /// Goes back to the generation before where answers got worse since the swap.
+    async fn watch_over(&self) {
+        let cause = self.overseer.lock().look(Instant::now(), &self.health.counts());
+        let Some(cause) = cause else { return };
+        let Some(before) = self.before.lock().take() else { return };
+        let _alone = self.settled.lock().await; // what the store says stays settled: only what is published next is tried
+        let left = self.engine.generation().map(|generation| generation.id().to_owned()).unwrap_or_default();
+        match self.put_in_service(before.clone()).await {
+            Ok(swapped) => {
+                self.overseer.lock().stop();
+                metrics::rolled_back(cause.name());
+                tracing::error!(
+                    generation = %swapped.now, %left, %cause,
+                    "answers got worse: went back to the generation before; `faces generations rollback` does so for all servers"
+                );
+            }
+            Err(error) => tracing::error!(
+                generation = %before, %cause, error = format!("{error:#}"),
+                "answers got worse, and the generation before can't be loaded any more"
+            ),
         }
     }
 

@@ -94,6 +94,12 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("identity.person_keys_max", "1", "0"),
         ("server.deadline_ms_max", "1", "0"),
         ("generations.watch_ms", "10", "9"),
+        ("generations.lease_seconds", "3", "2"),
+        ("generations.watch_over.minutes", "0", "-1"),
+        ("generations.watch_over.latency_ratio_max", "1", "0.9"),
+        ("gates.recall_10_min", "1", "1.1"),
+        ("gates.items_lost_share_max", "0", "nan"),
+        ("gates.latency_ratio_max", "1", "0"),
     ] {
         assert!(load(key, sound).is_ok(), "{key}={sound}: {:?}", load(key, sound));
         let refused = load(key, bad).expect_err(key).to_string();

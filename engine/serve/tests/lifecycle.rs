@@ -15,13 +15,13 @@ use std::{
 };
 
 use faces_ingest::{decode::Format, encode};
-use faces_proto::v1::{self, EventType};
+use faces_proto::v1::{self, EventType, batch_recommend_entry::Outcome};
 use faces_testbroker::Broker;
 use house::{
     House,
-    calls::{ask, event, key, reason},
+    calls::{ask, event, filter, key, reason},
     clients::Clients,
-    eventually,
+    eventually, faces_says,
     process::signal,
     shops::{self, BUS, CINEMA, ITEMS, MARKET, id, item},
 };
@@ -157,6 +157,13 @@ async fn generations_swap_under_load_without_a_failed_request() {
                 let distinct: BTreeSet<_> = slate.items.iter().map(|item| &item.item_id).collect();
                 assert_eq!(distinct.len(), 10, "{slate:?}");
                 seen.insert(slate.generation_id);
+                let batch = vec![ask(std::slice::from_ref(&who), MARKET), ask(&[], CINEMA)];
+                let entries =
+                    clients.recommendations.batch_recommend(v1::BatchRecommendRequest { requests: batch }).await.unwrap();
+                for entry in entries.into_inner().entries {
+                    let is_full = |outcome: &Outcome| matches!(outcome, Outcome::Response(slate) if slate.items.len() == 10);
+                    assert!(entry.outcome.as_ref().is_some_and(is_full), "{entry:?}");
+                }
             }
             seen
         })
@@ -171,12 +178,49 @@ async fn generations_swap_under_load_without_a_failed_request() {
     assert_eq!(clients.next_generation(&first).await, second);
     let third = rebuild(2).await.unwrap();
     assert_eq!(clients.next_generation(&second).await, third);
+    // Back by way of the store, and what is old goes: neither shows in an answer.
+    let store = house.generations().display().to_string();
+    let generations = |action: &[&str]| faces_says(&[&["generations", "--folder", &store], action].concat());
+    generations(&["rollback"]);
+    assert_eq!(clients.next_generation(&third).await, second);
+    let collected = generations(&["gc", "--keep", "0"]);
+    assert!(!collected.contains(&format!("- {second}")) && !collected.contains(&format!("- {third}")), "in use: {collected}");
     stop.store(true, Relaxed);
     let mut seen = BTreeSet::new();
     for caller in callers {
         seen.extend(caller.await.unwrap()); // fails if a single request failed
     }
     assert_eq!(seen, BTreeSet::from([first, second, third]));
+}
+
+#[tokio::test]
+async fn a_generation_after_which_answers_get_worse_is_taken_back_by_itself() {
+    let watched = ["generations.watch_over.calls_min=20", "generations.watch_over.latency_ratio_max=1e9"];
+    let Some(house) = House::open(&BUS, &watched).await else { return };
+    let mut clients = house.clients().await;
+    shops::fill(&mut clients).await;
+    let first = shops::rebuild(&house.path(""), &house.generations(), 0, &[]);
+    assert_eq!(clients.next_generation("").await, first);
+    let nothing = filter(v1::filter::Condition::Category("no such".into()));
+    for _ in 0..40 {
+        clients.slate(ask(&[], CINEMA)).await;
+    }
+    let second = shops::rebuild(&house.path(""), &house.generations(), 1, &[]);
+    assert_eq!(clients.next_generation(&first).await, second);
+    // From now on every slate is empty, whatever the reason: that is all that the server sees.
+    for _ in 0..40 {
+        let slate = clients.slate(v1::RecommendRequest { filter: nothing.clone(), ..ask(&[], CINEMA) }).await;
+        assert!(slate.items.is_empty());
+    }
+    assert_eq!(clients.next_generation(&second).await, first, "{}", house.server_log());
+    eventually("the roll-back to be counted", async || {
+        (house.metric("faces_generation_rollbacks_total{cause=\"empty\"}") == 1).then_some(())
+    })
+    .await;
+    assert!(house.server_log().contains("answers got worse: went back to the generation before"), "{}", house.server_log());
+    // The store still names the second, which is not tried again; the next one is.
+    let third = shops::rebuild(&house.path(""), &house.generations(), 2, &[]);
+    assert_eq!(clients.next_generation(&first).await, third);
 }
 
 #[tokio::test]

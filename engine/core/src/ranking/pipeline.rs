@@ -247,6 +247,12 @@ impl Pipeline {
         slate
     }
 
+    /// Whether an item may stand on the answer to a request, whoever names it: every filter, also those that would give way.
+    pub fn allows<'a>(&'a self, query: &'a Query<'a>) -> impl Fn(ItemId) -> bool + 'a {
+        let filters: Vec<&dyn Filter> = self.filters.iter().map(|f| &**f).filter(|filter| filter.applies(query)).collect();
+        move |item| filters.iter().all(|filter| filter.keeps(query, item))
+    }
+
     /// The candidates that a slate would be made of, with what a ranker knows of them: what rankers are trained on.
     pub fn examine<'a>(
         &self,

@@ -34,6 +34,51 @@ pub enum GenerationError {
         /// The store.
         root: PathBuf,
     },
+    /// Somebody else moved the pointer in the meantime.
+    #[error(
+        "{} points at {found} where {expected} was expected: somebody else moved it meanwhile; {id} is stored but not current, \
+         so compare the two and `faces generations activate` the one you want",
+        root.display()
+    )]
+    Moved {
+        /// What was to become current.
+        id: GenerationId,
+        /// What was current when the work began.
+        expected: String,
+        /// What is current now.
+        found: String,
+        /// The store.
+        root: PathBuf,
+    },
+    /// There is nothing to roll back to.
+    #[error("{} knows no generation before {id}; choose one that the store lists and activate it", root.display())]
+    NothingBefore {
+        /// The current one.
+        id: String,
+        /// The store.
+        root: PathBuf,
+    },
+    /// Another job has the store.
+    #[error(
+        "{} is leased by {holder} since {since}, until {until} unless it is renewed; wait for it (--wait), or see whether it still runs",
+        root.display()
+    )]
+    Leased {
+        /// The store.
+        root: PathBuf,
+        /// What, on which host, as which process.
+        holder: String,
+        /// When it began.
+        since: String,
+        /// When the lease ends by itself.
+        until: String,
+    },
+    /// The lease went to another job, because it was not renewed in time.
+    #[error("the lease of {} was lost before the work was done; nothing was published, run it again", root.display())]
+    LeaseLost {
+        /// The store.
+        root: PathBuf,
+    },
     /// A text that is no id.
     #[error("`{text}` is no generation id; one looks like gen-0123456789abcdef")]
     BadId {
@@ -65,6 +110,20 @@ pub enum GenerationError {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// Not signed by the key that is asked for.
+    #[error("{} does not vouch for the generation: {reason}; load what was signed with the key of generations.verify_key", path.display())]
+    NotSigned {
+        /// The signature.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A text that is no key.
+    #[error("{what} is no key of 64 hexadecimal digits; make a pair with `faces generations keygen`")]
+    BadKey {
+        /// Where it stands.
+        what: String,
     },
     /// Whole files that do not fit each other.
     #[error("generation in {} contradicts itself: {reason}; rebuild", path.display())]

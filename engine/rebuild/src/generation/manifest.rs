@@ -7,7 +7,7 @@ use faces_index::{Effort, IndexKind, Metric, Tuned};
 use serde::{Deserialize, Serialize};
 
 use super::GenerationId;
-use crate::embedding::EmbeddingSource;
+use crate::{embedding::EmbeddingSource, gates::Verdict};
 
 /// The value of [`Manifest::format`].
 pub const FORMAT_NAME: &str = "faces-generation";
@@ -47,6 +47,12 @@ pub struct Manifest {
     pub indexes: Vec<UnitIndex>,
     /// The files or topics it was made from; filled in by the caller of training.
     pub inputs: Vec<Input>,
+    /// Hash (XXH3, 64 bits) of the file of rules for slates that was in force; filled in by the caller of training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_xxh3: Option<String>,
+    /// What the gates found before it was published, and why it was published all the same if one refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<Verdict>,
     /// The generation's files; filled in when it is published.
     pub files: Vec<FileEntry>,
 }

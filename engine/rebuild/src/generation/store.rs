@@ -1,36 +1,45 @@
 //! Generations in a folder: published whole or not at all, checked before they are pointed at and when they are read.
 //!
 //! ```text
-//! root/CURRENT                  the id of the generation to serve, replaced atomically
-//! root/gen-0123456789abcdef/    manifest.json, manifest.crc32c and the files of `parts`
+//! root/CURRENT                  the generation to serve, replaced atomically (`pointer`)
+//! root/HISTORY                  what was current before, and why (`pointer`)
+//! root/LEASE                    who rebuilds at the moment (`lease`)
+//! root/gen-0123456789abcdef/    manifest.json, manifest.crc32c, perhaps manifest.sig, and the files of `parts`
 //! root/.staging-…               a generation being written, or one whose writer died; never looked at
 //! ```
 //!
 //! A generation is written to a staging folder, every file synced, read back and checked, and then renamed: whoever
 //! sees a `gen-` folder sees all of it, after a crash too. Two publishers never mix: each has its own staging folder,
-//! and the one who moves `CURRENT` last wins.
+//! and `CURRENT` moves only for whoever knows what it says.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
 };
 
-use super::{FORMAT_NAME, FORMAT_VERSION, FileEntry, Generation, GenerationError, GenerationId, Manifest, parts, ranker_file};
+use super::{
+    Expected, FORMAT_NAME, FORMAT_VERSION, FileEntry, Generation, GenerationError, GenerationId, How, Manifest,
+    files::{io_error, read_bounded, sync_folder, unique, write_synced},
+    parts, ranker_file,
+    sign::{PublicKey, SIGNATURE, SecretKey},
+};
+use crate::gates::Verdict;
 
-const CURRENT: &str = "CURRENT";
-const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 const MANIFEST_CHECKSUM: &str = "manifest.crc32c";
 /// Longest manifest that is read.
 const MANIFEST_BYTES_MAX: u64 = 16 << 20;
-/// Longest `CURRENT` or checksum that is read.
-const POINTER_BYTES_MAX: u64 = 256;
+/// Longest checksum that is read.
+const CHECKSUM_BYTES_MAX: u64 = 256;
+/// What the folder of a generation that is being written begins with.
+pub(super) const STAGING: &str = ".staging-";
 
 /// A folder of generations. Cheap; holds no open files.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    signs: Option<SecretKey>,
+    verifies: Option<PublicKey>,
 }
 
 impl Store {
@@ -41,7 +50,19 @@ impl Store {
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, GenerationError> {
         let root = root.into();
         fs::create_dir_all(&root).map_err(io_error("make the folder", &root))?;
-        Ok(Self { root })
+        Ok(Self { root, signs: None, verifies: None })
+    }
+
+    /// Signs what is published from now on.
+    #[must_use]
+    pub fn signing_with(self, key: SecretKey) -> Self {
+        Self { signs: Some(key), ..self }
+    }
+
+    /// Takes only what this key vouches for.
+    #[must_use]
+    pub fn verifying_with(self, key: PublicKey) -> Self {
+        Self { verifies: Some(key), ..self }
     }
 
     /// The store's folder.
@@ -49,22 +70,32 @@ impl Store {
         &self.root
     }
 
-    /// Writes the generation and makes it the current one. On an error nothing is published.
+    /// Writes the generation and makes it the current one, whatever is current. On an error nothing is published.
     ///
     /// # Errors
-    /// [`GenerationError`]: what [`Store::stage`] and [`Store::activate`] say.
+    /// [`GenerationError`]: what [`Store::stage`] and [`Store::swing`] say.
     pub fn publish(&self, generation: &Generation) -> Result<GenerationId, GenerationError> {
         let id = self.stage(generation)?;
-        self.point_at(&id)?;
+        self.swing(&id, Expected::Any, How::Published, "")?;
         Ok(id)
     }
 
     /// Writes the generation beside the others without making it the current one.
     ///
     /// # Errors
-    /// [`GenerationError::Inconsistent`] for parts that do not fit each other, [`GenerationError::AlreadyPublished`],
-    /// [`GenerationError::Io`].
+    /// As [`Store::prepare`], [`Prepared::read_back`] and [`Prepared::finish`].
     pub fn stage(&self, generation: &Generation) -> Result<GenerationId, GenerationError> {
+        let prepared = self.prepare(generation)?;
+        prepared.read_back()?;
+        prepared.finish(None)
+    }
+
+    /// Writes the generation's files where nobody looks for generations.
+    ///
+    /// # Errors
+    /// [`GenerationError::Inconsistent`] for parts that do not fit each other, [`GenerationError::AlreadyPublished`],
+    /// [`GenerationError::Io`]. Nothing is left behind then.
+    pub fn prepare(&self, generation: &Generation) -> Result<Prepared, GenerationError> {
         let id = generation.manifest.id.clone();
         let target = self.folder(&id);
         let inconsistent = |reason| GenerationError::Inconsistent { path: target.clone(), reason };
@@ -81,41 +112,9 @@ impl Store {
             let crc32c = crc32c::crc32c(bytes);
             manifest.files.push(FileEntry { name: name.clone(), bytes: bytes.len() as u64, crc32c });
         }
-        drop(files);
-        let manifest = serde_json::to_vec_pretty(&manifest).map_err(|error| inconsistent(error.to_string()))?;
-        write_synced(&staging.path.join(MANIFEST), &manifest)?;
-        let checksum = format!("{:08x}\n", crc32c::crc32c(&manifest));
-        write_synced(&staging.path.join(MANIFEST_CHECKSUM), checksum.as_bytes())?;
-        sync_folder(&staging.path)?;
-        load_folder(&staging.path, &id)?;
-        staging.rename_to(&target)?;
-        sync_folder(&self.root)?;
-        Ok(id)
-    }
-
-    /// Makes a stored generation the current one: roll-back is this call. It is loaded and checked first.
-    ///
-    /// # Errors
-    /// What [`Store::load`] says, and [`GenerationError::Io`]. `CURRENT` is unchanged then.
-    pub fn activate(&self, id: &GenerationId) -> Result<(), GenerationError> {
-        self.load(id)?;
-        self.point_at(id)
-    }
-
-    /// The id of the generation to serve; `None` in a store without one. Whether it can be loaded shows on loading.
-    ///
-    /// # Errors
-    /// [`GenerationError::Io`], [`GenerationError::Corrupt`] when `CURRENT` holds no id.
-    pub fn current(&self) -> Result<Option<GenerationId>, GenerationError> {
-        let path = self.root.join(CURRENT);
-        let text = match read_bounded(&path, POINTER_BYTES_MAX) {
-            Ok(text) => text,
-            Err(GenerationError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let text = String::from_utf8_lossy(&text);
-        let id = text.trim_end().parse();
-        id.map(Some).map_err(|error: GenerationError| GenerationError::Corrupt { path, reason: error.to_string() })
+        let prepared = Prepared { store: self.clone(), target, staging, manifest };
+        prepared.write_manifest()?;
+        Ok(prepared)
     }
 
     /// The ids of all stored generations, newest first. Half-written ones are not among them.
@@ -138,7 +137,7 @@ impl Store {
     /// As [`Store::load`], for the manifest.
     pub fn manifest(&self, id: &GenerationId) -> Result<Manifest, GenerationError> {
         let folder = self.existing_folder(id)?;
-        read_manifest(&folder, id)
+        read_manifest(&folder, id, self.verifies.as_ref())
     }
 
     /// Reads and checks a whole generation: format, checksum and length of every file, counts, dimension, metric, every
@@ -149,28 +148,16 @@ impl Store {
     /// [`GenerationError::Corrupt`], [`GenerationError::Inconsistent`], [`GenerationError::Io`].
     pub fn load(&self, id: &GenerationId) -> Result<Generation, GenerationError> {
         let folder = self.existing_folder(id)?;
-        load_folder(&folder, id)
+        load_folder(&folder, id, self.verifies.as_ref())
     }
 
-    fn folder(&self, id: &GenerationId) -> PathBuf {
+    pub(super) fn folder(&self, id: &GenerationId) -> PathBuf {
         self.root.join(id.as_str())
     }
 
-    fn existing_folder(&self, id: &GenerationId) -> Result<PathBuf, GenerationError> {
+    pub(super) fn existing_folder(&self, id: &GenerationId) -> Result<PathBuf, GenerationError> {
         let folder = self.folder(id);
         if folder.is_dir() { Ok(folder) } else { Err(GenerationError::Unknown { id: id.clone(), root: self.root.clone() }) }
-    }
-
-    fn point_at(&self, id: &GenerationId) -> Result<(), GenerationError> {
-        let staged = self.root.join(format!(".{CURRENT}-{}", unique()));
-        write_synced(&staged, format!("{id}\n").as_bytes())?;
-        let target = self.root.join(CURRENT);
-        fs::rename(&staged, &target).map_err(|source| {
-            // Best effort: what matters to the caller is why the pointer did not move.
-            let _ = fs::remove_file(&staged);
-            GenerationError::Io { action: "replace", path: target.clone(), source }
-        })?;
-        sync_folder(&self.root)
     }
 }
 
@@ -189,8 +176,8 @@ fn encode(generation: &Generation) -> Result<Vec<(String, Vec<u8>)>, String> {
     Ok(files)
 }
 
-fn load_folder(folder: &Path, id: &GenerationId) -> Result<Generation, GenerationError> {
-    let manifest = read_manifest(folder, id)?;
+fn load_folder(folder: &Path, id: &GenerationId, key: Option<&PublicKey>) -> Result<Generation, GenerationError> {
+    let manifest = read_manifest(folder, id, key)?;
     let entries = &manifest.files;
     let items = read_part(folder, entries, parts::ITEMS, parts::decode_items)?;
     let co_visited = read_part(folder, entries, parts::CO_VISITED, parts::decode_co_visited)?;
@@ -212,7 +199,7 @@ fn load_folder(folder: &Path, id: &GenerationId) -> Result<Generation, Generatio
     }
 }
 
-fn read_manifest(folder: &Path, id: &GenerationId) -> Result<Manifest, GenerationError> {
+fn read_manifest(folder: &Path, id: &GenerationId, key: Option<&PublicKey>) -> Result<Manifest, GenerationError> {
     let path = folder.join(MANIFEST);
     let not_a_manifest = |reason: String| GenerationError::NotAManifest { path: path.clone(), reason };
     let bytes = read_bounded(&path, MANIFEST_BYTES_MAX)?;
@@ -229,12 +216,13 @@ fn read_manifest(folder: &Path, id: &GenerationId) -> Result<Manifest, Generatio
         return Err(not_a_manifest(format!("its format version {found} was never written")));
     }
     let checksum_path = folder.join(MANIFEST_CHECKSUM);
-    let promised = read_bounded(&checksum_path, POINTER_BYTES_MAX)?;
+    let promised = read_bounded(&checksum_path, CHECKSUM_BYTES_MAX)?;
     let actual = format!("{:08x}", crc32c::crc32c(&bytes));
     if promised.trim_ascii_end() != actual.as_bytes() {
         let reason = format!("its checksum is {actual}, and {MANIFEST_CHECKSUM} says otherwise");
         return Err(GenerationError::Corrupt { path, reason });
     }
+    key.map_or(Ok(()), |key| key.verify(folder, &bytes))?;
     let manifest: Manifest = serde_json::from_value(json).map_err(|error| not_a_manifest(error.to_string()))?;
     if &manifest.id != id {
         return Err(not_a_manifest(format!("it is the manifest of {} and lies in the place of {id}", manifest.id)));
@@ -264,40 +252,63 @@ fn read_part<T>(
     decode(&bytes).map_err(corrupt)
 }
 
-fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, GenerationError> {
-    let length = fs::metadata(path).map_err(io_error("read", path))?.len();
-    if length > bytes_max {
-        let reason = format!("it has {length} bytes, more than the {bytes_max} such a file may have");
-        return Err(GenerationError::Corrupt { path: path.into(), reason });
+/// A generation on disk that nobody can find yet; dropped, it is gone.
+pub struct Prepared {
+    store: Store,
+    target: PathBuf,
+    staging: Staging,
+    manifest: Manifest,
+}
+
+impl Prepared {
+    /// Reads and checks what was written, as [`Store::load`] does: what a server will have.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub fn read_back(&self) -> Result<Generation, GenerationError> {
+        load_folder(&self.staging.path, &self.manifest.id, self.store.verifies.as_ref())
     }
-    fs::read(path).map_err(io_error("read", path))
-}
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), GenerationError> {
-    let written = File::create_new(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.map_err(io_error("write", path))
-}
-
-/// Makes renames and new names in a folder last through a power cut.
-fn sync_folder(path: &Path) -> Result<(), GenerationError> {
-    // Only on Unix can a folder be opened and synced; elsewhere the file system has to see to it.
-    if cfg!(unix) {
-        File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error("sync", path))?;
+    /// What it will be called.
+    pub fn id(&self) -> &GenerationId {
+        &self.manifest.id
     }
-    Ok(())
-}
 
-fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> GenerationError + 'a {
-    move |source| GenerationError::Io { action, path: path.into(), source }
-}
+    /// The folder it lies in for now.
+    pub fn folder(&self) -> &Path {
+        &self.staging.path
+    }
 
-/// A suffix that no other writer uses at the same time.
-fn unique() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    /// Shows it to everybody, with what the gates found written into its manifest. It becomes current by [`Store::swing`].
+    ///
+    /// # Errors
+    /// [`GenerationError::Io`]; nothing is left behind then.
+    pub fn finish(mut self, verdict: Option<Verdict>) -> Result<GenerationId, GenerationError> {
+        if verdict.is_some() {
+            self.manifest.gates = verdict;
+            let signature = self.store.signs.as_ref().map(|_| SIGNATURE);
+            for name in [MANIFEST, MANIFEST_CHECKSUM].into_iter().chain(signature) {
+                let path = self.staging.path.join(name);
+                fs::remove_file(&path).map_err(io_error("replace", &path))?;
+            }
+            self.write_manifest()?;
+        }
+        sync_folder(&self.staging.path)?;
+        self.staging.rename_to(&self.target)?;
+        sync_folder(&self.store.root)?;
+        Ok(self.manifest.id)
+    }
+
+    fn write_manifest(&self) -> Result<(), GenerationError> {
+        let unwritten =
+            |error: serde_json::Error| GenerationError::Inconsistent { path: self.target.clone(), reason: error.to_string() };
+        let manifest = serde_json::to_vec_pretty(&self.manifest).map_err(unwritten)?;
+        write_synced(&self.staging.path.join(MANIFEST), &manifest)?;
+        let checksum = format!("{:08x}\n", crc32c::crc32c(&manifest));
+        write_synced(&self.staging.path.join(MANIFEST_CHECKSUM), checksum.as_bytes())?;
+        let signature = self.store.signs.as_ref().map(|key| key.sign(&manifest));
+        signature.map_or(Ok(()), |signature| write_synced(&self.staging.path.join(SIGNATURE), signature.as_bytes()))
+    }
 }
 
 /// A folder that goes away unless it is renamed.
@@ -308,7 +319,7 @@ struct Staging {
 
 impl Staging {
     fn new(root: &Path, id: &GenerationId) -> Result<Self, GenerationError> {
-        let path = root.join(format!(".staging-{id}-{}", unique()));
+        let path = root.join(format!("{STAGING}{id}-{}", unique()));
         fs::create_dir(&path).map_err(io_error("make the folder", &path))?;
         Ok(Self { path, is_published: false })
     }

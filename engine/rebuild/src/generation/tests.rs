@@ -12,7 +12,7 @@ use crate::{
     training::{Interaction, Log},
 };
 
-fn generation(seed: u32) -> Generation {
+pub(super) fn generation(seed: u32) -> Generation {
     let item = |id: u32| TrainingItem { bu: format!("u{}", id % 2), item_id: format!("item-{id}") };
     let act =
         |n: u32| Interaction { person: n % 13, item: (n * 7 + n % 13 + seed) % 30, ts_ms: i64::from(n) * 3_600_000, weight: 1.0 };

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use faces_core::{
-    identity::{Confidence, KeyPair, Limits, LivePair, partition::partition},
-    key::{KeyHash, KeyKind, SourceKey},
-};
+use faces_core::key::KeyHash;
 use foldhash::{HashMap, HashMapExt};
+use serde::{Deserialize, Serialize};
 
-use super::{Interaction, Log, LogError, TrainingItem, weights};
+use super::{Interaction, LinkedAccounts, Log, LogError, TrainingItem, weights};
 use crate::tables::{EventRow, ItemRow, LinkRow, TableError};
 
 /// Most event types named in a report; events of further types are counted under `(other)`.
@@ -25,7 +23,7 @@ pub struct Assembled {
 
 /// Rows read and rows left out, so that every event is accounted for:
 /// `events_read = interactions + after_cut_off + of_unknown_item + of_bad_account + Σ unweighted_by_type`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssemblyReport {
     /// Item rows read.
     pub items_read: u64,
@@ -74,10 +72,15 @@ pub fn assemble(
     until: Option<i64>,
 ) -> Result<Assembled, AssembleError> {
     let mut report = AssemblyReport::default();
-    let mut persons = Persons::new(live_pairs(links, until, &mut report)?);
-    let person_of = |bu: &str, local_user_id: &str| account(bu, local_user_id).map(|key| persons.number(key));
+    let linked = LinkedAccounts::read(links, until)?;
+    (report.links_read, report.links_left_out) = (linked.links_read(), linked.links_left_out());
+    let mut names: HashMap<KeyHash, u32> = HashMap::new();
+    let person_of = |bu: &str, local_user_id: &str| {
+        let next = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        linked.person(bu, local_user_id).map(|name| *names.entry(name).or_insert(next))
+    };
     let mut collected = collect(events, items, until, person_of, &mut report)?;
-    persons.renumber(&mut collected.interactions);
+    renumber(names, &mut collected.interactions);
     finish(collected, until, report)
 }
 
@@ -142,7 +145,7 @@ fn collect(
         }
         let weight = weights::training_weight(&event.event_type).unwrap_or(0.0);
         if weight <= 0.0 {
-            report.count_unweighted(event.event_type);
+            report.count_unweighted(event.event_type, 1);
             continue;
         }
         let Some(&item) = rows.get(&event.bu).and_then(|unit| unit.get(&event.item_id)) else {
@@ -160,77 +163,27 @@ fn collect(
 }
 
 impl AssemblyReport {
-    fn count_unweighted(&mut self, event_type: String) {
+    /// Counts events that carry no weight, under their type while there are few types.
+    pub fn count_unweighted(&mut self, event_type: String, events: u64) {
         let known = self.unweighted_by_type.contains_key(&event_type);
         let named = known || self.unweighted_by_type.len() < REPORTED_TYPES_MAX;
         let name = if named { event_type } else { "(other)".to_owned() };
-        *self.unweighted_by_type.entry(name).or_default() += 1;
+        *self.unweighted_by_type.entry(name).or_default() += events;
     }
 }
 
-fn account(bu: &str, local_user_id: &str) -> Option<KeyHash> {
-    SourceKey::new(bu, KeyKind::Account, local_user_id).ok().map(|key| key.hash())
-}
-
-fn live_pairs(
-    links: impl IntoIterator<Item = Result<LinkRow, TableError>>,
-    until: Option<i64>,
-    report: &mut AssemblyReport,
-) -> Result<Vec<LivePair>, TableError> {
-    let mut pairs = Vec::new();
-    for link in links {
-        let link = link?;
-        report.links_read += 1;
-        let known = until.is_none_or(|until_ms| link.ts_ms < until_ms);
-        let ends = account(&link.bu_a, &link.local_user_a).zip(account(&link.bu_b, &link.local_user_b));
-        match ends.and_then(|(a, b)| KeyPair::new(a, b)).filter(|_| known) {
-            Some(pair) => pairs.push(pair),
-            None => report.links_left_out += 1,
+/// Numbers persons by the order of their names: sums over persons then add in the same order for any order of rows.
+fn renumber(number_by_name: HashMap<KeyHash, u32>, interactions: &mut [Interaction]) {
+    let mut by_name: Vec<(KeyHash, u32)> = number_by_name.into_iter().collect();
+    by_name.sort_unstable();
+    let mut rank_of = vec![0_u32; by_name.len()];
+    for (rank, (_, number)) in by_name.into_iter().enumerate() {
+        if let Some(slot) = rank_of.get_mut(number as usize) {
+            *slot = rank as u32;
         }
     }
-    // The same pair stated twice is one link.
-    pairs.sort_unstable();
-    pairs.dedup();
-    Ok(pairs.into_iter().map(|pair| LivePair { pair, confidence: Confidence::FULL }).collect())
-}
-
-/// Numbers persons as their accounts turn up, and in the end by a name that does not depend on when that was.
-struct Persons {
-    /// The smallest key of the linked person a key belongs to; keys that no link names are missing.
-    linked: HashMap<KeyHash, KeyHash>,
-    number_by_name: HashMap<KeyHash, u32>,
-}
-
-impl Persons {
-    fn new(links: Vec<LivePair>) -> Self {
-        let mut linked = HashMap::new();
-        for person in partition(&links, Limits::default()) {
-            if let Some(&name) = person.first() {
-                linked.extend(person.iter().map(|&key| (key, name)));
-            }
-        }
-        Self { linked, number_by_name: HashMap::new() }
-    }
-
-    fn number(&mut self, key: KeyHash) -> u32 {
-        let name = self.linked.get(&key).copied().unwrap_or(key);
-        let next = u32::try_from(self.number_by_name.len()).unwrap_or(u32::MAX);
-        *self.number_by_name.entry(name).or_insert(next)
-    }
-
-    /// Numbers persons by the order of their names: sums over persons then add in the same order for any order of rows.
-    fn renumber(&self, interactions: &mut [Interaction]) {
-        let mut by_name: Vec<(KeyHash, u32)> = self.number_by_name.iter().map(|(&name, &number)| (name, number)).collect();
-        by_name.sort_unstable();
-        let mut rank_of = vec![0_u32; by_name.len()];
-        for (rank, (_, number)) in by_name.into_iter().enumerate() {
-            if let Some(slot) = rank_of.get_mut(number as usize) {
-                *slot = rank as u32;
-            }
-        }
-        for interaction in interactions {
-            interaction.person = rank_of.get(interaction.person as usize).copied().unwrap_or(u32::MAX);
-        }
+    for interaction in interactions {
+        interaction.person = rank_of.get(interaction.person as usize).copied().unwrap_or(u32::MAX);
     }
 }
 

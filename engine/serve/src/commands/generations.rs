@@ -4,16 +4,26 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use faces_rebuild::{GenerationId, Store};
+use faces_rebuild::{
+    GenerationId, Store,
+    generation::{Collected, Expected, How, Kept, SecretKey},
+};
+use serde_json::json;
 
-use crate::config::Config;
+use crate::{
+    config::Config,
+    publish::{open_store, take_lease},
+};
 
-/// Lists, shows and activates generations of the store.
+/// Lists, shows, activates, rolls back and deletes generations of the store.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   faces generations list
   faces generations show gen-0193a5c1e2f4c0de --json
-  faces generations activate gen-0193a5c1e2f4c0de")]
+  faces generations activate gen-0193a5c1e2f4c0de
+  faces generations rollback --why 'too many empty slates'
+  faces generations gc --keep 5 --dry-run
+  faces generations keygen --out /etc/faces/sign.key")]
 pub struct GenerationsArgs {
     /// Folder of the store; default: generations.folder of the configuration.
     #[arg(long, value_name = "FOLDER", global = true)]
@@ -34,30 +44,121 @@ enum Action {
         /// As `list` prints it.
         id: GenerationId,
     },
-    /// Verifies one and makes it the current one; servers that watch the folder swap it in. Also the way back after a bad rebuild.
+    /// Verifies one and makes it the current one; servers that watch the folder swap it in.
     Activate {
         /// As `list` prints it.
         id: GenerationId,
+        /// Why, for the history.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        why: String,
+    },
+    /// Goes back to what was current before the current one; again, to what was before that.
+    Rollback {
+        /// Why, for the history.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        why: String,
+    },
+    /// Shows which were current, oldest first, with how and why.
+    History,
+    /// Makes a pair of keys: the secret one, for generations.sign_key, into a new file; the public one, for generations.verify_key, is printed.
+    Keygen {
+        /// The new file.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Deletes old ones, and what jobs left half-written. What is current, what a roll-back would go to and what a server of this machine
+    /// loads or serves stay.
+    Gc {
+        /// How many of the newest stay.
+        #[arg(long, default_value_t = 5)]
+        keep: usize,
+        /// Say what would go.
+        #[arg(long)]
+        dry_run: bool,
+        /// Wait for another job that has the store, instead of leaving.
+        #[arg(long)]
+        wait: bool,
     },
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// A store that can't be read, or a generation that does not verify.
+/// A store that can't be read, a generation that does not verify, a pointer that somebody else moved, another job's lease.
 pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
-    let store = Store::open(args.folder.clone().unwrap_or_else(|| config.generations.folder.clone()))?;
+    let store = open_store(args.folder.as_deref(), config)?;
     match &args.action {
         Action::List => list(&store, args.json),
         Action::Show { id } => {
             println!("{}", serde_json::to_string_pretty(&store.manifest(id)?)?);
             Ok(())
         }
-        Action::Activate { id } => {
-            store.activate(id)?;
-            println!("{}", if args.json { serde_json::json!({ "current": id }).to_string() } else { format!("{id} is current") });
+        Action::Activate { id, why } => {
+            let pointer = store.pointer().ok().flatten();
+            store.load(id)?;
+            let expected = pointer.as_ref().map_or(Expected::Any, |pointer| Expected::Still(Some(pointer)));
+            store.swing(id, expected, How::Activated, why)?;
+            println!("{}", if args.json { json!({ "current": id }).to_string() } else { format!("{id} is current") });
             Ok(())
         }
+        Action::Rollback { why } => {
+            let (left, current) = store.rollback(why)?;
+            let text = format!("{current} is current again, instead of {left}");
+            println!("{}", if args.json { json!({ "current": current, "left": left }).to_string() } else { text });
+            Ok(())
+        }
+        Action::Keygen { out } => {
+            let key = SecretKey::of_seed(&rand::random());
+            key.write(out)?;
+            let public = key.public().to_string();
+            println!("{}", if args.json { json!({ "verify_key": public }).to_string() } else { public });
+            Ok(())
+        }
+        Action::History => history(&store, args.json),
+        Action::Gc { keep, dry_run, wait } => {
+            let lease = take_lease(&store, "gc", config, *wait)?;
+            let collected = store.collect(*keep, *dry_run)?;
+            drop(lease);
+            print_collected(&collected, *dry_run, args.json);
+            Ok(())
+        }
+    }
+}
+
+fn history(store: &Store, json: bool) -> Result<()> {
+    for turn in store.history()? {
+        if json {
+            println!("{}", serde_json::to_string(&turn)?);
+            continue;
+        }
+        let how = match turn.how {
+            How::Published => "published",
+            How::Activated => "activated",
+            How::RolledBack => "rolled back to",
+        };
+        let why = if turn.why.is_empty() { String::new() } else { format!("  ({})", turn.why) };
+        println!("{:>4}  {}  {}  {how}{why}", turn.turn, turn.at, turn.id);
+    }
+    Ok(())
+}
+
+fn print_collected(collected: &Collected, is_dry: bool, json: bool) {
+    let name = |kept: &Kept| match kept {
+        Kept::Current => "current",
+        Kept::Before => "before",
+        Kept::New => "new",
+        Kept::InUse => "in use",
+    };
+    if json {
+        let kept: serde_json::Map<_, _> = collected.kept.iter().map(|(id, why)| (id.to_string(), name(why).into())).collect();
+        let Collected { deleted, leftovers, .. } = collected;
+        println!("{}", json!({ "deleted": deleted, "kept": kept, "leftovers": leftovers, "dry_run": is_dry }));
+        return;
+    }
+    collected.deleted.iter().for_each(|id| println!("- {id}  {}", if is_dry { "would go" } else { "deleted" }));
+    collected.kept.iter().for_each(|(id, why)| println!("  {id}  stays: {}", name(why)));
+    if collected.leftovers > 0 {
+        println!("{} folders of jobs that died{}", collected.leftovers, if is_dry { " would go" } else { " deleted" });
     }
 }
 
@@ -74,10 +175,15 @@ fn list(store: &Store, json: bool) -> Result<()> {
     for id in ids {
         let mark = if current.as_ref() == Some(&id) { '*' } else { ' ' };
         match store.manifest(&id) {
-            Ok(manifest) => println!(
-                "{mark} {id}  {}  {} items, {} embedded",
-                manifest.created_at, manifest.counts.items, manifest.counts.embedded_items
-            ),
+            Ok(manifest) => {
+                let forced = manifest.gates.is_some_and(|verdict| verdict.forced.is_some());
+                let counts = manifest.counts;
+                let forced = if forced { ", published by force" } else { "" };
+                println!(
+                    "{mark} {id}  {}  {} items, {} embedded{forced}",
+                    manifest.created_at, counts.items, counts.embedded_items
+                );
+            }
             Err(error) => println!("{mark} {id}  broken: {error}"),
         }
     }

@@ -8,6 +8,7 @@ pub mod eval;
 pub mod generations;
 pub mod import;
 pub mod index;
+pub mod level;
 pub mod progress;
 pub mod rebuild;
 pub mod rules;
@@ -66,6 +67,7 @@ enum Command {
     Index(index::IndexArgs),
     Dlq(dlq::DlqArgs),
     Rules(rules::RulesArgs),
+    Level(level::LevelArgs),
     Recommend(call::RecommendArgs),
     Act(call::ActArgs),
 }
@@ -109,6 +111,7 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Command::Index(args) => index::run(args),
         Command::Dlq(args) => dlq::run(args, &config),
         Command::Rules(args) => rules::run(args),
+        Command::Level(args) => level::run(args),
         Command::Recommend(args) => call::recommend(args),
         Command::Act(args) => call::act(args),
     }

@@ -1,25 +1,33 @@
 //! `faces rebuild`: from tables to a published generation.
 
-use std::{cell::RefCell, path::PathBuf, time::Instant};
+mod lake;
 
-use anyhow::{Context as _, Result};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use faces_core::ranking::Regime;
 use faces_index::IndexKind;
 use faces_rebuild::{
-    Stage, Store,
-    generation::Input,
+    Prepared, Stage,
+    generation::{Generation, Input},
     ranker::{TrainedRanker, Verdict},
     tables::{Table, TableError, read_events, read_items, read_links},
-    train,
+    train, train_prepared,
     training::{AssemblyReport, assemble},
 };
+use lake::{LakeArgs, Named};
 use serde_json::json;
 
 use super::progress;
 use crate::{
     config::Config,
-    eval::{Log, ReplayOptions, learn},
+    eval::{Log, ReplayOptions, learn, learn_prepared},
+    publish::{Publication, PublishArgs, Source, open_store},
 };
 
 /// Trains item embeddings and neighbours on an event log, builds an index per business unit, and publishes a generation.
@@ -27,72 +35,115 @@ use crate::{
 #[command(after_help = "Examples:
   faces rebuild --events events.csv.zst --items items.csv.zst --links links.csv.zst
   faces rebuild --events e.parquet --items i.parquet --until 2014-01-01T00:00:00Z --out /srv/generations --json
+  faces rebuild --events e.csv.zst --items i.csv.zst --report gates.html --force 'a third of the range was sold'
+  faces rebuild --events 'lake/faces.events.*/day=*/*.parquet' --items items.csv.zst --memory-limit 4GiB
+  faces rebuild --events s3://lake/faces.events.market --items s3://lake/items.parquet --resume
 
-A running `faces serve` that watches the folder swaps the new generation in under load.")]
+A folder, a pattern or a URL is a data lake: `faces-lake`, built apart, then does the counting by SQL.
+
+What the gates refuse (section [gates] of the configuration) is not published, and the exit code is 1. A running `faces serve` that watches
+the folder swaps the new generation in under load.")]
 pub struct RebuildArgs {
-    /// Events table: CSV, CSV + zstd or Parquet (ts_ms,bu,local_user_id,item_id,event_type[,value,currency]).
-    #[arg(long)]
-    events: PathBuf,
-    /// Items table (item_id,bu[,title,category,brand,price]).
-    #[arg(long)]
-    items: PathBuf,
-    /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b); without it every account is a person of its own.
-    #[arg(long)]
-    links: Option<PathBuf>,
+    /// Events table: CSV, CSV + zstd or Parquet (ts_ms,bu,local_user_id,item_id,event_type[,value,currency]); or a folder, a pattern or a
+    /// URL (s3://, gs://, az://) of Parquet files.
+    #[arg(long, value_name = "PATH|PATTERN|URL")]
+    events: String,
+    /// Items table (item_id,bu[,title,category,brand,price]), likewise.
+    #[arg(long, value_name = "PATH|PATTERN|URL")]
+    items: String,
+    /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b), likewise; without it every account is a person of its own.
+    #[arg(long, value_name = "PATH|PATTERN|URL")]
+    links: Option<String>,
     /// Train only on what happened before this time (RFC 3339).
     #[arg(long, value_name = "TIME")]
     until: Option<jiff::Timestamp>,
     /// Folder to publish to; default: generations.folder of the configuration.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Publish without making it the current generation.
-    #[arg(long)]
-    no_activate: bool,
+    #[command(flatten)]
+    publish: PublishArgs,
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    lake: LakeArgs,
 }
+
+impl RebuildArgs {
+    fn named(&self) -> Named<'_> {
+        Named { events: &self.events, items: &self.items, links: self.links.as_deref() }
+    }
+
+    fn source<'a>(&'a self, learnable: &'a Learnable) -> Source<'a> {
+        match learnable {
+            Learnable::Log(log) => Source::Files {
+                events: Path::new(&self.events),
+                items: Path::new(&self.items),
+                links: self.links.as_deref().map(Path::new),
+                log,
+            },
+            Learnable::Prepared(prepared) => Source::Lake(prepared),
+        }
+    }
+
+    fn until_ms(&self) -> Option<i64> {
+        self.until.map(|until| until.as_millisecond())
+    }
+}
+
+/// What is trained on.
+enum Learnable {
+    /// Single files, read into memory.
+    Log(faces_rebuild::Log),
+    /// A data lake, of which tables were prepared.
+    Prepared(Box<Prepared>),
+}
+
+type Seconds = Vec<(String, f64)>;
 
 /// Runs the command.
 ///
 /// # Errors
-/// A table that can't be read, by file and row; a log too poor to train on; a folder that can't be written.
+/// A table that can't be read, by file and row; a log too poor to train on; a folder that can't be written; what the gates refuse.
 pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     let started = Instant::now();
-    let store = Store::open(args.out.clone().unwrap_or_else(|| config.generations.folder.clone()))?;
-    let (log, report, inputs) = read(args)?;
-    let bar = progress::bar(1_000 * Stage::ALL.len() as u64, "training");
-    let stage_started = RefCell::new((None, Instant::now(), Vec::<(&str, f64)>::new()));
-    let mut generation = train(&log, &config.training, &|stage, share| {
-        let mut timing = stage_started.borrow_mut();
-        if timing.0 != Some(stage) {
-            let (ended, seconds) = (timing.0.replace(stage), timing.1.elapsed().as_secs_f64());
-            timing.1 = Instant::now();
-            timing.2.extend(ended.map(|ended| (ended.name(), seconds)));
-            bar.set_message(stage.name());
-        }
-        let place = Stage::ALL.iter().position(|known| *known == stage).unwrap_or(0);
-        bar.set_position(1_000 * place as u64 + (share * 1_000.0) as u64);
-    })
-    .context("training failed; nothing was published")?;
-    bar.finish_and_clear();
-    let (last, since, mut stages) = stage_started.into_inner();
-    stages.extend(last.map(|last| (last.name(), since.elapsed().as_secs_f64())));
+    let store = open_store(args.out.as_deref(), config)?;
+    let publication = Publication::begin(&store, config, &args.publish)?;
+    let work = lake::work_folder(&args.lake, store.root());
+    let mut stages = Seconds::new();
+    let (learnable, report, inputs) = if args.named().is_lake() {
+        let prepared = lake::prepare(&args.lake, args.named(), args.until_ms(), &config.training, &work)?;
+        let manifest = prepared.manifest().clone();
+        stages.extend(manifest.seconds_by_step.into_iter().map(|(name, seconds)| (format!("sql {name}"), seconds)));
+        (Learnable::Prepared(Box::new(prepared)), manifest.report, manifest.inputs)
+    } else {
+        let reading = Instant::now();
+        let (log, report, inputs) = read(args)?;
+        stages.push(("reading".into(), reading.elapsed().as_secs_f64()));
+        (Learnable::Log(log), report, inputs)
+    };
+    let mut generation = trained(&learnable, config, &mut stages).context("training failed; nothing was published")?;
     let ranker_started = Instant::now();
-    generation.ranker = ranker(args, config, log.cut_off_ms()).context("training the ranker failed; nothing was published")?;
-    stages.push(("ranker", ranker_started.elapsed().as_secs_f64()));
+    generation.ranker = ranker(args, &learnable, config).context("training the ranker failed; nothing was published")?;
+    stages.push(("ranker".into(), ranker_started.elapsed().as_secs_f64()));
     generation.manifest.inputs = inputs;
-    let id = if args.no_activate { store.stage(&generation)? } else { store.publish(&generation)? };
-    let manifest = store.manifest(&id)?;
+    let (manifest, ranker) = (generation.manifest.clone(), generation.ranker.clone());
+    let gates_started = Instant::now();
+    let published = publication.publish(generation, args.source(&learnable))?;
+    stages.push(("gates".into(), gates_started.elapsed().as_secs_f64()));
+    let is_activated = published.id.is_some() && !args.publish.no_activate;
+    if matches!(learnable, Learnable::Prepared(_)) && published.id.is_some() {
+        std::fs::remove_dir_all(&work).with_context(|| format!("published, but can't remove {}", work.display()))?;
+    }
     if args.json {
-        let stages: serde_json::Map<_, _> = stages.iter().map(|(name, seconds)| ((*name).to_owned(), json!(seconds))).collect();
+        let stages: serde_json::Map<_, _> = stages.iter().map(|(name, seconds)| (name.clone(), json!(seconds))).collect();
         let object = json!({
-            "generation_id": id, "folder": store.root(), "counts": manifest.counts, "events": events_json(&report),
-            "seconds_by_stage": stages, "seconds": started.elapsed().as_secs_f64(), "activated": !args.no_activate,
-            "ranker": generation.ranker.as_ref().map(|trained| &trained.verdicts),
+            "generation_id": published.id, "folder": store.root(), "counts": manifest.counts, "events": events_json(&report),
+            "seconds_by_stage": stages, "seconds": started.elapsed().as_secs_f64(), "activated": is_activated,
+            "ranker": ranker.as_ref().map(|trained| &trained.verdicts), "gates": published.verdict,
         });
         println!("{object}");
-        return Ok(());
+        return published.refusal().map_or(Ok(()), |refusal| bail!(refusal));
     }
     let counts = manifest.counts;
     println!("{} interactions of {} persons on {} items", counts.interactions, counts.persons, counts.items);
@@ -103,17 +154,42 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     );
     let stages: Vec<String> = stages.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
     println!("{} ({:.1} s in all)", stages.join(", "), started.elapsed().as_secs_f64());
-    print_ranker(generation.ranker.as_ref());
-    println!("published {id} to {}{}", store.root().display(), if args.no_activate { ", not activated" } else { "" });
+    print_ranker(ranker.as_ref());
+    let Some(id) = &published.id else { bail!(published.refusal().unwrap_or_default()) };
+    println!("published {id} to {}{}", store.root().display(), if is_activated { "" } else { ", not activated" });
     Ok(())
 }
 
+/// A generation without a ranker; adds what its stages took.
+fn trained(learnable: &Learnable, config: &Config, seconds: &mut Seconds) -> Result<Generation> {
+    let bar = progress::bar(1_000 * Stage::ALL.len() as u64, "training");
+    let stage_started = RefCell::new((None, Instant::now(), seconds));
+    let heard = |stage: Stage, share: f64| {
+        let mut timing = stage_started.borrow_mut();
+        if timing.0 != Some(stage) {
+            let (ended, took) = (timing.0.replace(stage), timing.1.elapsed().as_secs_f64());
+            timing.1 = Instant::now();
+            timing.2.extend(ended.map(|ended| (ended.name().to_owned(), took)));
+            bar.set_message(stage.name());
+        }
+        let place = Stage::ALL.iter().position(|known| *known == stage).unwrap_or(0);
+        bar.set_position(1_000 * place as u64 + (share * 1_000.0) as u64);
+    };
+    let generation = match learnable {
+        Learnable::Log(log) => train(log, &config.training, &heard)?,
+        Learnable::Prepared(prepared) => train_prepared(prepared, &config.training, &heard)?,
+    };
+    bar.finish_and_clear();
+    let (last, since, seconds) = stage_started.into_inner();
+    seconds.extend(last.map(|last| (last.name().to_owned(), since.elapsed().as_secs_f64())));
+    Ok(generation)
+}
+
 /// The ranker, if the configuration wants one and people took anything that the sources retrieve.
-fn ranker(args: &RebuildArgs, config: &Config, cut_off_ms: i64) -> Result<Option<TrainedRanker>> {
+fn ranker(args: &RebuildArgs, learnable: &Learnable, config: &Config) -> Result<Option<TrainedRanker>> {
     if config.training.ranker.examples_max == 0 {
         return Ok(None);
     }
-    let log = Log::read(&args.events, Some(&args.items), args.links.as_deref())?;
     let mut training = config.training.clone();
     training.index.kind = training.index.kind.or(Some(IndexKind::Exact)); // of generations that are trained only to learn from
     let options = ReplayOptions {
@@ -125,7 +201,15 @@ fn ranker(args: &RebuildArgs, config: &Config, cut_off_ms: i64) -> Result<Option
         wanted: 20,
     };
     let bar = progress::bar(1_000, "ranker");
-    let trained = learn(&log, &options, cut_off_ms, |share| bar.set_position((share * 1_000.0) as u64))?;
+    let heard = |share: f64| bar.set_position((share * 1_000.0) as u64);
+    let trained = match learnable {
+        Learnable::Log(log) => {
+            let links = args.links.as_deref().map(Path::new);
+            let tables = Log::read(Path::new(&args.events), Some(Path::new(&args.items)), links)?;
+            learn(&tables, &options, log.cut_off_ms(), heard)?
+        }
+        Learnable::Prepared(prepared) => learn_prepared(prepared, &options, heard)?,
+    };
     bar.finish_and_clear();
     Ok(trained)
 }
@@ -158,13 +242,13 @@ fn read(args: &RebuildArgs) -> Result<(faces_rebuild::Log, AssemblyReport, Vec<I
     let bar = progress::bytes(size.bytes_total(), "reading");
     let sizes = [Some(&args.events), Some(&args.items), args.links.as_ref()].into_iter().flatten();
     let sizes: Vec<(String, u64)> =
-        sizes.map(|path| Ok((path.display().to_string(), std::fs::metadata(path)?.len()))).collect::<std::io::Result<_>>()?;
+        sizes.map(|path| Ok((path.clone(), std::fs::metadata(path)?.len()))).collect::<std::io::Result<_>>()?;
     let events = events.inspect(|_| bar.set_position(size.bytes_read()));
     let links: Box<dyn Iterator<Item = Result<_, TableError>>> = match links {
         Some(links) => Box::new(into_rows(links)),
         None => Box::new(std::iter::empty()),
     };
-    let assembled = assemble(events, items, links, args.until.map(|until| until.as_millisecond()))?;
+    let assembled = assemble(events, items, links, args.until_ms())?;
     bar.finish_and_clear();
     let rows = [assembled.report.events_read, assembled.report.items_read, assembled.report.links_read];
     let inputs = sizes.into_iter().zip(rows).map(|((name, bytes), rows)| Input { name, bytes, rows }).collect();

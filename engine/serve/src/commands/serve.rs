@@ -6,7 +6,12 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use tokio::sync::watch;
 
-use crate::{config::Config, logs, server::App, shutdown};
+use crate::{
+    config::Config,
+    logs,
+    server::{App, workers},
+    shutdown,
+};
 
 /// Consumes the log, answers gRPC, shows /livez, /readyz and /metrics.
 #[derive(Args, Debug)]
@@ -28,7 +33,8 @@ pub struct ServeArgs {
 /// What keeps the server from starting, and what ends it early.
 pub fn run(args: &ServeArgs, config: Config) -> Result<()> {
     logs::start(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("faces-grpc").build()?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.enable_all().thread_name("faces-grpc").worker_threads(workers(&config)).build()?;
     runtime.block_on(async {
         let app = App::bind(config)?;
         let addresses = app.addresses()?;

@@ -52,7 +52,7 @@ impl House {
                 ..Server::default()
             },
             kafka: IngestConfig { brokers: broker.cluster().brokers, ..IngestConfig::default() },
-            generations: Generations { folder: generations.clone(), watch_ms: 100 },
+            generations: Generations { folder: generations.clone(), watch_ms: 100, ..Generations::default() },
             state: Durability { folder: std::path::PathBuf::new(), ..Durability::default() },
             ..Config::default()
         };

@@ -15,6 +15,7 @@ use faces_rebuild::{
 };
 
 use super::{
+    course::InMemory,
     queries::{Query, QuerySet},
     run::Run,
     session_knn::SessionKnn,
@@ -151,7 +152,9 @@ impl Replay {
         let mut moments: Vec<Moment<'_>> = takings.into_iter().map(Moment::Taking).collect();
         moments.extend(queries.iter().map(|query| Moment::Asking(query)));
         moments.sort_by_key(Moment::ts_ms); // stable: at one time, what is taken is noted first, and applied later still
-        let mut run = Run::new(&self.options, self.tables(), visible, asked.from_ms, moments.first().map_or(0, Moment::ts_ms));
+        let course = InMemory::new(&self.options, self.tables(), visible);
+        let first_ms = moments.first().map_or(0, Moment::ts_ms);
+        let mut run = Run::new(&self.options, Box::new(course), (&self.items, &self.links), asked.from_ms, first_ms);
         let mut textbook = variants.iter().any(|variant| variant.sources().is_none()).then(|| Textbook::new(visible));
         replayed.items = run.engine.state().catalogue().listed_count();
         for moment in &moments {

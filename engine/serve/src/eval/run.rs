@@ -10,14 +10,11 @@ use faces_core::{
     state::State,
 };
 use faces_rebuild::{
-    Generation, RebuildError,
     ranker::TrainedRanker,
-    tables::{EventRow, LinkRow, TableError},
-    train,
-    training::assemble,
+    tables::{EventRow, ItemRow, LinkRow},
 };
 
-use super::{examples::Examples, replay::ReplayOptions, tables::Tables};
+use super::{course::Course, examples::Examples, replay::ReplayOptions};
 use crate::{engine::Engine, rows, serving::ServingGeneration};
 
 const DAY_MS: i64 = 86_400_000;
@@ -27,14 +24,13 @@ const REBUILDS_BEFORE: i64 = 3;
 /// A state on its way through a log.
 pub struct Run<'a> {
     options: &'a ReplayOptions,
-    tables: Tables<'a>,
-    visible: &'a [&'a EventRow], // by time
+    course: Box<dyn Course + 'a>,
+    links: &'a [LinkRow], // by time
     /// What answers.
     pub engine: Engine,
     examples: Examples,
     asked_from_ms: i64,
     before_ms: i64,
-    next_event: usize,
     next_link: usize,
     next_rebuild_ms: i64,
     /// Events applied.
@@ -48,30 +44,35 @@ impl<'a> Run<'a> {
     /// question at `asked_from_ms`.
     pub fn new(
         options: &'a ReplayOptions,
-        tables: Tables<'a>,
-        visible: &'a [&'a EventRow],
+        course: Box<dyn Course + 'a>,
+        (items, links): (&[ItemRow], &'a [LinkRow]),
         asked_from_ms: i64,
         first_ms: i64,
     ) -> Self {
         let state = Arc::new(State::new(options.state));
         let engine = Engine::new(Arc::clone(&state), options.engine.clone());
         let mut writer = state.writer();
-        tables.items.iter().for_each(|row| _ = writer.record(&rows::item(row)));
+        items.iter().for_each(|row| _ = writer.record(&rows::item(row)));
         drop(writer);
         Self {
             options,
-            tables,
-            visible,
+            course,
+            links,
             engine,
             examples: Examples::new(options.training.ranker),
             asked_from_ms,
             before_ms: asked_from_ms.saturating_sub(first_ms).max(0),
-            next_event: 0,
             next_link: 0,
             next_rebuild_ms: i64::MIN,
             events: 0,
             rebuilds: 0,
         }
+    }
+
+    /// Without generations of its own: for engines that bring theirs over the same state.
+    pub fn untrained(mut self) -> Self {
+        self.next_rebuild_ms = i64::MAX;
+        self
     }
 
     /// Applies exactly what happened before `ts_ms`, and trains a generation if one is due.
@@ -81,18 +82,17 @@ impl<'a> Run<'a> {
     pub fn advance(&mut self, ts_ms: i64) -> Result<()> {
         let state = Arc::clone(self.engine.state());
         let mut writer = state.writer();
-        while let Some(row) = self.tables.links.get(self.next_link).filter(|row| row.ts_ms < ts_ms) {
+        while let Some(row) = self.links.get(self.next_link).filter(|row| row.ts_ms < ts_ms) {
             writer.record(&rows::link(row).with_context(|| format!("link row at {} ms", row.ts_ms))?);
             self.next_link += 1;
         }
-        let first = self.next_event;
-        while let Some(row) = self.visible.get(self.next_event).filter(|row| row.ts_ms < ts_ms) {
-            let record = rows::event(row).with_context(|| format!("event row at {} ms", row.ts_ms))?;
+        let mut is_settled = true;
+        while let Some(record) = self.course.next_before(ts_ms)? {
             self.events += u64::from(writer.record(&record) == Outcome::Applied);
-            self.next_event += 1;
+            is_settled = false;
         }
         drop(writer);
-        if self.next_event > first {
+        if !is_settled {
             state.settle();
         }
         if ts_ms >= self.next_rebuild_ms {
@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
     /// Trains a generation on what happened before the day of `ts_ms`, with a ranker from the examples of that time.
     fn renew(&mut self, ts_ms: i64) -> Result<()> {
         let cut_off_ms = ts_ms - ts_ms.rem_euclid(DAY_MS);
-        if let Some(mut generation) = self.generation(cut_off_ms)? {
+        if let Some(mut generation) = self.course.generation(cut_off_ms)? {
             generation.ranker = self.examples.ranker(cut_off_ms);
             self.engine.swap(ServingGeneration::new(generation, self.engine.state().catalogue()));
             self.rebuilds += 1;
@@ -118,26 +118,6 @@ impl<'a> Run<'a> {
             cut_off_ms + period_ms
         };
         Ok(())
-    }
-
-    /// A generation from what happened before `cut_off_ms`; `None` when that is too little to train on.
-    fn generation(&self, cut_off_ms: i64) -> Result<Option<Generation>> {
-        fn whole<Row>(row: Row) -> Result<Row, TableError> {
-            Ok(row)
-        }
-        let links: &[LinkRow] = if self.options.siloed { &[] } else { self.tables.links };
-        let before = self.visible.get(..self.next_event).unwrap_or_default();
-        let assembled = assemble(
-            before.iter().map(|row| whole((*row).clone())),
-            self.tables.items.iter().map(|row| whole(row.clone())),
-            links.iter().map(|row| whole(row.clone())),
-            Some(cut_off_ms),
-        )?;
-        match train(&assembled.log, &self.options.training, &|_, _| {}) {
-            Ok(generation) => Ok(Some(generation)),
-            Err(RebuildError::NoInteractions { .. } | RebuildError::NoCooccurrence { .. }) => Ok(None),
-            Err(error) => Err(error).context("training failed"),
-        }
     }
 
     /// Notes what an account is about to take: rows of one account, unit and time, none of which is applied yet.

@@ -17,7 +17,7 @@ pub struct Inputs {
 }
 
 /// A log in memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Log {
     /// By time; ties in file order.
     pub events: Vec<EventRow>,

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use faces_core::{digest::Digest, ranking::Model as _};
+use faces_ingest::Reason;
 use faces_proto::v1::{self, admin_service_server::AdminService};
 use tonic::{Request, Response, Status};
 
-use super::{Services, deadline::Due, refusal::Refusal};
+use super::{Services, deadline::Due, levels, parse, refusal::Refusal};
 
 /// How long to wait for a moment between batches.
 const BOUNDARY_PATIENCE: Duration = Duration::from_secs(5);
@@ -41,6 +42,8 @@ impl AdminService for Services {
                 }),
                 partitions: partitions.collect(),
                 trends_settled: state.is_settled(),
+                level: levels::on_the_wire(self.overload.ladder.in_force()) as i32,
+                level_is_set: self.overload.ladder.pinned().is_some(),
             })
         })
     }
@@ -62,6 +65,20 @@ impl AdminService for Services {
         self.timed("TryRules", || {
             let due = Due::of(request.metadata(), self.deadline_ms_max)?;
             self.try_on(request.get_ref(), due)
+        })
+    }
+
+    async fn set_service_level(
+        &self,
+        request: Request<v1::SetServiceLevelRequest>,
+    ) -> Result<Response<v1::SetServiceLevelResponse>, Status> {
+        self.timed("SetServiceLevel", || {
+            let unknown = |_| parse::refused("level", Reason::InvalidField, "is none of the levels");
+            let level = v1::ServiceLevel::try_from(request.get_ref().level).map_err(unknown)?;
+            let ladder = &self.overload.ladder;
+            ladder.pin(levels::from_the_wire(level));
+            tracing::info!(level = level.as_str_name(), "service level set by hand");
+            Ok(v1::SetServiceLevelResponse { level: levels::on_the_wire(ladder.in_force()) as i32 })
         })
     }
 

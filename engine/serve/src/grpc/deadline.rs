@@ -20,13 +20,16 @@ impl Due {
     /// # Errors
     /// [`Refusal::DeadlineExceeded`] if there is no time left at all.
     pub fn of(metadata: &MetadataMap, longest_ms: u64) -> Result<Self, Refusal> {
+        let now = Instant::now();
+        let due = Self::after(metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()), longest_ms, now);
+        if due.at > now { Ok(due) } else { Err(Refusal::DeadlineExceeded) }
+    }
+
+    /// From the text of `grpc-timeout`, if there is one, of a request that came in `now`.
+    pub fn after(timeout: Option<&str>, longest_ms: u64, now: Instant) -> Self {
         let longest = Duration::from_millis(longest_ms);
-        let asked = metadata.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
-        let timeout = asked.map_or(longest, |asked| asked.min(longest));
-        if timeout.is_zero() {
-            return Err(Refusal::DeadlineExceeded);
-        }
-        Ok(Self { at: Instant::now() + timeout, is_ours: asked.is_none_or(|asked| asked > longest) })
+        let asked = timeout.and_then(parse);
+        Self { at: now + asked.map_or(longest, |asked| asked.min(longest)), is_ours: asked.is_none_or(|asked| asked > longest) }
     }
 
     /// The moment.

@@ -5,15 +5,20 @@
 mod admin;
 mod answer;
 mod catalog;
+pub mod connections;
 mod deadline;
+mod door;
 mod events;
 mod identity;
+mod levels;
 mod page;
 pub(crate) mod parse;
 mod profile;
 mod recommendation;
 mod refusal;
+mod route;
 mod trial;
+mod turn;
 
 use std::sync::Arc;
 
@@ -23,8 +28,15 @@ use faces_ingest::{Boundary, LogRecord, LogWriter, Progress, Topics};
 use faces_proto::v1;
 use tonic::service::Routes;
 
-use self::refusal::Refusal;
-use crate::{engine::Engine, metrics, swap::GenerationSwap};
+pub use self::door::Door;
+use self::{refusal::Refusal, route::Recommendations};
+use crate::{
+    engine::{Answer, Engine},
+    metrics,
+    overload::Overload,
+    oversight::{Health, RecentQueries},
+    swap::GenerationSwap,
+};
 pub use profile::event_type;
 
 /// What the services share.
@@ -43,6 +55,12 @@ pub struct Services {
     pub topics: Topics,
     /// Loads generations.
     pub swap: Arc<GenerationSwap>,
+    /// Counts calls, for who watches over generations.
+    pub health: Arc<Health>,
+    /// Who asked lately.
+    pub recent: Arc<RecentQueries>,
+    /// Who is answered when more is asked than can be, and how well.
+    pub overload: Arc<Overload>,
     /// How far ahead of now an event may claim to be.
     pub future_tolerance_ms: u64,
     /// Longest deadline granted, and the one of requests that bring none.
@@ -51,23 +69,21 @@ pub struct Services {
     pub request_bytes_max: usize,
 }
 
-/// All services as one, health and reflection included.
+/// All services behind one door, health and reflection included.
 ///
 /// # Errors
 /// When the descriptor set can't be read: a defect of the build.
-pub async fn routes(services: Arc<Services>) -> anyhow::Result<(Routes, tonic_health::server::HealthReporter)> {
+pub fn door(services: Arc<Services>) -> anyhow::Result<(Door, tonic_health::server::HealthReporter)> {
     let (reporter, health) = tonic_health::server::health_reporter();
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let bytes_max = services.request_bytes_max;
+    let (overload, deadline_ms_max) = (Arc::clone(&services.overload), services.deadline_ms_max);
+    let recommendations = Recommendations::new(Arc::clone(&services));
     let routes = Routes::new(health)
         .add_service(reflection)
-        .add_service(
-            v1::recommendation_service_server::RecommendationServiceServer::from_arc(Arc::clone(&services))
-                .max_decoding_message_size(bytes_max),
-        )
         .add_service(
             v1::event_service_server::EventServiceServer::from_arc(Arc::clone(&services)).max_decoding_message_size(bytes_max),
         )
@@ -84,7 +100,7 @@ pub async fn routes(services: Arc<Services>) -> anyhow::Result<(Routes, tonic_he
                 .max_decoding_message_size(bytes_max),
         )
         .add_service(v1::admin_service_server::AdminServiceServer::from_arc(services).max_decoding_message_size(bytes_max));
-    Ok((routes, reporter))
+    Ok((Door::new(recommendations, routes, overload, deadline_ms_max), reporter))
 }
 
 impl Services {
@@ -111,7 +127,7 @@ impl Services {
     ) -> Result<tonic::Response<T>, tonic::Status> {
         let started = std::time::Instant::now();
         let result = call();
-        metrics::rpc(method, started, result.as_ref().err().map(Refusal::code));
+        self.count(method, started, result.as_ref().err().map(Refusal::code));
         result.map(tonic::Response::new).map_err(Into::into)
     }
 
@@ -123,7 +139,29 @@ impl Services {
     ) -> Result<tonic::Response<T>, tonic::Status> {
         let started = std::time::Instant::now();
         let result = call.await;
-        metrics::rpc(method, started, result.as_ref().err().map(Refusal::code));
+        self.count(method, started, result.as_ref().err().map(Refusal::code));
         result.map(tonic::Response::new).map_err(Into::into)
     }
+
+    fn count(&self, method: &'static str, started: std::time::Instant, refused: Option<tonic::Code>) {
+        metrics::rpc(method, started, refused);
+        if OF_GENERATIONS.contains(&method) {
+            // What the caller got wrong says nothing of a generation.
+            let has_failed = refused.is_some_and(|code| FAILURES.contains(&code));
+            self.health.call(started.elapsed(), has_failed);
+        }
+    }
+
+    /// Counts what an answer came to.
+    fn count_slate(&self, answer: &Answer, wanted: usize) {
+        metrics::slate(answer, wanted);
+        self.health.slate(answer.slate.items.len());
+    }
 }
+
+/// Calls that a generation answers.
+const OF_GENERATIONS: [&str; 4] = ["Recommend", "BatchRecommend", "SimilarItems", "RerankItems"];
+
+/// Codes for which the server is to blame.
+const FAILURES: [tonic::Code; 5] =
+    [tonic::Code::DeadlineExceeded, tonic::Code::Internal, tonic::Code::Unavailable, tonic::Code::Unknown, tonic::Code::DataLoss];

@@ -1,21 +1,24 @@
 //! `RecommendationService`.
 
+use std::time::Instant;
+
 use faces_core::{
     event::EventKind,
-    ids::{BuId, ItemId},
+    ids::{BuId, EventTime, ItemId},
     key::SourceKey,
     ranking::Condition,
 };
 use faces_ingest::{Reason, validate};
 use faces_proto::v1::{self, recommendation_service_server::RecommendationService};
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Services, answer, deadline::Due, page, parse, refusal::Refusal};
+use super::{Services, answer, deadline::Due, levels, page, parse, refusal::Refusal, route::Reply, turn::Turn};
 use crate::{
     clock,
     engine::{Answer, Ask},
-    metrics,
+    overload::Level,
 };
 
 const BATCH_MAX: usize = 256;
@@ -26,27 +29,27 @@ const TOGETHER: usize = 16;
 #[tonic::async_trait]
 impl RecommendationService for Services {
     async fn recommend(&self, request: Request<v1::RecommendRequest>) -> Result<Response<v1::RecommendResponse>, Status> {
-        self.timed("Recommend", || {
-            let due = Due::of(request.metadata(), self.deadline_ms_max)?;
-            self.recommend_one(request.get_ref(), due)
-        })
+        Ok(self.reply(&request)?.map(Reply::into_message))
     }
 
     async fn batch_recommend(
         &self,
         request: Request<v1::BatchRecommendRequest>,
     ) -> Result<Response<v1::BatchRecommendResponse>, Status> {
-        let due = Due::of(request.metadata(), self.deadline_ms_max);
-        // A batch can take milliseconds: let other tasks of this thread go first now and then.
+        let turn = turn_of(&request);
+        // A batch can take milliseconds: others go first now and then, as each part gets a turn of its own.
         self.timed_async("BatchRecommend", async {
-            let (due, requests) = (due?, &request.get_ref().requests);
+            let (turn, requests) = (turn?, &request.get_ref().requests);
             parse::bounded("requests", requests, 1, BATCH_MAX)?;
+            if !self.overload.callers.may_send(turn.caller, requests.len() - 1, Instant::now()) {
+                return Err(Refusal::RateLimited);
+            }
             let mut entries = Vec::with_capacity(requests.len());
             for (chunk, first) in requests.chunks(TOGETHER).zip((0..).step_by(TOGETHER)) {
                 if first > 0 {
                     tokio::task::yield_now().await;
                 }
-                entries.extend(self.recommend_each(chunk, first, due));
+                entries.extend(self.recommend_each(chunk, first, turn));
             }
             Ok(v1::BatchRecommendResponse { entries })
         })
@@ -57,36 +60,48 @@ impl RecommendationService for Services {
         &self,
         request: Request<v1::SimilarItemsRequest>,
     ) -> Result<Response<v1::SimilarItemsResponse>, Status> {
-        self.timed("SimilarItems", || {
-            let due = Due::of(request.metadata(), self.deadline_ms_max)?;
-            self.similar_to(request.get_ref(), due)
-        })
+        self.timed("SimilarItems", || self.similar_to(request.get_ref(), turn_of(&request)?))
     }
 
     async fn rerank_items(&self, request: Request<v1::RerankItemsRequest>) -> Result<Response<v1::RerankItemsResponse>, Status> {
-        self.timed("RerankItems", || {
-            let due = Due::of(request.metadata(), self.deadline_ms_max)?;
-            self.rerank(request.get_ref(), due)
-        })
+        self.timed("RerankItems", || self.rerank(request.get_ref(), turn_of(&request)?))
     }
+}
+
+/// Its place in the order of things, which the door gave it.
+fn turn_of<T>(request: &Request<T>) -> Result<Turn, Refusal> {
+    let turn = Turn::of(request.extensions()).ok_or(Refusal::DeadlineExceeded)?;
+    turn.due.check()?;
+    Ok(turn)
 }
 
 /// A request for a slate in the engine's terms.
 pub(super) struct Asked {
-    keys: Vec<SourceKey>,
-    wanted: usize,
+    pub(super) keys: Vec<SourceKey>,
+    pub(super) wanted: usize,
     bu: BuId,
-    placement: String,
-    context: Vec<(ItemId, EventKind)>,
+    pub(super) placement: String,
+    pub(super) context: Vec<(ItemId, EventKind)>,
     condition: Option<Condition>,
-    region: Option<String>,
-    question: u64,
-    served: Vec<u64>,
-    suppress_owned: Option<bool>,
+    pub(super) filter_hash: u64,
+    pub(super) region: Option<String>,
+    pub(super) question: u64,
+    pub(super) served: Vec<u64>,
+    pub(super) suppress_owned: Option<bool>,
     explain: bool,
 }
 
 impl Asked {
+    /// Whose items.
+    pub(super) const fn bu(&self) -> BuId {
+        self.bu
+    }
+
+    /// How many.
+    pub(super) const fn wanted(&self) -> usize {
+        self.wanted
+    }
+
     pub(super) fn ask(&self, due: Due) -> Ask<'_> {
         Ask {
             wanted: self.wanted,
@@ -104,27 +119,28 @@ impl Asked {
 }
 
 impl Services {
-    fn recommend_one(&self, request: &v1::RecommendRequest, due: Due) -> Result<v1::RecommendResponse, Refusal> {
-        let asked = self.read(request, due)?;
-        let answer = self.engine.recommend(&asked.ask(due));
-        metrics::slate(&answer, asked.wanted);
-        Ok(self.respond(&asked, &answer))
+    /// Answers Recommend.
+    pub(super) fn reply(&self, request: &Request<v1::RecommendRequest>) -> Result<Response<Reply>, Status> {
+        self.timed("Recommend", || {
+            let turn = turn_of(request)?;
+            self.slate(&self.read(request.get_ref(), turn.due)?, turn)
+        })
     }
 
     /// The entries of some requests of a batch, the first of which is at place `first`.
-    fn recommend_each(&self, requests: &[v1::RecommendRequest], first: usize, due: Due) -> Vec<v1::BatchRecommendEntry> {
-        let read: Vec<_> = requests.iter().map(|request| self.read(request, due)).collect();
-        let asks: Vec<Ask<'_>> = read.iter().flatten().map(|asked| asked.ask(due)).collect();
-        let mut answers = self.engine.recommend_each(&asks).into_iter();
-        drop(asks);
-        let mut respond = |asked: &Asked| {
-            let answer = answers.next()?;
-            metrics::slate(&answer, asked.wanted);
-            Some(v1::batch_recommend_entry::Outcome::Response(self.respond(asked, &answer)))
-        };
-        let outcome = |(asked, n): (Result<Asked, Refusal>, usize)| match asked {
-            Ok(asked) => respond(&asked),
-            Err(refusal) => Some(v1::batch_recommend_entry::Outcome::Error(refusal.under(&format!("requests[{n}]")).into())),
+    fn recommend_each(&self, requests: &[v1::RecommendRequest], first: usize, turn: Turn) -> Vec<v1::BatchRecommendEntry> {
+        let read: Vec<_> = requests.iter().map(|request| self.read(request, turn.due)).collect();
+        let asked: Vec<&Asked> = read.iter().flatten().collect();
+        let mut responses = self.respond_each(&asked, turn).into_iter();
+        let outcome = |(read, n): (Result<Asked, Refusal>, usize)| {
+            let answered = match read {
+                Ok(_) => responses.next()?,
+                Err(refusal) => Err(refusal),
+            };
+            Some(match answered {
+                Ok(response) => v1::batch_recommend_entry::Outcome::Response(response),
+                Err(refusal) => v1::batch_recommend_entry::Outcome::Error(refusal.under(&format!("requests[{n}]")).into()),
+            })
         };
         read.into_iter().zip(first..).map(outcome).map(|outcome| v1::BatchRecommendEntry { outcome }).collect()
     }
@@ -139,26 +155,57 @@ impl Services {
         let bu = parse::known_bu(state, &request.bu)?;
         let context = parse::context(state, &request.context)?;
         let condition = parse::filter(state, bu, request.filter.as_ref())?;
+        let filter_hash = request.filter.as_ref().map_or(0, |filter| xxh3_64(&filter.encode_to_vec()));
         let region = parse::region(&request.region)?.map(str::to_owned);
         let question = question_hash(&request.bu, "", &keys);
         let served = sorted(page::decode(&request.page_token, question)?);
         let (suppress_owned, explain) = (request.suppress_owned, request.explain);
-        Ok(Asked { keys, wanted, bu, placement, context, condition, region, question, served, suppress_owned, explain })
+        Ok(Asked {
+            keys,
+            wanted,
+            bu,
+            placement,
+            context,
+            condition,
+            filter_hash,
+            region,
+            question,
+            served,
+            suppress_owned,
+            explain,
+        })
     }
 
-    pub(super) fn respond(&self, asked: &Asked, answer: &Answer) -> v1::RecommendResponse {
+    pub(super) fn respond(&self, asked: &Asked, answer: &Answer, level: Level) -> v1::RecommendResponse {
+        let shown = answer.slate.items.iter().map(|candidate| candidate.item);
         v1::RecommendResponse {
             items: answer::items(self.engine.state().catalogue(), answer),
-            next_page_token: self.next_page(asked.question, asked.served.clone(), answer, asked.wanted),
-            answer_token: answer::token(),
-            generation_id: answer::generation_id(answer),
-            freshness: Some(self.freshness(answer.newest)),
             filtered: if asked.explain { answer::filtered(answer) } else { Vec::new() },
+            ..self.response(asked, shown, answer::generation_id(answer), answer.newest, level)
         }
     }
 
-    fn similar_to(&self, request: &v1::SimilarItemsRequest, due: Due) -> Result<v1::SimilarItemsResponse, Refusal> {
-        due.check()?;
+    /// A response that lacks its items.
+    pub(super) fn response(
+        &self,
+        asked: &Asked,
+        shown: impl ExactSizeIterator<Item = ItemId>,
+        generation_id: String,
+        newest: Option<EventTime>,
+        level: Level,
+    ) -> v1::RecommendResponse {
+        v1::RecommendResponse {
+            next_page_token: self.next_page(asked.question, asked.served.clone(), shown, asked.wanted),
+            answer_token: answer::token(),
+            generation_id,
+            freshness: Some(self.freshness(newest)),
+            level: levels::on_the_wire(level) as i32,
+            ..v1::RecommendResponse::default()
+        }
+    }
+
+    fn similar_to(&self, request: &v1::SimilarItemsRequest, turn: Turn) -> Result<v1::SimilarItemsResponse, Refusal> {
+        let level = self.level(turn)?.min(Level::CoVisitation);
         let state = self.engine.state();
         let Some(wire) = &request.r#ref else {
             return Err(parse::refused("ref", Reason::MissingField, "is required").into());
@@ -179,20 +226,24 @@ impl Services {
                 condition: condition.as_ref(),
                 served: &served,
                 explain: request.explain,
-                deadline: Some(due.instant()),
+                sources: level.sources(),
+                deadline: Some(turn.due.instant()),
                 ..Ask::new(&keys, bu, clock::now())
             },
         );
-        metrics::slate(&answer, wanted);
+        self.count_slate(&answer, wanted);
+        self.overload.ladder.answered(level);
+        let shown = answer.slate.items.iter().map(|candidate| candidate.item);
         Ok(v1::SimilarItemsResponse {
             items: answer::items(state.catalogue(), &answer),
-            next_page_token: self.next_page(question, served, &answer, wanted),
+            next_page_token: self.next_page(question, served.clone(), shown, wanted),
             generation_id: answer::generation_id(&answer),
+            level: levels::on_the_wire(level) as i32,
         })
     }
 
-    fn rerank(&self, request: &v1::RerankItemsRequest, due: Due) -> Result<v1::RerankItemsResponse, Refusal> {
-        due.check()?;
+    fn rerank(&self, request: &v1::RerankItemsRequest, turn: Turn) -> Result<v1::RerankItemsResponse, Refusal> {
+        let level = self.level(turn)?.min(Level::CoVisitation);
         let state = self.engine.state();
         let keys = parse::keys(&request.keys, 0)?;
         let bu = parse::known_bu(state, &request.bu)?;
@@ -209,26 +260,35 @@ impl Services {
             &Ask {
                 context: &context,
                 explain: request.explain,
-                deadline: Some(due.instant()),
+                sources: level.sources(),
+                deadline: Some(turn.due.instant()),
                 ..Ask::new(&keys, bu, clock::now())
             },
         );
+        self.overload.ladder.answered(level);
         let mut items = answer::items(state.catalogue(), &answer);
         items.extend(unknown.map(|id| v1::Recommendation { item_id: id.clone(), ..Default::default() }));
         Ok(v1::RerankItemsResponse {
             items,
             generation_id: answer::generation_id(&answer),
             freshness: Some(self.freshness(answer.newest)),
+            level: levels::on_the_wire(level) as i32,
         })
     }
 
     /// A short page is the last one.
-    fn next_page(&self, question: u64, mut served: Vec<u64>, answer: &Answer, wanted: usize) -> String {
-        if answer.slate.items.len() < wanted {
+    fn next_page(
+        &self,
+        question: u64,
+        mut served: Vec<u64>,
+        shown: impl ExactSizeIterator<Item = ItemId>,
+        wanted: usize,
+    ) -> String {
+        if shown.len() < wanted {
             return String::new();
         }
         let catalogue = self.engine.state().catalogue();
-        served.extend(answer.slate.items.iter().map(|candidate| catalogue.name_hash(candidate.item)));
+        served.extend(shown.map(|item| catalogue.name_hash(item)));
         page::encode(question, &served)
     }
 }

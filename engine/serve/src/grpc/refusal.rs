@@ -1,12 +1,22 @@
 //! Every way a call is refused, and the one table that turns it into a gRPC status with `google.rpc` details.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use faces_ingest::{WriteError, validate::Violation};
 use faces_proto::v1;
 use thiserror::Error;
-use tonic::{Code, Status};
+use tonic::{
+    Code, Status,
+    body::Body,
+    codegen::http::{HeaderMap, Response},
+};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+use crate::overload::Refused;
 
 /// `ErrorInfo.domain` of everything this server refuses.
 pub const DOMAIN: &str = "faces.v1";
@@ -43,6 +53,12 @@ pub enum Refusal {
     /// The state is being read for something else.
     #[error("the state can't be cut just now ({0}): try again in a moment")]
     Busy(&'static str),
+    /// More is asked than can be answered.
+    #[error("more is asked than can be answered; wait before you ask again, and ask elsewhere meanwhile")]
+    Overloaded(Duration),
+    /// The caller asks more than it may.
+    #[error("this caller asks more than it may (overload.callers); spread the requests, or have its rate raised")]
+    RateLimited,
 }
 
 fn violations_text(violations: &[Violation]) -> String {
@@ -78,12 +94,53 @@ impl Refusal {
             Self::LogRejected(_) => (Code::FailedPrecondition, "LOG_REJECTED", None),
             Self::Generation(_) => (Code::FailedPrecondition, "GENERATION_REFUSED", None),
             Self::Busy(_) => (Code::Aborted, "STATE_BUSY", Some(Duration::from_secs(1))),
+            Self::Overloaded(retry) => (Code::Unavailable, "OVERLOADED", Some(*retry)),
+            Self::RateLimited => (Code::ResourceExhausted, "RATE_LIMITED", Some(Duration::from_secs(1))),
         }
     }
 
     /// The status code.
     pub const fn code(&self) -> Code {
         self.row().0
+    }
+}
+
+/// Refusals that are given before a request is looked at, made beforehand: they must cost next to nothing.
+pub struct Refusals {
+    /// With several times to wait, so that callers don't all come back at once.
+    overloaded: Vec<HeaderMap>,
+    rate_limited: HeaderMap,
+    late: HeaderMap,
+    turn: AtomicUsize,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        let headers = |refusal: Refusal| Status::from(refusal).into_http::<Body>().into_parts().0.headers;
+        let waits = (1..=8).map(|quarter| Duration::from_millis(250 * quarter));
+        Self {
+            overloaded: waits.map(Refusal::Overloaded).map(headers).collect(),
+            rate_limited: headers(Refusal::RateLimited),
+            late: headers(Refusal::DeadlineExceeded),
+            turn: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Refusals {
+    /// The response that says why.
+    pub fn response(&self, why: Refused) -> Response<Body> {
+        let headers = match why {
+            Refused::Overloaded => {
+                let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.overloaded.len().max(1);
+                self.overloaded.get(turn).unwrap_or(&self.late)
+            }
+            Refused::RateLimited => &self.rate_limited,
+            Refused::Late => &self.late,
+        };
+        let mut response = Response::new(Body::empty());
+        response.headers_mut().clone_from(headers);
+        response
     }
 }
 

@@ -8,6 +8,7 @@ use super::{Services, deadline::Due, parse, refusal::Refusal};
 use crate::{
     clock,
     engine::{Ask, Trial},
+    overload::Level,
     rules::{self, Problem},
 };
 
@@ -18,7 +19,7 @@ impl Services {
             return Err(parse::refused("request", Reason::MissingField, "is required").into());
         };
         let asked = self.read(of, due).map_err(|refusal| refusal.under("request"))?;
-        let before = Some(self.respond(&asked, &self.engine.recommend(&asked.ask(due))));
+        let before = Some(self.respond(&asked, &self.engine.recommend(&asked.ask(due)), Level::Full));
         let parsed = match rules::parse(&request.rules) {
             Ok(parsed) => parsed,
             Err(problems) => {
@@ -31,7 +32,7 @@ impl Services {
         let unknown = parsed.unknown(self.engine.state().catalogue());
         Ok(v1::TryRulesResponse {
             before,
-            after: Some(self.respond(&asked, &answer)),
+            after: Some(self.respond(&asked, &answer, Level::Full)),
             problems: unknown.into_iter().map(|problem| told(problem, true)).collect(),
             pins_skipped: i32::try_from(answer.slate.pins_skipped).unwrap_or(i32::MAX),
         })

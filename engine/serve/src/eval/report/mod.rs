@@ -2,8 +2,8 @@
 //!
 //! Knows figures, not where they come from. Every name is escaped.
 
-mod markup;
-mod plots;
+pub(crate) mod markup;
+pub(crate) mod plots;
 mod variants;
 
 use anyhow::Result;

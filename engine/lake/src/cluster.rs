@@ -1,0 +1,102 @@
+//! The same plans on a Ballista cluster: a scheduler, executors, and a session that hands its plans to them.
+//!
+//! `faces-lake scheduler` and `faces-lake executor` run one with the very code that plans; a cluster that is there already serves as
+//! well, if it is of the same version. Executors must see the paths and stores that tables lie in.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, Result, anyhow};
+use ballista::prelude::{SessionConfigExt as _, SessionContextExt as _};
+use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use ballista_scheduler::{cluster::BallistaCluster, config::SchedulerConfig, scheduler_process::start_server};
+use clap::Args;
+use datafusion::{
+    error::DataFusionError,
+    execution::SessionStateBuilder,
+    prelude::{SessionConfig, SessionContext},
+};
+
+/// Options of a scheduler.
+#[derive(Args, Debug)]
+pub struct SchedulerArgs {
+    /// Address to listen on.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50050")]
+    listen: std::net::SocketAddr,
+    /// Seconds without a sign of life after which an executor counts as lost, and its work is done again.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    executor_timeout_seconds: u64,
+}
+
+/// Options of an executor.
+#[derive(Args, Debug)]
+pub struct ExecutorArgs {
+    /// The scheduler's address.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50050")]
+    scheduler: std::net::SocketAddr,
+    /// Host name or address that others reach this executor by, and that it listens on.
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    host: String,
+    /// Port for results.
+    #[arg(long, value_name = "PORT", default_value_t = 50051)]
+    port: u16,
+    /// Port for calls of the scheduler.
+    #[arg(long, value_name = "PORT", default_value_t = 50052)]
+    grpc_port: u16,
+    /// Folder for what is handed on between stages.
+    #[arg(long, value_name = "FOLDER")]
+    work: PathBuf,
+    /// Tasks at once.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    tasks: usize,
+    /// Memory of all tasks.
+    #[arg(long, value_name = "BYTES", default_value = "2GiB", value_parser = crate::command::bytes)]
+    memory_limit: u64,
+}
+
+/// A session whose plans run on the cluster of this scheduler.
+pub(crate) async fn context(scheduler: &str, config: SessionConfig) -> Result<SessionContext, DataFusionError> {
+    let state = SessionStateBuilder::new().with_config(config.with_ballista_job_name("faces-lake")).with_default_features().build();
+    SessionContext::remote_with_state(scheduler, state).await
+}
+
+/// Runs a scheduler until it is stopped.
+///
+/// # Errors
+/// An address that can't be listened on.
+pub async fn run_scheduler(args: &SchedulerArgs) -> Result<()> {
+    let config = SchedulerConfig {
+        bind_host: args.listen.ip().to_string(),
+        bind_port: args.listen.port(),
+        external_host: args.listen.ip().to_string(),
+        executor_timeout_seconds: args.executor_timeout_seconds,
+        expire_dead_executor_interval_seconds: args.executor_timeout_seconds.div_ceil(4).max(1),
+        ..SchedulerConfig::default()
+    };
+    let cluster = BallistaCluster::new_from_config(&config).await.map_err(|error| anyhow!("{error}"))?;
+    let served = start_server(cluster, args.listen, Arc::new(config)).await;
+    served.map_err(|error| anyhow!("{error}")).with_context(|| format!("the scheduler on {} ended", args.listen))
+}
+
+/// Runs an executor until it is stopped.
+///
+/// # Errors
+/// A folder that can't be made, a scheduler that can't be reached.
+pub async fn run_executor(args: &ExecutorArgs) -> Result<()> {
+    std::fs::create_dir_all(&args.work).with_context(|| format!("can't make the folder {}", args.work.display()))?;
+    let config = ExecutorProcessConfig {
+        bind_host: args.host.clone(),
+        external_host: Some(args.host.clone()),
+        port: args.port,
+        grpc_port: args.grpc_port,
+        scheduler_host: args.scheduler.ip().to_string(),
+        scheduler_port: args.scheduler.port(),
+        scheduler_connect_timeout_seconds: 30,
+        concurrent_tasks: args.tasks,
+        work_dir: Some(args.work.display().to_string()),
+        executor_heartbeat_interval_seconds: 5,
+        memory_pool_size: Some(args.memory_limit),
+        ..ExecutorProcessConfig::default()
+    };
+    let served = start_executor_process(Arc::new(config)).await;
+    served.map_err(|error| anyhow!("{error}")).with_context(|| format!("the executor on {}:{} ended", args.host, args.port))
+}

@@ -1,0 +1,418 @@
+//! The steps from a lake to prepared tables, one after another.
+
+use std::path::PathBuf;
+
+use datafusion::arrow::{
+    array::AsArray as _,
+    compute::cast,
+    datatypes::{DataType, Int64Type},
+    record_batch::RecordBatch,
+};
+use faces_rebuild::{
+    covisitation::Normalisation,
+    generation::Input,
+    prepared::{Counting, PREPARED_FORMAT, PREPARED_VERSION, PreparedManifest, PreparedTable, faded_totals},
+    tables::{ItemRow, TS_MS_MAX, TS_MS_MIN},
+    training::{AssemblyReport, LinkedAccounts, weights::training_weight},
+};
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    LakeError, Session, items, persons,
+    persons::Persons,
+    queries::{self, Weights},
+    sources::{Source, SourceFile},
+    steps::{Made, Steps},
+    survey::{Survey, survey},
+};
+
+/// What a pair costs while it is added up, in bytes: keys, sums and the hash table, which doubles as it grows.
+const PAIR_BYTES: u64 = 96;
+/// Shares of pairs at most.
+const SHARES_MAX: u64 = 1_024;
+
+/// What is to be prepared, and from what.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Events: a path, a folder, a pattern or a URL of Parquet files.
+    pub events: String,
+    /// Items, likewise; CSV too.
+    pub items: String,
+    /// Links, likewise; without them every account is a person of its own.
+    pub links: Option<String>,
+    /// Only what happened before this time, in milliseconds since 1970.
+    pub until_ms: Option<i64>,
+    /// What is counted.
+    pub counting: Counting,
+    /// Where the tables go.
+    pub out: PathBuf,
+    /// Whether steps that are there are kept.
+    pub resumes: bool,
+    /// Memory for the sums of pairs: they are made in as many shares as this asks for.
+    pub pairs_bytes: u64,
+}
+
+/// What was found of event types.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Types {
+    /// Type, whether at or after the cut-off, events.
+    counts: Vec<(String, bool, u64)>,
+}
+
+/// Prepares tables. The folder holds a manifest when all of it is there, and never before.
+///
+/// # Errors
+/// [`LakeError`]; steps that were made stay, for a run that resumes.
+pub async fn prepare(session: &Session, request: &Request, bar: &ProgressBar) -> Result<PreparedManifest, LakeError> {
+    let events = Source::find(&request.events).await?;
+    let item_files = Source::find(&request.items).await?;
+    let link_files = match &request.links {
+        Some(links) => Some(Source::find(links).await?),
+        None => None,
+    };
+    let surveyed = survey(&events).await?;
+    let asked = fingerprint(request, [Some(&events), Some(&item_files), link_files.as_ref()]);
+    let steps = Steps::open(&request.out, &asked, request.resumes, bar.clone())?;
+    let job = Job { session, request, steps, bar };
+
+    // A manifest of before must not stand over steps that are made anew.
+    let manifest_path = request.out.join("manifest.json");
+    if manifest_path.exists() {
+        std::fs::remove_file(&manifest_path).map_err(LakeError::io("remove", &manifest_path))?;
+    }
+    job.settle_doubts(&events, &surveyed).await?;
+    let mut tables: Vec<(&str, Vec<Made>)> = Vec::new();
+
+    let (item_rows, rows_of_items) = items::read(&item_files, &job.temporary()?).await?;
+    let made = job.steps.step("items", async |folder| items::write(&item_rows, folder)).await?;
+    job.session.register_files("items", job.steps.files(&made), None).await?;
+    tables.push(("items", vec![made]));
+    let (link_rows, rows_of_links) = match &link_files {
+        Some(source) => items::read_all_links(source, &job.temporary()?).await?,
+        None => Default::default(),
+    };
+    let made = job.steps.step("links", async |folder| items::write_links(&link_rows, folder)).await?;
+    tables.push(("links", vec![made]));
+    let linked = LinkedAccounts::read(link_rows.into_iter().map(Ok), request.until_ms)?;
+
+    job.register_events(&events, &surveyed.urls, &surveyed).await?;
+    let counted = job.count(&linked, &surveyed, item_rows.len() as u64).await;
+    let Counted { weights, report, cut_off_ms } = match counted {
+        Err(error @ LakeError::Sql { .. }) => return Err(first_broken(&events, &surveyed).await.unwrap_or(error)),
+        counted => counted?,
+    };
+    let interactions = job.sql("interactions", queries::interactions(&weights, job.until_ms()), false).await?;
+    job.session.register_files("interactions", job.steps.files(&interactions), None).await?;
+    job.steps.drop_files("persons")?;
+    let popular = job.sql("popularity", queries::popular(&request.counting, cut_off_ms), false).await?;
+    let takers = job.sql("takers", queries::takers(&request.counting, cut_off_ms), false).await?;
+    job.lifts(&takers, &item_rows, &report).await?;
+    tables.extend([("interactions", vec![interactions]), ("popularity", vec![popular]), ("takers", vec![takers])]);
+    drop(item_rows);
+
+    let (contexts, pairs) = job.pairs(cut_off_ms).await?;
+    tables.extend([("contexts", contexts), ("pairs", pairs)]);
+    if request.counting.examples_max > 0 {
+        let replay = job.sql("events", queries::replay(cut_off_ms), true).await?;
+        job.session.register_files("replay", job.steps.files(&replay), None).await?;
+        let from_ms = job.moments_from(&weights, replay.rows).await?;
+        let moments = job.sql("moments", queries::moments(&weights, from_ms), true).await?;
+        tables.extend([("events", vec![replay]), ("moments", vec![moments])]);
+    }
+
+    let rows = [(Some(&events), &surveyed.rows), (Some(&item_files), &rows_of_items), (link_files.as_ref(), &rows_of_links)];
+    let inputs = rows.into_iter().flat_map(|(source, rows)| source.into_iter().flat_map(|source| source.files.iter().zip(rows)));
+    let inputs = inputs.map(|(file, rows)| Input { name: file.name.clone(), bytes: file.bytes, rows: *rows }).collect();
+    let seconds = |(name, made): &(&str, Vec<Made>)| ((*name).to_owned(), made.iter().map(|made| made.seconds).sum());
+    let mut seconds_by_step: Vec<(String, f64)> = tables.iter().map(seconds).collect();
+    seconds_by_step.extend(job.hidden_seconds()?);
+    let manifest = PreparedManifest {
+        format: PREPARED_FORMAT.into(),
+        version: PREPARED_VERSION,
+        counting: request.counting.clone(),
+        cut_off_ms,
+        inputs,
+        report,
+        tables: tables.into_iter().map(|(name, made)| table(name, made)).collect(),
+        seconds_by_step,
+    };
+    job.steps.write_json("manifest.json", &manifest)?;
+    bar.finish_and_clear();
+    Ok(manifest)
+}
+
+/// What the counts of events came to.
+struct Counted {
+    weights: Weights,
+    report: AssemblyReport,
+    cut_off_ms: i64,
+}
+
+struct Job<'a> {
+    session: &'a Session,
+    request: &'a Request,
+    steps: Steps,
+    bar: &'a ProgressBar,
+}
+
+impl Job<'_> {
+    /// A folder for what is read once.
+    fn temporary(&self) -> Result<PathBuf, LakeError> {
+        let path = self.steps.path("fetched");
+        std::fs::create_dir_all(&path).map_err(LakeError::io("make the folder", &path))?;
+        Ok(path)
+    }
+
+    fn until_ms(&self) -> i64 {
+        self.request.until_ms.unwrap_or(i64::MAX)
+    }
+
+    async fn sql(&self, step: &str, sql: String, is_ordered: bool) -> Result<Made, LakeError> {
+        self.steps.step(step, async |folder| self.session.write(step, &sql, folder, is_ordered).await).await
+    }
+
+    async fn register_events(&self, source: &Source, urls: &[String], surveyed: &Survey) -> Result<(), LakeError> {
+        let type_of = |name: &str| surveyed.schema.field_with_name(name).map(|field| field.data_type().clone()).ok();
+        let has_times = matches!(type_of("ts_ms"), Some(DataType::Timestamp(..)));
+        if urls.is_empty() {
+            return Err(LakeError::NoInteractions { events: 0, given: self.request.events.clone() });
+        }
+        self.session.register_source("files", source, urls, &surveyed.schema).await?;
+        self.session.register_view("events", &queries::events(has_times, type_of("value").is_some())).await
+    }
+
+    /// Looks into the files whose footers leave something open.
+    async fn settle_doubts(&self, source: &Source, surveyed: &Survey) -> Result<(), LakeError> {
+        for file in surveyed.unsure.iter().filter_map(|place| source.files.get(*place)) {
+            self.register_events(source, std::slice::from_ref(&file.url), surveyed).await?;
+            let found = self.session.collect("survey", &queries::doubts()).await;
+            let found = match found {
+                Err(LakeError::Sql { source, .. }) => {
+                    return Err(LakeError::Broken { file: file.name.clone(), reason: source.to_string() });
+                }
+                found => found?,
+            };
+            let value = |name: &str| numbers(&found, name).first().copied();
+            for column in ["ts_ms", "bu", "local_user_id", "item_id", "event_type"] {
+                if let Some(missing) = value(column).filter(|missing| *missing > 0) {
+                    let reason = format!("{missing} values are missing; drop these rows or fill them in");
+                    return Err(LakeError::Column { file: file.name.clone(), column: column.into(), reason });
+                }
+            }
+            let ends = [value("oldest"), value("newest")].into_iter().flatten();
+            if let Some(found) = ends.into_iter().find(|end| !(TS_MS_MIN..=TS_MS_MAX).contains(end)) {
+                return Err(LakeError::Time { file: file.name.clone(), found });
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts events by what becomes of them, and numbers persons.
+    async fn count(&self, linked: &LinkedAccounts, surveyed: &Survey, items_read: u64) -> Result<Counted, LakeError> {
+        let types: Types = match self.steps.read_json("types.json")? {
+            Some(types) => types,
+            None => {
+                let found = self.session.collect("types", &queries::types(self.until_ms())).await?;
+                let counts = numbers(&found, "is_late").into_iter().zip(numbers(&found, "events"));
+                let counts = texts(&found, "event_type").into_iter().zip(counts);
+                let types = Types { counts: counts.map(|(name, (late, events))| (name, late > 0, events as u64)).collect() };
+                self.steps.write_json("types.json", &types)?;
+                types
+            }
+        };
+        let mut report = AssemblyReport {
+            items_read,
+            events_read: surveyed.rows.iter().sum(),
+            links_read: linked.links_read(),
+            links_left_out: linked.links_left_out(),
+            ..AssemblyReport::default()
+        };
+        let (mut weights, mut weighted) = (Weights::default(), 0);
+        let mut counts = types.counts;
+        counts.sort_unstable();
+        for (name, is_late, events) in counts {
+            match training_weight(&name).filter(|weight| *weight > 0.0) {
+                _ if is_late => report.after_cut_off += events,
+                Some(weight) => {
+                    weights.0.push((name, weight));
+                    weighted += events;
+                }
+                None => report.count_unweighted(name, events),
+            }
+        }
+        let persons: Persons = match (self.steps.read_json("persons-found.json")?, self.steps.made("interactions")?) {
+            (Some(persons), Some(_)) => persons,
+            _ => {
+                let accounts = self.sql("accounts", queries::accounts(&weights, self.until_ms()), false).await?;
+                let accounts = self.steps.files(&accounts);
+                let found = self.steps.step("persons", async |folder| {
+                    let persons = persons::number(&accounts, linked, folder)?;
+                    self.steps.write_json("persons-found.json", &persons)
+                });
+                let made = found.await?;
+                self.session.register_files("persons", self.steps.files(&made), None).await?;
+                self.steps.drop_files("accounts")?;
+                self.steps.read_json("persons-found.json")?.unwrap_or_default()
+            }
+        };
+        report.interactions = persons.interactions;
+        report.of_bad_account = persons.refused;
+        report.of_unknown_item = weighted - persons.interactions - persons.refused;
+        if persons.interactions == 0 {
+            return Err(LakeError::NoInteractions { events: report.events_read, given: self.request.events.clone() });
+        }
+        let cut_off_ms = self.request.until_ms.unwrap_or(persons.newest_ms.saturating_add(1));
+        Ok(Counted { weights, report, cut_off_ms })
+    }
+
+    /// What the caps of transitions go by, by item.
+    async fn lifts(&self, takers: &Made, items: &[ItemRow], report: &AssemblyReport) -> Result<(), LakeError> {
+        let made = self.steps.step("lifts", async |folder| {
+            let weight = "SELECT SUM(CAST(weight AS DOUBLE)) AS weight FROM interactions"; // whole numbers: exact
+            let weight = self.session.collect("lifts", weight).await?;
+            let mean_weight = doubles(&weight, "weight").first().copied().unwrap_or(1.0) / report.interactions as f64;
+            let files: Vec<PathBuf> = self.steps.files(takers).into_iter().map(PathBuf::from).collect();
+            let takers = faded_totals(&files, items.len(), mean_weight)?;
+            let (shrink, damping) = match self.request.counting.co_visitation.normalisation {
+                Normalisation::Symmetric { shrink } => (shrink, 0.5),
+                Normalisation::Transition { shrink, damping, .. } => (shrink, damping),
+            };
+            let lifts = takers.into_iter().map(|takers| (takers + shrink).powf(-damping)).collect();
+            items::write_lifts(lifts, items, folder)
+        });
+        let made = made.await?;
+        self.session.register_files("lifts", self.steps.files(&made), None).await
+    }
+
+    /// Pairs, a share of the items at a time, so that the sums of a share fit in memory.
+    async fn pairs(&self, cut_off_ms: i64) -> Result<(Vec<Made>, Vec<Made>), LakeError> {
+        let counting = &self.request.counting;
+        let bounds: Vec<(u32, u32)> = match self.steps.read_json("shares.json")? {
+            Some(bounds) => bounds,
+            None => {
+                let loads = self.session.collect("loads", &queries::loads(counting)).await?;
+                let loads = numbers(&loads, "item").into_iter().zip(numbers(&loads, "pairs"));
+                let bounds = shares(loads, (self.request.pairs_bytes / PAIR_BYTES).max(1));
+                self.steps.write_json("shares.json", &bounds)?;
+                bounds
+            }
+        };
+        let (mut contexts, mut pairs) = (Vec::new(), Vec::new());
+        self.bar.set_length(11 + bounds.len() as u64);
+        for (n, (first, end)) in bounds.into_iter().enumerate() {
+            let names = [format!("sums-{n:04}"), format!("contexts-{n:04}"), format!("pairs-{n:04}")];
+            let [of_sums, of_contexts, of_pairs] = &names;
+            if let (Some(kept), Some(capped)) = (self.steps.made(of_contexts)?, self.steps.made(of_pairs)?) {
+                contexts.push(kept);
+                pairs.push(capped);
+                self.bar.inc(1);
+                continue;
+            }
+            let sums = self.sql(of_sums, queries::sums(counting, cut_off_ms, first, end), false).await?;
+            self.session.register_files("sums", self.steps.files(&sums), None).await?;
+            let kept = self.sql(of_contexts, queries::contexts(), false).await?;
+            self.session.register_files("contexts", self.steps.files(&kept), None).await?;
+            let mut capped = self.sql(of_pairs, queries::pairs(counting), true).await?;
+            capped.seconds += sums.seconds;
+            self.steps.drop_files(of_sums)?;
+            contexts.push(kept);
+            pairs.push(capped);
+        }
+        Ok((contexts, pairs))
+    }
+
+    /// From when on the latest moments are that examples may be taken from.
+    async fn moments_from(&self, weights: &Weights, events: u64) -> Result<i64, LakeError> {
+        let wanted = self.request.counting.examples_max;
+        let mut looked_at = wanted.saturating_mul(4);
+        loop {
+            let found = self.session.collect("moments", &queries::late(weights, looked_at)).await?;
+            let from_ms = numbers(&found, "ts_ms").first().copied().unwrap_or(i64::MIN);
+            let found = self.session.collect("moments", &queries::moment_count(weights, from_ms)).await?;
+            let moments = numbers(&found, "moments").first().copied().unwrap_or(0);
+            if moments >= i64::try_from(wanted).unwrap_or(i64::MAX) || looked_at as u64 >= events {
+                return Ok(from_ms);
+            }
+            looked_at = looked_at.saturating_mul(4);
+        }
+    }
+
+    /// How long the steps took whose output is no table of its own.
+    fn hidden_seconds(&self) -> Result<Vec<(String, f64)>, LakeError> {
+        let mut hidden = Vec::new();
+        for name in ["accounts", "persons", "lifts"] {
+            let made: Option<Made> = self.steps.read_json(&format!("{name}.json"))?;
+            hidden.extend(made.map(|made| (name.to_owned(), made.seconds)));
+        }
+        Ok(hidden)
+    }
+}
+
+/// Ranges of items, each with about as many pairs as `pairs_max` at most.
+fn shares(loads: impl Iterator<Item = (i64, i64)>, pairs_max: u64) -> Vec<(u32, u32)> {
+    let loads: Vec<(u32, u64)> = loads.map(|(item, pairs)| (item as u32, pairs as u64)).collect();
+    let total: u64 = loads.iter().map(|(_, pairs)| pairs).sum();
+    let share = total.div_ceil((total / pairs_max + 1).min(SHARES_MAX)).max(1);
+    let (mut bounds, mut first, mut sum) = (Vec::new(), 0, 0);
+    for (item, pairs) in loads {
+        if sum > 0 && sum + pairs > share {
+            bounds.push((first, item));
+            (first, sum) = (item, 0);
+        }
+        sum += pairs;
+    }
+    bounds.push((first, i32::MAX as u32));
+    bounds
+}
+
+fn table(name: &str, made: Vec<Made>) -> PreparedTable {
+    // The content of several steps is the sum of theirs, as that of a step's files is.
+    let content = made.iter().filter_map(|made| u64::from_str_radix(&made.content, 16).ok()).fold(0, u64::wrapping_add);
+    PreparedTable {
+        name: name.into(),
+        rows: made.iter().map(|made| made.rows).sum(),
+        content: format!("{content:016x}"),
+        files: made.into_iter().flat_map(|made| made.files).collect(),
+    }
+}
+
+/// Everything that the steps' output hangs on.
+fn fingerprint(request: &Request, sources: [Option<&Source>; 3]) -> String {
+    let file = |file: &SourceFile| format!("{} {} {}", file.url, file.bytes, file.mark);
+    let sources = sources.map(|source| source.map(|source| source.files.iter().map(file).collect::<Vec<_>>()));
+    let [events, items, links] = sources;
+    let object = serde_json::json!({
+        "events": events, "items": items, "links": links, "until_ms": request.until_ms, "counting": request.counting,
+        "version": PREPARED_VERSION,
+    });
+    format!("{object:#}\n")
+}
+
+/// Which file SQL stumbled over, by reading each by itself.
+async fn first_broken(source: &Source, surveyed: &Survey) -> Option<LakeError> {
+    for (file, rows) in source.files.iter().zip(&surveyed.rows) {
+        if let Err(reason) = crate::survey::read_whole(source, file, *rows).await {
+            return Some(LakeError::Broken { file: file.name.clone(), reason });
+        }
+    }
+    None
+}
+
+fn numbers(batches: &[RecordBatch], name: &str) -> Vec<i64> {
+    let columns = batches.iter().filter_map(|batch| cast(batch.column_by_name(name)?, &DataType::Int64).ok());
+    columns.flat_map(|column| column.as_primitive::<Int64Type>().iter().flatten().collect::<Vec<_>>()).collect()
+}
+
+fn doubles(batches: &[RecordBatch], name: &str) -> Vec<f64> {
+    let columns = batches.iter().filter_map(|batch| cast(batch.column_by_name(name)?, &DataType::Float64).ok());
+    let values = |column: datafusion::arrow::array::ArrayRef| {
+        column.as_primitive::<datafusion::arrow::datatypes::Float64Type>().iter().flatten().collect::<Vec<_>>()
+    };
+    columns.flat_map(values).collect()
+}
+
+fn texts(batches: &[RecordBatch], name: &str) -> Vec<String> {
+    let columns = batches.iter().filter_map(|batch| cast(batch.column_by_name(name)?, &DataType::Utf8View).ok());
+    columns.flat_map(|column| column.as_string_view().iter().map(|text| text.unwrap_or("").to_owned()).collect::<Vec<_>>()).collect()
+}

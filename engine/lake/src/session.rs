@@ -1,0 +1,134 @@
+//! Where SQL runs: in this process, within a memory limit and with a folder to spill to, or on a cluster.
+
+use std::{path::PathBuf, sync::Arc};
+
+use datafusion::{
+    arrow::{datatypes::Schema, record_batch::RecordBatch},
+    common::DataFusionError,
+    dataframe::DataFrameWriteOptions,
+    execution::{
+        SessionStateBuilder, disk_manager::DiskManagerBuilder, disk_manager::DiskManagerMode, memory_pool::FairSpillPool,
+        runtime_env::RuntimeEnvBuilder,
+    },
+    prelude::{ParquetReadOptions, SessionConfig, SessionContext},
+};
+
+use crate::{LakeError, sources::Source};
+
+/// What SQL may use of this machine.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Memory of sorts, joins and sums in all; beyond, they spill.
+    pub memory_bytes: usize,
+    /// The folder they spill to.
+    pub spill: PathBuf,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// A place where SQL runs.
+pub struct Session {
+    context: SessionContext,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Session").field("id", &self.context.session_id()).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// In this process.
+    ///
+    /// # Errors
+    /// [`LakeError::Sql`], [`LakeError::Io`] for a spill folder that can't be made.
+    pub fn local(limits: &Limits) -> Result<Self, LakeError> {
+        std::fs::create_dir_all(&limits.spill).map_err(LakeError::io("make the folder", &limits.spill))?;
+        let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![limits.spill.clone()]));
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
+            .with_disk_manager_builder(disk)
+            .build_arc()
+            .map_err(LakeError::sql("start"))?;
+        let state = SessionStateBuilder::new().with_config(config(limits.threads)).with_runtime_env(runtime).with_default_features();
+        Ok(Self { context: SessionContext::new_with_state(state.build()) })
+    }
+
+    /// On the cluster whose scheduler has this address (`df://host:port`). Its executors must see the same paths and stores.
+    ///
+    /// # Errors
+    /// [`LakeError::Sql`].
+    #[cfg(feature = "cluster")]
+    pub async fn cluster(scheduler: &str, partitions: usize) -> Result<Self, LakeError> {
+        let context = crate::cluster::context(scheduler, config(partitions)).await.map_err(LakeError::sql("connect"))?;
+        Ok(Self { context })
+    }
+
+    /// Makes the files of a source known as a table.
+    ///
+    /// # Errors
+    /// [`LakeError::Sql`].
+    pub async fn register_source(&self, name: &str, source: &Source, urls: &[String], schema: &Schema) -> Result<(), LakeError> {
+        if source.root.scheme() != "file" {
+            self.context.register_object_store(&source.root, Arc::clone(&source.store));
+        }
+        self.register_files(name, urls.to_vec(), Some(schema)).await
+    }
+
+    /// Makes Parquet files known as a table; without a schema, as the files have it.
+    ///
+    /// # Errors
+    /// [`LakeError::Sql`].
+    pub async fn register_files(&self, name: &str, files: Vec<String>, schema: Option<&Schema>) -> Result<(), LakeError> {
+        let options = ParquetReadOptions { schema, ..ParquetReadOptions::default() };
+        let register = async {
+            let table = self.context.read_parquet(files, options).await?;
+            self.context.deregister_table(name)?;
+            self.context.register_table(name, table.into_view())
+        };
+        register.await.map(drop).map_err(LakeError::sql(name))
+    }
+
+    /// Makes a query known as a table.
+    ///
+    /// # Errors
+    /// [`LakeError::Sql`].
+    pub async fn register_view(&self, name: &str, sql: &str) -> Result<(), LakeError> {
+        let register = async {
+            let table = self.context.sql(sql).await?;
+            self.context.register_table(name, table.into_view())
+        };
+        register.await.map(drop).map_err(LakeError::sql(name))
+    }
+
+    /// Answers a query whose result is small.
+    ///
+    /// # Errors
+    /// [`LakeError::Sql`].
+    pub async fn collect(&self, step: &str, sql: &str) -> Result<Vec<RecordBatch>, LakeError> {
+        self.context.sql(sql).await.map_err(LakeError::sql(step))?.collect().await.map_err(LakeError::sql(step))
+    }
+
+    /// Writes a query's result below `folder` as Parquet: one file `part.parquet` if order matters, else as many as come.
+    ///
+    /// # Errors
+    /// [`LakeError::Sql`].
+    pub async fn write(&self, step: &str, sql: &str, folder: &std::path::Path, is_ordered: bool) -> Result<(), LakeError> {
+        let folder = folder.display();
+        let target = if is_ordered { format!("{folder}/part.parquet") } else { format!("{folder}/") };
+        let options = DataFrameWriteOptions::new().with_single_file_output(is_ordered);
+        let write = async {
+            self.context.sql(sql).await?.write_parquet(&target, options, None).await?;
+            Ok::<_, DataFusionError>(())
+        };
+        write.await.map_err(LakeError::sql(step))
+    }
+}
+
+fn config(threads: usize) -> SessionConfig {
+    SessionConfig::new()
+        .with_target_partitions(threads)
+        .set_str("datafusion.execution.parquet.compression", "zstd(1)")
+        .set_bool("datafusion.execution.parquet.binary_as_string", true)
+        .set_bool("datafusion.sql_parser.enable_ident_normalization", true)
+}

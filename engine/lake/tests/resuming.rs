@@ -1,0 +1,61 @@
+//! A run that was killed goes on from its last step, and comes to the same.
+
+mod lake;
+
+use std::fs;
+
+use faces_lake::Request;
+use faces_rebuild::{TrainParams, tables::EventRow};
+use lake::{Lake, event};
+
+const START_MS: i64 = 1_767_225_600_000;
+
+fn lake() -> Lake {
+    let items: Vec<String> = (0..12).map(|n| format!("i{n},shop")).collect();
+    let lake = Lake::new(&items.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+    let event = |n: i64| event(START_MS + n, "shop", &format!("u{}", n % 17), &format!("i{}", n * n % 12), "view");
+    let rows: Vec<EventRow> = (0..300).map(event).collect();
+    lake.write_day(1, &rows);
+    lake
+}
+
+#[test]
+fn steps_that_are_whole_are_kept_and_others_made_again() {
+    let lake = lake();
+    // Small shares, so that there are several.
+    let request = Request { pairs_bytes: 96 * 500, ..lake.request(&TrainParams::default()) };
+    let whole = lake.prepare(&request).unwrap();
+    let pairs = whole.tables.iter().find(|table| table.name == "pairs").unwrap();
+    assert!(pairs.files.len() > 2 && pairs.rows > 0, "{pairs:?}");
+
+    // As if killed: the last share half-made, a file torn, no manifest.
+    let out = lake.path("prepared");
+    let (kept, lost) = (out.join("interactions.json"), pairs.files.len() - 1);
+    let written = fs::metadata(&kept).unwrap().modified().unwrap();
+    fs::remove_file(out.join("manifest.json")).unwrap();
+    fs::remove_file(out.join(format!("pairs-{lost:04}.json"))).unwrap();
+    fs::rename(out.join(format!("pairs-{lost:04}")), out.join(format!("pairs-{lost:04}.partial"))).unwrap();
+    let torn = out.join(&whole.tables.iter().find(|table| table.name == "popularity").unwrap().files[0].name);
+    fs::write(&torn, "torn").unwrap();
+
+    let resumed = lake.prepare(&Request { resumes: true, ..request.clone() }).unwrap();
+    assert_eq!(fs::metadata(&kept).unwrap().modified().unwrap(), written, "the step was kept");
+    let content = |tables: &[faces_rebuild::prepared::PreparedTable]| {
+        tables.iter().map(|table| (table.name.clone(), table.rows, table.content.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(content(&resumed.tables), content(&whole.tables));
+
+    // Whatever the shares, and made anew: the same pairs.
+    let anew = lake.prepare(&lake.request(&TrainParams::default())).unwrap();
+    assert_eq!(content(&anew.tables), content(&whole.tables));
+}
+
+#[test]
+fn steps_of_another_request_are_not_taken() {
+    let lake = lake();
+    let request = lake.request(&TrainParams::default());
+    lake.prepare(&request).unwrap();
+    let other = Request { until_ms: Some(START_MS + 200), resumes: true, ..request };
+    let refusal = lake.prepare(&other).unwrap_err().to_string();
+    assert!(refusal.contains("steps made of other inputs") && refusal.contains("leave out --resume"), "{refusal}");
+}

@@ -1,0 +1,55 @@
+//! `faces level`: how good answers are made, looked at and set by hand.
+
+use anyhow::{Context as _, Result};
+use clap::{Args, builder::PossibleValuesParser};
+use faces_proto::v1;
+
+use super::call::block_on;
+use crate::{client::Client, overload::Level};
+
+/// Shows or sets the service level of a running server.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  faces level                  what is in force
+  faces level co_visitation    whatever the load, until it is set again
+  faces level auto             leave it to the server")]
+pub struct LevelArgs {
+    /// Server to ask.
+    #[arg(long, default_value = "http://127.0.0.1:50051")]
+    server: String,
+    /// The level to set.
+    #[arg(value_parser = PossibleValuesParser::new(names()))]
+    level: Option<String>,
+}
+
+const AUTO: &str = "auto";
+
+fn names() -> impl Iterator<Item = &'static str> {
+    [AUTO].into_iter().chain(Level::ALL.map(Level::name))
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A server that does not answer, or what it refuses.
+pub fn run(args: &LevelArgs) -> Result<()> {
+    block_on(async {
+        let mut client = Client::connect(&args.server).await?;
+        if let Some(name) = &args.level {
+            client.set_level(wire(name)?).await?;
+        }
+        let status = client.status().await?;
+        let by = if status.level_is_set { "set by hand" } else { "by the load" };
+        println!("{} ({by})", status.level().as_str_name().trim_start_matches(PREFIX).to_lowercase());
+        Ok(())
+    })
+}
+
+const PREFIX: &str = "SERVICE_LEVEL_";
+
+fn wire(name: &str) -> Result<v1::ServiceLevel> {
+    if name == AUTO {
+        return Ok(v1::ServiceLevel::Unspecified);
+    }
+    v1::ServiceLevel::from_str_name(&format!("{PREFIX}{}", name.to_uppercase())).context("no such level")
+}

@@ -1,0 +1,105 @@
+//! The way over a data lake: `faces-lake`, a program of its own, prepares tables by SQL; training then reads those.
+
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use faces_rebuild::{Prepared, TrainParams, prepared::Counting};
+
+/// Options of a rebuild over a data lake.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Over a data lake")]
+pub struct LakeArgs {
+    /// The program that prepares the tables; default: `faces-lake` beside this program.
+    #[arg(long, value_name = "FILE")]
+    lake_bin: Option<PathBuf>,
+    /// Folder for prepared tables, emptied before and removed after; default: beside the folder of generations.
+    #[arg(long, value_name = "FOLDER")]
+    work: Option<PathBuf>,
+    /// Memory of SQL (4GiB, 500MB); beyond it, it spills.
+    #[arg(long, value_name = "BYTES")]
+    memory_limit: Option<String>,
+    /// Folder to spill to.
+    #[arg(long, value_name = "FOLDER")]
+    spill: Option<PathBuf>,
+    /// Run the SQL on the cluster whose scheduler has this address (df://host:port).
+    #[arg(long, value_name = "URL")]
+    cluster: Option<String>,
+    /// Go on where a rebuild of the same inputs was killed: the steps that it has made are kept.
+    #[arg(long)]
+    resume: bool,
+}
+
+/// The tables as they were named.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// Events.
+    pub events: &'a str,
+    /// Items.
+    pub items: &'a str,
+    /// Links.
+    pub links: Option<&'a str>,
+}
+
+impl Named<'_> {
+    /// Whether one of them is no single local file: a folder, a pattern or a URL.
+    pub fn is_lake(&self) -> bool {
+        let names = [Some(self.events), Some(self.items), self.links].into_iter().flatten();
+        names.into_iter().any(|name| {
+            let path = Path::new(name);
+            name.contains("://") || path.is_dir() || (name.contains(['*', '?', '[']) && !path.exists())
+        })
+    }
+}
+
+/// Where the prepared tables lie.
+pub fn work_folder(args: &LakeArgs, generations: &Path) -> PathBuf {
+    args.work.clone().unwrap_or_else(|| {
+        let mut name = generations.file_name().unwrap_or_default().to_owned();
+        name.push(".prepared");
+        generations.with_file_name(name)
+    })
+}
+
+/// Has the tables prepared, and opens them.
+///
+/// # Errors
+/// A program that is missing or fails (it has said why on standard error), or tables that can't be read.
+pub fn prepare(args: &LakeArgs, named: Named<'_>, until_ms: Option<i64>, params: &TrainParams, work: &Path) -> Result<Prepared> {
+    let program = match &args.lake_bin {
+        Some(program) => program.clone(),
+        None => std::env::current_exe().context("can't tell where this program lies")?.with_file_name("faces-lake"),
+    };
+    let mut command = Command::new(&program);
+    command.args(["prepare", "--events", named.events, "--items", named.items]).arg("--out").arg(work);
+    command.arg("--counting").arg(serde_json::to_string(&Counting::from(params))?);
+    let given = |name: &'static str, value: Option<String>| value.map(|value| [name.to_owned(), value]);
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let options = [
+        given("--links", named.links.map(str::to_owned)),
+        given("--until-ms", until_ms.map(|until_ms| until_ms.to_string())),
+        given("--memory-limit", args.memory_limit.clone()),
+        given("--spill", path(&args.spill)),
+        given("--cluster", args.cluster.clone()),
+    ];
+    command.args(options.into_iter().flatten().flatten());
+    command.args(args.resume.then_some("--resume"));
+    // What people read is ours to print; errors and progress are the program's own.
+    command.stdout(std::process::Stdio::null());
+    let status = command.status().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow::anyhow!(
+            "{} is not there, and tables of many files need it; build it with \
+             `cargo build --release --manifest-path engine/lake/Cargo.toml --target-dir target`, or name it by --lake-bin",
+            program.display()
+        ),
+        _ => anyhow::Error::new(error).context(format!("can't start {}", program.display())),
+    })?;
+    if !status.success() {
+        bail!("{} failed ({status}); nothing was published", program.display());
+    }
+    Ok(Prepared::open(work)?)
+}

@@ -1,0 +1,60 @@
+//! The section `[overload]` of the configuration.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{admission::AdmissionOptions, callers::CallerConfig};
+
+/// What happens when more is asked than can be answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OverloadConfig {
+    /// Fewest requests that work at once; between this and the most the number follows the latency.
+    pub concurrency_min: usize,
+    /// Most requests that work at once.
+    pub concurrency_max: usize,
+    /// Most requests that wait for their turn.
+    pub queue_max: usize,
+    /// Share of turns and places in the queue that requests of default criticality and less may take, in (0, 1].
+    pub default_share: f64,
+    /// Share that sheddable requests may take, in (0, 1].
+    pub sheddable_share: f64,
+    /// Share of the threads that refusing may take before connections are no longer read from; 1: they always are.
+    pub refusal_cpu_share: f64,
+    /// Slates remembered for up to 30 s, some 400 bytes each; 0: none.
+    pub cached_slates_max: usize,
+    /// Callers that are not named below.
+    pub caller: CallerConfig,
+    /// Callers by the name that they give in `x-faces-caller`.
+    pub callers: BTreeMap<String, CallerConfig>,
+}
+
+impl Default for OverloadConfig {
+    fn default() -> Self {
+        Self {
+            concurrency_min: 4,
+            concurrency_max: 256,
+            queue_max: 1_024,
+            default_share: 0.9,
+            sheddable_share: 0.5,
+            refusal_cpu_share: 0.3,
+            cached_slates_max: 100_000,
+            caller: CallerConfig::default(),
+            callers: BTreeMap::new(),
+        }
+    }
+}
+
+impl OverloadConfig {
+    /// What is let in.
+    #[must_use]
+    pub const fn admission(&self) -> AdmissionOptions {
+        AdmissionOptions {
+            concurrency_min: self.concurrency_min,
+            concurrency_max: self.concurrency_max,
+            queue_max: self.queue_max,
+            shares: [self.sheddable_share, self.default_share, 1.0],
+        }
+    }
+}

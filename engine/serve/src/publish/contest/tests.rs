@@ -1,0 +1,138 @@
+//! A usual day passes, an answer that got worse or slower is refused, and too little to go by judges nothing.
+
+use faces_rebuild::{gates::Outcome, tables::ItemRow};
+
+use super::*;
+use crate::{config::Config, publish::replay_options};
+
+const NOW_MS: i64 = 1_767_225_600_000;
+const ITEMS: u32 = 300;
+const CIRCLE: u32 = 10;
+const PEOPLE: u32 = 80;
+const DAYS: i64 = 12;
+
+/// People who go through circles of ten items that belong together, another circle each day.
+fn log(scrambled_until_ms: i64) -> Log {
+    let mut log = Log::default();
+    for id in 0..ITEMS {
+        let item = ItemRow {
+            item_id: id.to_string(),
+            bu: "shop".into(),
+            title: None,
+            category: vec![],
+            brand: None,
+            price: None,
+            embedding: vec![],
+        };
+        log.items.push(item);
+    }
+    for day in 0..DAYS {
+        for person in 0..PEOPLE {
+            let circle = (person * 7 + day as u32 * 11) % (ITEMS / CIRCLE);
+            for step in 0..5 {
+                let ts_ms = NOW_MS - (DAYS - day) * DAY_MS + i64::from(person * 60 + step * 7) * 10_000;
+                let item = circle * CIRCLE + (person + step * 3) % CIRCLE;
+                let item = if ts_ms < scrambled_until_ms { (item * 97 + step * 31 + person) % ITEMS } else { item };
+                log.events.push(EventRow {
+                    ts_ms,
+                    bu: "shop".into(),
+                    local_user_id: person.to_string(),
+                    item_id: item.to_string(),
+                    event_type: "view".into(),
+                    value: None,
+                    currency: None,
+                });
+            }
+        }
+    }
+    log.events.sort_by_key(|row| row.ts_ms);
+    log
+}
+
+fn options() -> ReplayOptions {
+    let mut config = Config::default();
+    config.training.embedding.dimension = 16;
+    replay_options(&config)
+}
+
+fn trained(log: &Log, until_ms: i64) -> Generation {
+    let Tables { events, items, .. } = log.tables();
+    let items = items.iter().map(|row| Ok(row.clone()));
+    let assembled = assemble(events.iter().map(|row| Ok(row.clone())), items, [], Some(until_ms)).unwrap();
+    train(&assembled.log, &options().training, &|_, _| {}).unwrap()
+}
+
+fn run(log: Log, serving: Generation, candidate: Generation, limits: GateLimits) -> [Finding; 2] {
+    let options = options();
+    Contest { log, lake: None, options: &options, limits: &limits, end_ms: NOW_MS }.run(serving, candidate).unwrap()
+}
+
+/// Latency must not decide here: it is a clock's.
+fn limits() -> GateLimits {
+    GateLimits { quality_moments_min: 100, quality_moments_max: 200, latency_ratio_max: 1e9, ..GateLimits::default() }
+}
+
+const YESTERDAY_MS: i64 = NOW_MS - DAY_MS;
+
+#[test]
+fn a_day_more_passes_and_is_rehearsed_without_it() {
+    let log = log(0);
+    let (serving, candidate) = (trained(&log, YESTERDAY_MS), trained(&log, NOW_MS));
+    let [quality, latency] = run(log, serving, candidate, limits());
+    assert_eq!((quality.outcome, latency.outcome), (Outcome::Passed, Outcome::Passed), "{quality:?} {latency:?}");
+    assert!(quality.detail.contains("trained like the candidate, but without them"), "{quality:?}");
+    assert!(latency.value > Some(0.0) && latency.parts.len() == 2, "{latency:?}");
+}
+
+#[test]
+fn the_same_log_again_passes_with_what_both_have_seen() {
+    let log = log(0);
+    let [quality, _] = run(log.clone(), trained(&log, NOW_MS), trained(&log, NOW_MS), limits());
+    assert_eq!(quality.outcome, Outcome::Passed, "{quality:?}");
+    assert!(quality.detail.contains("both have seen them") && quality.detail.contains("+0.0 %"), "{quality:?}");
+}
+
+#[test]
+fn a_candidate_that_mistakes_items_is_refused() {
+    let log = log(0);
+    let (serving, mut candidate) = (trained(&log, YESTERDAY_MS), trained(&log, NOW_MS));
+    candidate.items.rotate_left(ITEMS as usize / 2);
+    candidate.check().unwrap(); // nothing but the answers tells
+    let [quality, _] = run(log, serving, candidate, limits());
+    assert_eq!(quality.outcome, Outcome::Refused, "{quality:?}");
+    assert!(quality.value > Some(0.05) && quality.detail.contains("the candidate itself"), "{quality:?}");
+}
+
+#[test]
+fn a_log_that_was_spoilt_is_refused_though_the_candidate_knows_the_day_by_heart() {
+    let serving = trained(&log(0), YESTERDAY_MS);
+    let spoilt = log(YESTERDAY_MS);
+    let candidate = trained(&spoilt, NOW_MS);
+    let [quality, _] = run(spoilt, serving, candidate, limits());
+    assert_eq!(quality.outcome, Outcome::Refused, "{quality:?}");
+    assert!(quality.detail.contains("trained like the candidate, but without them"), "{quality:?}");
+}
+
+#[test]
+fn too_few_moments_judge_nothing() {
+    let log = log(0);
+    let (serving, candidate) = (trained(&log, YESTERDAY_MS), trained(&log, NOW_MS));
+    let findings = run(log, serving, candidate, GateLimits { quality_moments_min: 401, ..limits() });
+    for finding in findings {
+        assert_eq!(finding.outcome, Outcome::Skipped);
+        assert!(finding.detail.contains("fewer than 401 moments"), "{finding:?}");
+    }
+}
+
+#[test]
+fn answers_that_cost_too_much_are_refused() {
+    let names = ["old".to_owned(), "new".to_owned()];
+    let times = |new_us: [u64; 3]| new_us.map(|new| [Duration::from_micros(40), Duration::from_micros(new)]);
+    let judged = |new_us| latency(&times(new_us), 2.0, &names);
+    let passed = judged([30, 80, 5_000]);
+    assert_eq!((passed.outcome, passed.value), (Outcome::Passed, Some(2.0)), "one that was disturbed does not count");
+    let refused = judged([30, 81, 90]);
+    assert_eq!(refused.outcome, Outcome::Refused);
+    assert!(refused.detail.contains("81 µs of a processor against 40 µs"), "{refused:?}");
+    assert_eq!(latency(&[[Duration::ZERO; 2]], 2.0, &names).outcome, Outcome::Skipped);
+}

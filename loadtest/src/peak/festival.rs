@@ -1,0 +1,182 @@
+//! `faces-loadtest festival`: the night of a sale. Calm, a countdown, the step at midnight, a plateau; events and queries together, and in the
+//! middle of the plateau what the operator makes happen: another generation, and a cut from the brokers.
+//!
+//! Events are written through the public API with what the people who ask do, so that queries and events concern the same. The cut is a
+//! command of the operator's (`--at-cut`), as only they know how their brokers are reached; so is publishing a generation (`--at-swap`).
+
+use std::{
+    future::Future,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use faces_proto::v1::{Event, EventType, KeyKind, SourceKey, WriteEventsRequest, event_service_client::EventServiceClient};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use tonic::transport::Channel;
+
+use super::{
+    phase::{PhaseReport, Stage},
+    report::{Finding, PeakReport},
+    slo::{Slo, Verdict},
+    watch::Sample,
+};
+use crate::{
+    cli::FestivalArgs,
+    connections,
+    error::LoadError,
+    freshness::now_ms,
+    schedule::{Rate, RunLength},
+    target::Target,
+};
+
+/// Events are written in requests of so many.
+const EVENTS_TOGETHER: u64 = 100;
+
+/// Name, rate as a share of the step's, and length as a share of the night's.
+const NIGHT: [(&str, f64, f64); 6] = [
+    ("calm", 0.1, 0.15),
+    ("countdown 1", 0.3, 0.1),
+    ("countdown 2", 0.6, 0.1),
+    ("midnight", 1.0, 0.2),
+    ("plateau, swap", 0.7, 0.2),
+    ("plateau, cut", 0.7, 0.25),
+];
+
+/// Runs the scenario until it is done or until `stop`.
+///
+/// # Errors
+/// When the run can't start.
+pub async fn run(arguments: &FestivalArgs, target: &Target, stop: impl Future<Output = ()>) -> Result<PeakReport, LoadError> {
+    let peak = &arguments.peak;
+    let (slo, mut stage) = (Slo::read(peak.slo.as_deref())?, Stage::open(peak, target).await?);
+    let events = Events::start(connections::connect(target).await?, arguments, stage.items());
+    let mut phases: Vec<PhaseReport> = Vec::new();
+    let mut stop = std::pin::pin!(stop);
+    for (name, share, part) in NIGHT {
+        let rate = Rate::new(arguments.rate.per_second() * share)?;
+        let length = RunLength::from_seconds(arguments.seconds.duration().as_secs_f64() * part)?;
+        events.pace(arguments.events_per_s * share);
+        let command = match name {
+            "plateau, swap" => arguments.at_swap.as_deref(),
+            "plateau, cut" => arguments.at_cut.as_deref(),
+            _ => None,
+        };
+        let beside = command.map(|command| started(command, length.duration()));
+        phases.push(stage.phase(name, rate, length, stop.as_mut()).await?);
+        if phases.last().is_some_and(|phase| phase.stopped_early) {
+            break;
+        }
+        if let Some(beside) = beside {
+            beside.await.map_err(|_| LoadError::Beside { what: "the task broke".to_owned() })??;
+        }
+    }
+    let (written, refused) = events.stop().await;
+    let samples = stage.close();
+    let verdicts = verdicts(&slo, &phases, &samples, written, refused);
+    let headline = phases.iter().find(|phase| phase.name == "midnight").cloned();
+    let finding = Finding { events_written: Some(written), events_refused: Some(refused), ..Finding::default() };
+    Ok(PeakReport::new("festival", peak, target, phases, samples, verdicts, headline.as_ref(), finding))
+}
+
+/// Runs a command of the operator's a third into a phase.
+fn started(command: &str, length: Duration) -> tokio::task::JoinHandle<Result<(), LoadError>> {
+    let command = command.to_owned();
+    tokio::spawn(async move {
+        tokio::time::sleep(length / 3).await;
+        let run = tokio::task::spawn_blocking(move || Command::new("sh").args(["-c", &command]).status());
+        match run.await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            outcome => Err(LoadError::Beside { what: format!("{outcome:?}") }),
+        }
+    })
+}
+
+fn verdicts(slo: &Slo, phases: &[PhaseReport], samples: &[Sample], written: u64, refused: u64) -> Vec<Verdict> {
+    let plateau = phases.iter().filter(|phase| phase.name.starts_with("plateau"));
+    let p99 = plateau.clone().filter_map(|phase| phase.p99_ms).reduce(f64::max);
+    let good = phases.iter().map(|phase| phase.counts.good_share()).reduce(f64::min);
+    let critical = phases.iter().map(|phase| phase.critical.good_share()).reduce(f64::min);
+    let age = samples.last().and_then(|sample| sample.view_age_s);
+    let sent = written + refused;
+    let acknowledged = (sent > 0).then(|| written as f64 / sent as f64);
+    vec![
+        Verdict::at_most("p99 on the plateau, ms", slo.p99_ms_max, p99),
+        Verdict::at_least("share answered well in the worst phase", slo.good_share_min, good),
+        Verdict::at_least("critical requests answered well in the worst phase", slo.critical_good_share_min, critical),
+        Verdict::at_most("age of the view at the end, s", slo.view_age_seconds_max, age),
+        Verdict::at_least("share of events acknowledged", 0.0, acknowledged),
+    ]
+}
+
+/// Events that are written while queries run.
+struct Events {
+    per_s: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<(u64, u64)>,
+}
+
+impl Events {
+    fn start(channel: Channel, arguments: &FestivalArgs, items: Vec<String>) -> Self {
+        let (per_s, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+        let (bu, people, seed) = (arguments.peak.target.bu.clone(), arguments.peak.people_count, arguments.peak.target.seed);
+        let task = tokio::spawn(write(channel, bu, people, items, seed, Arc::clone(&per_s), Arc::clone(&stop)));
+        Self { per_s, stop, task }
+    }
+
+    fn pace(&self, per_s: f64) {
+        self.per_s.store(per_s as u64, Relaxed);
+    }
+
+    /// Events acknowledged and refused.
+    async fn stop(self) -> (u64, u64) {
+        self.stop.store(true, Relaxed);
+        self.task.await.unwrap_or_default()
+    }
+}
+
+async fn write(
+    channel: Channel,
+    bu: String,
+    people: u32,
+    items: Vec<String>,
+    seed: u64,
+    per_s: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+) -> (u64, u64) {
+    let mut client = EventServiceClient::new(channel);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let (mut written, mut refused) = (0, 0);
+    let mut next = tokio::time::Instant::now();
+    while !stop.load(Relaxed) {
+        let rate = per_s.load(Relaxed).max(1);
+        next += Duration::from_secs_f64(EVENTS_TOGETHER as f64 / rate as f64).min(Duration::from_secs(1));
+        let count = EVENTS_TOGETHER.min(rate);
+        let events = (0..count).map(|_| Event {
+            event_time_ms: now_ms(),
+            bu: bu.clone(),
+            source: Some(SourceKey {
+                bu: bu.clone(),
+                kind: KeyKind::Account.into(),
+                id: format!("u{}", random.random_range(1..=people)),
+            }),
+            r#type: EventType::View.into(),
+            item_id: items.get(random.random_range(0..items.len().max(1))).cloned().unwrap_or_default(),
+            ..Event::default()
+        });
+        match client.write_events(WriteEventsRequest { events: events.collect() }).await {
+            Ok(answer) => {
+                let failed = answer.into_inner().results.iter().filter(|result| result.error.is_some()).count() as u64;
+                written += count - failed;
+                refused += failed;
+            }
+            Err(_) => refused += count,
+        }
+        tokio::time::sleep_until(next).await;
+    }
+    (written, refused)
+}

@@ -1,0 +1,289 @@
+//! One stretch of load at one rate.
+
+use std::{collections::BTreeMap, future::Future, time::Duration};
+
+use faces_proto::v1::recommendation_service_client::RecommendationServiceClient;
+use indicatif::ProgressBar;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+use tonic::{Code, transport::Channel};
+
+use super::{
+    books::{Counts, Fate, Finished, PhaseBooks, Second},
+    mix::{Ask, Callers, Mix},
+    watch::{Sample, Watch},
+};
+use crate::{
+    cli::PeakArgs,
+    connections,
+    error::LoadError,
+    latency::for_people,
+    open_loop::{self, Bounds},
+    pace,
+    people::People,
+    progress,
+    report::SEND_LAG_P99_MS_MAX,
+    schedule::{Rate, RunLength, Schedule},
+    status::{code_name, normalised},
+    target::Target,
+};
+
+/// Who asks must not follow from when, though both come from one seed.
+const MIX_STREAM: u64 = 1;
+
+/// Everything that phases of a run share.
+#[derive(Debug)]
+pub struct Stage {
+    mix: Mix,
+    callers: Callers,
+    bounds: Bounds,
+    seed: u64,
+    bar: ProgressBar,
+    watch: Watch,
+    phases: u64,
+}
+
+/// What a phase came to; field names are keys of `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct PhaseReport {
+    /// What it was for.
+    pub name: String,
+    /// Seconds from the start of the run.
+    pub began_s: f64,
+    /// How long requests came due.
+    pub seconds: f64,
+    /// Arrivals a second that were asked for.
+    pub rate_asked_per_s: f64,
+    /// Arrivals a second that came due.
+    pub rate_per_s: f64,
+    /// Good answers inside the deadline, a second.
+    pub goodput_per_s: f64,
+    /// Latency from when a request was due; what got no answer counts with its wait.
+    pub p50_ms: Option<f64>,
+    /// As `p50_ms`.
+    pub p99_ms: Option<f64>,
+    /// As `p50_ms`.
+    pub p999_ms: Option<f64>,
+    /// All requests.
+    pub counts: Counts,
+    /// Requests that were sent, by criticality.
+    pub critical: Counts,
+    /// As `critical`.
+    pub default: Counts,
+    /// As `critical`.
+    pub sheddable: Counts,
+    /// Good answers by level.
+    pub levels: BTreeMap<&'static str, u64>,
+    /// Errors by kind.
+    pub errors: BTreeMap<&'static str, u64>,
+    /// First message of each kind.
+    pub samples: BTreeMap<&'static str, String>,
+    /// Processor time of the server for each good slate, refusals included; null without its admin page.
+    pub server_cpu_us_per_answer: Option<f64>,
+    /// Processors that the server kept busy.
+    pub server_cpu_cores: Option<f64>,
+    /// Its memory at the end.
+    pub server_rss_bytes: Option<f64>,
+    /// Seconds from the start of the phase to the last answer below full service; 0 for none.
+    pub degraded_until_s: f64,
+    /// The generator's own delay.
+    pub send_lag_p99_ms: Option<f64>,
+    /// Whether the generator was the bottleneck: then the server was offered less, or later, than it says.
+    pub generator_limited: bool,
+    /// Whether it was stopped before its end.
+    pub stopped_early: bool,
+    /// Second by second, for the report's plots.
+    #[serde(skip)]
+    pub by_second: Vec<Second>,
+}
+
+impl Stage {
+    /// Opens connections and learns what can be asked.
+    ///
+    /// # Errors
+    /// A target that is refused or not there, people that can't be read, a unit without items.
+    pub async fn open(arguments: &PeakArgs, target: &Target) -> Result<Self, LoadError> {
+        let common = &arguments.target;
+        let people = match &arguments.people {
+            Some(path) => People::listed(path, arguments.zipf.unwrap_or(0.0))?,
+            None => People::numbered(&common.bu, arguments.people_count as usize, arguments.zipf.unwrap_or(1.0))?,
+        };
+        let mut channels = Vec::new();
+        for _ in 0..arguments.connections {
+            channels.push(connections::connect(target).await?);
+        }
+        let first = connections::connect(target).await?;
+        let mix = Mix::learn(first, &common.bu, arguments.page_size, people, arguments.shares()).await?;
+        let bounds =
+            Bounds { deadline: Duration::from_millis(arguments.deadline_ms), in_flight_max: arguments.in_flight_max as usize };
+        let bar = progress::bar(0, "s", common.json);
+        Ok(Self {
+            mix,
+            callers: Callers::new(channels),
+            bounds,
+            seed: common.seed,
+            bar,
+            watch: Watch::start(arguments.admin),
+            phases: 0,
+        })
+    }
+
+    /// Loads the server at `rate` for `length`, or until `stop`.
+    ///
+    /// # Errors
+    /// No thread for the pace.
+    pub async fn phase(
+        &mut self,
+        name: &str,
+        rate: Rate,
+        length: RunLength,
+        stop: impl Future<Output = ()>,
+    ) -> Result<PhaseReport, LoadError> {
+        self.phases += 1;
+        let seed = self.seed.wrapping_add(self.phases);
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(MIX_STREAM);
+        let (before, began_s) = (self.watch.now(), self.watch.elapsed_s());
+        let arrivals = pace::start(Schedule::new(rate, length, seed)).map_err(LoadError::Pace)?;
+        let (start, deadline) = (arrivals.start, self.bounds.deadline);
+        let mut books = PhaseBooks::new(start)?;
+        self.bar.reset();
+        self.bar.set_length(length.duration().as_secs());
+        let (mut turn, callers, mix) = (0_u64, &self.callers, &self.mix);
+        let send = |due| {
+            turn += 1;
+            one(mix.draw(&mut random), callers.at(turn), start, due, deadline)
+        };
+        let bar = &self.bar;
+        let on_tick = |books: &PhaseBooks, elapsed: Duration| {
+            bar.set_position(elapsed.as_secs());
+            bar.set_message(live(name, rate, books));
+        };
+        let offered = open_loop::run(self.bounds, &mut books, send, arrivals, stop, on_tick).await;
+        let report = PhaseReport::new(name, rate, began_s, offered, books, before.zip(self.watch.now()));
+        if !self.bar.is_hidden() {
+            self.bar.println(report.line());
+        }
+        Ok(report)
+    }
+
+    /// Items that can be asked for.
+    #[must_use]
+    pub fn items(&self) -> Vec<String> {
+        self.mix.items().to_vec()
+    }
+
+    /// Ends the run; what was seen of the server.
+    #[must_use]
+    pub fn close(self) -> Vec<Sample> {
+        self.bar.finish_and_clear();
+        self.watch.finish()
+    }
+}
+
+/// The line that moves.
+fn live(name: &str, rate: Rate, books: &PhaseBooks) -> String {
+    let p99 = for_people(books.latencies.quantile_ms(0.99));
+    let counts = &books.counts;
+    let levels: Vec<String> = books.levels.iter().map(|(level, count)| format!("{level} {count}")).collect();
+    format!(
+        "{name} {:.0}/s: good {} errors {} p99 {p99} ms; {}",
+        rate.per_second(),
+        counts.good,
+        counts.errors,
+        levels.join(", ")
+    )
+}
+
+async fn one(
+    ask: Ask,
+    client: Option<RecommendationServiceClient<Channel>>,
+    start: Instant,
+    due: Instant,
+    deadline: Duration,
+) -> Finished {
+    let (sent, deadline_at, criticality) = (Instant::now(), due + deadline, ask.criticality);
+    let fate = match client {
+        Some(client) => match timeout_at(deadline_at, ask.send(client, deadline_at.saturating_duration_since(sent))).await {
+            Ok(Ok(answer)) => Fate::Answered(answer),
+            Ok(Err(status)) => match normalised(status) {
+                status if status.code() == Code::DeadlineExceeded => Fate::Late,
+                status => Fate::Error { code: code_name(status.code()), message: status.message().to_owned() },
+            },
+            Err(_) => Fate::Late,
+        },
+        None => Fate::Error { code: "INTERNAL", message: "no connection".to_owned() },
+    };
+    let over = Instant::now();
+    Finished { criticality, send_lag: sent - due, latency: over - due, due_at: due - start, fate }
+}
+
+impl PhaseReport {
+    fn new(
+        name: &str,
+        rate: Rate,
+        began_s: f64,
+        (offered_for, stopped_early): (Duration, bool),
+        books: PhaseBooks,
+        server: Option<(Sample, Sample)>,
+    ) -> Self {
+        let seconds = offered_for.as_secs_f64();
+        let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
+        let cpu = server.and_then(|(before, after)| Some((after.cpu_s? - before.cpu_s?, after.at_s - before.at_s)));
+        let send_lag_p99_ms = books.send_lags.quantile_ms(0.99);
+        let [critical, default, sheddable] = books.by_criticality;
+        Self {
+            name: name.to_owned(),
+            began_s,
+            seconds,
+            rate_asked_per_s: rate.per_second(),
+            rate_per_s: per_second(books.counts.due),
+            goodput_per_s: per_second(books.counts.good),
+            p50_ms: books.latencies.quantile_ms(0.5),
+            p99_ms: books.latencies.quantile_ms(0.99),
+            p999_ms: books.latencies.quantile_ms(0.999),
+            counts: books.counts,
+            critical,
+            default,
+            sheddable,
+            server_cpu_us_per_answer: cpu.filter(|_| books.slates > 0).map(|(cpu_s, _)| 1e6 * cpu_s / books.slates as f64),
+            server_cpu_cores: cpu.map(|(cpu_s, wall_s)| cpu_s / wall_s.max(1e-9)),
+            server_rss_bytes: server.and_then(|(_, after)| after.rss_bytes),
+            degraded_until_s: books.last_degraded_at.map_or(0.0, |at| at.as_secs_f64()),
+            send_lag_p99_ms,
+            generator_limited: send_lag_p99_ms.is_some_and(|lag_ms| lag_ms > SEND_LAG_P99_MS_MAX),
+            levels: books.levels,
+            errors: books.errors,
+            samples: books.samples,
+            stopped_early,
+            by_second: books.seconds,
+        }
+    }
+
+    /// Share of good answers below full service.
+    #[must_use]
+    pub fn degraded_share(&self) -> f64 {
+        if self.counts.good == 0 { 0.0 } else { self.counts.degraded as f64 / self.counts.good as f64 }
+    }
+
+    /// One line for people.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let [p50, p99] = [self.p50_ms, self.p99_ms].map(for_people);
+        let levels: Vec<String> = self.levels.iter().map(|(level, count)| format!("{level} {count}")).collect();
+        let errors: Vec<String> = self.errors.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let cpu = self.server_cpu_us_per_answer.map_or_else(|| "-".to_owned(), |us| format!("{us:.0}"));
+        let limited = if self.generator_limited { "  GENERATOR-LIMITED" } else { "" };
+        format!(
+            "{:<14}{:>8.0}/s due {:>8.0}/s good  p50 {p50} p99 {p99} ms  cpu {cpu} us  critical {:.2} %  [{}]  [{}]{limited}",
+            self.name,
+            self.rate_per_s,
+            self.goodput_per_s,
+            100.0 * self.critical.good_share(),
+            levels.join(", "),
+            errors.join(", "),
+        )
+    }
+}

@@ -1,0 +1,99 @@
+//! The scenarios at and beyond capacity against a scripted server on loopback: what is counted, judged and written. No time is asserted.
+#![forbid(unsafe_code)]
+#![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod scripted;
+
+use std::{fs, future::pending};
+
+use clap::Parser as _;
+use faces_loadtest::{
+    cli::{Cli, Command},
+    peak::{self, page, report::PeakReport},
+    target::Target,
+};
+use faces_proto::v1::{RecommendResponse, ServiceLevel};
+use scripted::{Line, Scripted, SlowLog, serve, slate};
+use tonic::Status;
+
+const ITEMS: [&str; 3] = ["a", "b", "c"];
+
+fn at_level(level: ServiceLevel) -> Line {
+    let answer = RecommendResponse { level: level.into(), ..slate(&ITEMS, "g1") };
+    Line { delay: std::time::Duration::ZERO, answer: Ok(answer) }
+}
+
+async fn run(scripted: Scripted, scenario: &str, arguments: &str) -> PeakReport {
+    let address = serve(scripted, SlowLog::new(1)).await;
+    let uri = format!("http://{address}");
+    let common =
+        format!("--target {uri} --bu video --page-size 3 --other-calls-share 0 --connections 2 --deadline-ms 60000 --json");
+    let all = format!("faces-loadtest {scenario} {common} {arguments}");
+    let target = Target::parse(&uri, false).unwrap();
+    match Cli::try_parse_from(all.split_whitespace()).unwrap().command {
+        Command::Overload(arguments) => peak::overload::run(&arguments, &target, pending()).await,
+        Command::Capacity(arguments) => peak::capacity::run(&arguments, &target, pending()).await,
+        Command::Soak(arguments) => peak::soak::run(&arguments, &target, pending()).await,
+        other => panic!("{other:?}"),
+    }
+    .unwrap()
+}
+
+#[tokio::test]
+async fn an_overload_tells_levels_and_refusals_apart_and_says_what_is_missed() {
+    let scripted = Scripted::new(|call, _| match call % 4 {
+        0 if call > 0 => Line::error(Status::unavailable("full")), // the first call learns what there is
+        _ => at_level(ServiceLevel::Popular),
+    });
+    let report = run(scripted, "overload", "--capacity 300 --multiples 3 --seconds 0.5 --rest-seconds 1").await;
+    let names: Vec<_> = report.phases.iter().map(|phase| phase.name.as_str()).collect();
+    assert_eq!(names, ["warm-up", "at capacity", "3 x", "after 3 x"]);
+    for phase in &report.phases {
+        let counts = phase.counts;
+        assert!(counts.due > 30 && counts.errors > 0, "{phase:?}");
+        assert_eq!((counts.due, counts.bad), (counts.good + counts.errors, 0));
+        assert_eq!((counts.degraded, phase.levels.get("popular")), (counts.good, Some(&counts.good)));
+        assert_eq!(phase.errors.get("UNAVAILABLE"), Some(&counts.errors));
+        let by_criticality = [phase.critical, phase.default, phase.sheddable];
+        assert_eq!(by_criticality.iter().map(|counts| counts.good).sum::<u64>(), counts.good);
+        assert_eq!(phase.by_second.iter().map(|second| second.counts.due).sum::<u64>(), counts.due);
+    }
+    assert_eq!(report.degraded, report.phases[2].counts.degraded, "the highest multiple is what it is about");
+    let missed: Vec<_> = report.verdicts.iter().filter(|verdict| !verdict.holds).map(|verdict| verdict.what.as_str()).collect();
+    assert!(missed.contains(&"critical requests answered well at 3 x"), "{missed:?}");
+    assert!(missed.contains(&"growth of the server's memory since it was at capacity"), "nothing is known of it: {missed:?}");
+    assert!(!report.holds);
+
+    let json = serde_json::to_value(&report).unwrap();
+    for key in ["rate_per_s", "goodput_per_s", "p50_ms", "p99_ms", "p999_ms", "errors", "degraded", "server_cpu_us_per_answer"] {
+        assert!(json.get(key).is_some(), "{key} is missing");
+    }
+    let html = page::html(&report).unwrap();
+    assert!(html.matches("<svg").count() >= 8 && html.contains("after 3 x") && html.ends_with("</html>\n"));
+}
+
+#[tokio::test]
+async fn the_search_for_capacity_ends_where_the_limits_break() {
+    // From its 400th call on the server degrades: the first step holds, a later one does not.
+    let scripted = Scripted::new(|call, _| at_level(if call < 400 { ServiceLevel::Full } else { ServiceLevel::Lean }));
+    let folder = tempfile::tempdir().unwrap();
+    let slo = folder.path().join("slo.toml");
+    fs::write(&slo, "p99_ms_max = 60000.0\ndegraded_share_max = 0.0\n").unwrap();
+    let arguments = format!("--from 400 --step-seconds 0.5 --steps 4 --slo {}", slo.display());
+    let report = run(scripted, "capacity", &arguments).await;
+    assert!(report.phases[1..].iter().all(|phase| phase.counts.degraded > 0), "{:?}", report.phases);
+    let first = &report.phases[0];
+    assert_eq!((first.counts.degraded, first.rate_asked_per_s), (0, 400.0));
+    assert_eq!(report.finding.capacity_per_s, Some(400.0));
+    assert!(report.holds, "{:?}", report.verdicts);
+}
+
+#[tokio::test]
+async fn a_soak_without_the_admin_page_does_not_pass_for_a_flat_one() {
+    let scripted = Scripted::new(|_, _| at_level(ServiceLevel::Full));
+    let report = run(scripted, "soak", "--rate 200 --seconds 0.9 --pieces 3").await;
+    assert_eq!(report.phases.len(), 3);
+    assert_eq!(report.good(), report.phases.iter().map(|phase| phase.counts.due).sum::<u64>());
+    let memory = report.verdicts.iter().find(|verdict| verdict.what.contains("memory")).unwrap();
+    assert_eq!((memory.found, memory.holds), (None, false));
+}
