@@ -278,7 +278,8 @@ mod tests {
     fn equals_an_exact_svd() {
         let log = planted();
         let params = EmbeddingParams { spectrum_exponent: 1.0, iterations: 12, ..small() };
-        let matrix = ppmi(&log, &params, &|_| ());
+        let rows = Cooccurrence::new(&log, params.pairs, None).map_rows(|_, row| Contexts::of(row, params.contexts_max), &|_| ());
+        let matrix = ppmi(rows, &params);
         let size = matrix.row_count();
         let dense = nalgebra::DMatrix::from_fn(size, size, |row, column| f64::from(matrix.get(row, column)));
         let found = left_factors(&matrix, &params, &|_| ());

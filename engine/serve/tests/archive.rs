@@ -48,9 +48,20 @@ fn archive_once(house: &House, lake: &Path, group: &str) -> Value {
 }
 
 /// Starts an archiver that ends its files every few milliseconds.
-fn start(house: &House, lake: &Path, group: &str) -> Child {
+fn start(house: &House, lake: &Path, group: &str) -> Archiver {
     let arguments = arguments(house, lake, &["--rows", "100", "--minutes", "0.001", "--group", group]);
-    Command::new(env!("CARGO_BIN_EXE_faces")).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    let faces = Command::new(env!("CARGO_BIN_EXE_faces")).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    Archiver(faces.unwrap())
+}
+
+/// An archiver that is killed when it is dropped.
+struct Archiver(Child);
+
+impl Drop for Archiver {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
 fn files(lake: &Path) -> Vec<PathBuf> {
@@ -97,13 +108,10 @@ async fn each_record_is_archived_once_whatever_is_killed() {
     // Killed as soon as it has put a file in place, in the middle of others; then two at once that know nothing of each other.
     for round in 0..3 {
         let before = files(lake.path()).len();
-        let mut archivers: Vec<Child> = (0..1 + round % 2).map(|n| start(&house, lake.path(), &format!("{round}-{n}"))).collect();
+        let archivers: Vec<Archiver> = (0..1 + round % 2).map(|n| start(&house, lake.path(), &format!("{round}-{n}"))).collect();
         write(&house, EVENTS / 2 + round * 300..EVENTS / 2 + (round + 1) * 300).await;
         eventually("a file", async || (files(lake.path()).len() > before).then_some(())).await;
-        for archiver in &mut archivers {
-            archiver.kill().unwrap();
-            archiver.wait().unwrap();
-        }
+        drop(archivers);
     }
     write(&house, EVENTS / 2 + 900..EVENTS).await;
     let last = archive_once(&house, lake.path(), "last");
