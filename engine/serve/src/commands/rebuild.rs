@@ -87,9 +87,9 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     generation.manifest.inputs = inputs;
     let (manifest, trained) = (generation.manifest.clone(), generation.ranker.clone());
     let newest_ms = log.interactions().iter().map(|interaction| interaction.ts_ms).max().unwrap_or_default();
-    let source = Source { events: &args.events, items: &args.items, links: args.links.as_deref(), newest_ms };
+    let read_rows = || Log::read(&args.events, Some(&args.items), args.links.as_deref());
     let gates_started = Instant::now();
-    let published = publication.publish(generation, source)?;
+    let published = publication.publish(generation, Source { read: &read_rows, newest_ms })?;
     stages.push(("gates", gates_started.elapsed().as_secs_f64()));
     let is_activated = published.id.is_some() && !args.publish.no_activate;
     if args.json {

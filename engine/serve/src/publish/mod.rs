@@ -67,14 +67,10 @@ pub struct Published {
 }
 
 /// The log that a candidate was made from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Source<'a> {
-    /// Events table.
-    pub events: &'a Path,
-    /// Items table.
-    pub items: &'a Path,
-    /// Links table.
-    pub links: Option<&'a Path>,
+    /// Reads its tables, or those of its last weeks: the day that is judged, and enough before it to train on.
+    pub read: &'a dyn Fn() -> Result<Log>,
     /// When its newest interaction happened, milliseconds since 1970.
     pub newest_ms: i64,
 }
@@ -132,7 +128,7 @@ impl<'a> Publication<'a> {
             }
         };
         let serving = self.serving();
-        let log = Log::read(source.events, Some(source.items), source.links)?;
+        let log = (source.read)()?;
         let training = &self.config.training.embedding;
         let case = Case {
             candidate: &candidate,
