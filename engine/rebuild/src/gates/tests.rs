@@ -243,15 +243,22 @@ fn wholly_other_neighbours_are_refused() {
 #[test]
 fn a_sabotaged_index_is_refused() {
     let (mut sabotaged, mut random) = (world(), ChaCha8Rng::seed_from_u64(3));
-    for space in &mut sabotaged.candidate.spaces {
-        // Vectors that lie anywhere, in cells of some two rows, of which as few as possible are looked at.
-        let values = (0..space.rows.len() * 6).map(|_| random.next_u32() as f32 / u32::MAX as f32 - 0.5).collect();
-        let spec = BuildSpec { kind: Some(IndexKind::Ivf), cells: Some(100), effort: Some(Effort(1)), ..BuildSpec::default() };
-        space.index = faces_index::build(Vectors::new(6, values).unwrap(), Metric::Cosine, &spec).unwrap();
-    }
+    // A unit large enough for cells: vectors that lie anywhere, and as few cells as possible are looked at.
+    let made = &mut sabotaged.candidate;
+    let new = ITEMS..ITEMS + 4_000;
+    made.items.extend(new.clone().map(|id| TrainingItem { bu: "u0".into(), item_id: format!("item-{id}") }));
+    let mut offsets = made.co_visited.offsets().to_vec();
+    offsets.resize(made.items.len() + 1, made.co_visited.rows().len() as u32);
+    made.co_visited = CoVisitation::new(offsets, made.co_visited.rows().to_vec(), made.co_visited.weights().to_vec()).unwrap();
+    let space = &mut made.spaces[0];
+    space.rows.extend(new);
+    let values = (0..space.rows.len() * 6).map(|_| random.next_u32() as f32 / u32::MAX as f32 - 0.5).collect();
+    let spec = BuildSpec { kind: Some(IndexKind::Ivf), cells: Some(80), effort: Some(Effort(1)), ..BuildSpec::default() };
+    space.index = faces_index::build(Vectors::new(6, values).unwrap(), Metric::Cosine, &spec).unwrap();
+    made.manifest.counts = made.counts();
     let verdict = sabotaged.examine(true);
     let recall = verdict.refusals().find(|finding| finding.gate == Gate::Recall).unwrap();
-    assert!(recall.value < Some(0.9) && recall.parts.len() == 2 && recall.detail.contains("the worst unit"), "{recall:?}");
+    assert!(recall.value < Some(0.9) && recall.parts.len() == 2 && recall.detail.contains("in u0, the worst unit"), "{recall:?}");
 }
 
 #[test]
