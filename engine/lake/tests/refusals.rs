@@ -32,7 +32,13 @@ fn refused(lake: &Lake, parts: &[&str]) {
 
 fn columns(times: ArrayRef) -> Vec<(&'static str, ArrayRef)> {
     let text = |text: &str| Arc::new(StringArray::from(vec![text; 2])) as ArrayRef;
-    vec![("ts_ms", times), ("bu", text("shop")), ("local_user_id", text("u1")), ("item_id", text("a")), ("event_type", text("view"))]
+    vec![
+        ("ts_ms", times),
+        ("bu", text("shop")),
+        ("local_user_id", text("u1")),
+        ("item_id", text("a")),
+        ("event_type", text("view")),
+    ]
 }
 
 fn times(values: [i64; 2]) -> ArrayRef {
