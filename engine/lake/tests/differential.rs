@@ -1,4 +1,5 @@
 //! What SQL counts is what the code that counts in memory counts: the same interactions, and generations equal but for rounding.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod lake;
 

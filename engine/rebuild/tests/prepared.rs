@@ -1,5 +1,6 @@
 //! Training on prepared tables gives the generation that training on the log gives, but for rounding; tables that are not whole, or
 //! were counted otherwise, are refused.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use std::{collections::BTreeMap, fs, fs::File, path::Path, sync::Arc};
 
