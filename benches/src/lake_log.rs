@@ -133,7 +133,7 @@ fn item_of(size: &LogSize, person: u64, random: &mut ChaCha8Rng) -> u64 {
         taste * ITEMS_A_TASTE + skewed(random, ITEMS_A_TASTE, 2.0)
     };
     // Without linked accounts one has one unit.
-    let unit = if person % 10 == 0 { item % 4 } else { person % 4 };
+    let unit = if person.is_multiple_of(10) { item % 4 } else { person % 4 };
     (item - item % 4 + unit).min(size.items - 4 + unit)
 }
 

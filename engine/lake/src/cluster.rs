@@ -55,7 +55,8 @@ pub struct ExecutorArgs {
 
 /// A session whose plans run on the cluster of this scheduler.
 pub(crate) async fn context(scheduler: &str, config: SessionConfig) -> Result<SessionContext, DataFusionError> {
-    let state = SessionStateBuilder::new().with_config(config.with_ballista_job_name("faces-lake")).with_default_features().build();
+    let state =
+        SessionStateBuilder::new().with_config(config.with_ballista_job_name("faces-lake")).with_default_features().build();
     SessionContext::remote_with_state(scheduler, state).await
 }
 

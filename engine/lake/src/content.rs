@@ -69,6 +69,13 @@ fn mix_column(column: &ArrayRef, hashes: &mut [u64]) -> Result<(), ArrowError> {
                 *hash = mixed(*hash, 1);
             }
         }
+        DataType::List(_) => {
+            for (hash, list) in hashes.iter_mut().zip(column.as_list::<i32>().iter()) {
+                let Some(list) = list else { continue };
+                let list = cast(&list, &DataType::Float64)?;
+                list.as_primitive::<Float64Type>().iter().for_each(|value| *hash = mixed(*hash, value.map_or(7, f64::to_bits)));
+            }
+        }
         DataType::Float32 | DataType::Float64 => {
             let column = cast(column, &DataType::Float64)?;
             let values = column.as_primitive::<Float64Type>();

@@ -122,8 +122,12 @@ pub async fn prepare(session: &Session, request: &Request, bar: &ProgressBar) ->
     }
 
     let rows = [(Some(&events), &surveyed.rows), (Some(&item_files), &rows_of_items), (link_files.as_ref(), &rows_of_links)];
-    let inputs = rows.into_iter().flat_map(|(source, rows)| source.into_iter().flat_map(|source| source.files.iter().zip(rows)));
-    let inputs = inputs.map(|(file, rows)| Input { name: file.name.clone(), bytes: file.bytes, rows: *rows }).collect();
+    let with_rows = |(source, rows): (Option<&Source>, &Vec<u64>)| {
+        let files = source.map(|source| source.files.clone()).unwrap_or_default();
+        files.into_iter().zip(rows.clone()).collect::<Vec<_>>()
+    };
+    let inputs = rows.into_iter().flat_map(with_rows);
+    let inputs = inputs.map(|(file, rows)| Input { name: file.name, bytes: file.bytes, rows }).collect();
     let seconds = |(name, made): &(&str, Vec<Made>)| ((*name).to_owned(), made.iter().map(|made| made.seconds).sum());
     let mut seconds_by_step: Vec<(String, f64)> = tables.iter().map(seconds).collect();
     seconds_by_step.extend(job.hidden_seconds()?);
@@ -303,20 +307,25 @@ impl Job<'_> {
         for (n, (first, end)) in bounds.into_iter().enumerate() {
             let names = [format!("sums-{n:04}"), format!("contexts-{n:04}"), format!("pairs-{n:04}")];
             let [of_sums, of_contexts, of_pairs] = &names;
-            if let (Some(kept), Some(capped)) = (self.steps.made(of_contexts)?, self.steps.made(of_pairs)?) {
-                contexts.push(kept);
+            if let (Some(totals), Some(capped)) = (self.steps.made(of_contexts)?, self.steps.made(of_pairs)?) {
+                contexts.push(totals);
                 pairs.push(capped);
                 self.bar.inc(1);
                 continue;
             }
             let sums = self.sql(of_sums, queries::sums(counting, cut_off_ms, first, end), false).await?;
             self.session.register_files("sums", self.steps.files(&sums), None).await?;
-            let kept = self.sql(of_contexts, queries::contexts(), false).await?;
-            self.session.register_files("contexts", self.steps.files(&kept), None).await?;
-            let mut capped = self.sql(of_pairs, queries::pairs(counting), true).await?;
+            let totals = self.sql(of_contexts, queries::contexts(), false).await?;
+            self.session.register_files("contexts", self.steps.files(&totals), None).await?;
+            contexts.push(totals);
+            let crowded = self.session.collect("crowded", &queries::crowded(counting)).await?;
+            if numbers(&crowded, "items").first().is_none_or(|items| *items == 0) {
+                pairs.push(sums);
+                continue;
+            }
+            let mut capped = self.sql(of_pairs, queries::pairs(counting), false).await?;
             capped.seconds += sums.seconds;
             self.steps.drop_files(of_sums)?;
-            contexts.push(kept);
             pairs.push(capped);
         }
         Ok((contexts, pairs))
@@ -414,5 +423,7 @@ fn doubles(batches: &[RecordBatch], name: &str) -> Vec<f64> {
 
 fn texts(batches: &[RecordBatch], name: &str) -> Vec<String> {
     let columns = batches.iter().filter_map(|batch| cast(batch.column_by_name(name)?, &DataType::Utf8View).ok());
-    columns.flat_map(|column| column.as_string_view().iter().map(|text| text.unwrap_or("").to_owned()).collect::<Vec<_>>()).collect()
+    columns
+        .flat_map(|column| column.as_string_view().iter().map(|text| text.unwrap_or("").to_owned()).collect::<Vec<_>>())
+        .collect()
 }

@@ -112,9 +112,7 @@ fn half_lives(half_life_days: f64, cut_off_ms: i64) -> String {
 }
 
 fn faded(half_life_days: Option<f64>, half_lives_max: f64, cut_off_ms: i64) -> String {
-    let age = half_life_days.map_or("0.0".into(), |days| {
-        format!("LEAST({}, {half_lives_max:?})", half_lives(days, cut_off_ms))
-    });
+    let age = half_life_days.map_or("0.0".into(), |days| format!("LEAST({}, {half_lives_max:?})", half_lives(days, cut_off_ms)));
     format!(
         "SELECT item, CAST(floor(age) AS INT) AS octave,
            SUM(CAST(round(weight * power(2.0, {TOTAL_BITS}.0 - (age - floor(age)))) AS BIGINT)) AS total
@@ -166,12 +164,21 @@ fn pair_sum(pairs: &PairParams, fade: &str, window_of_join: usize) -> String {
     let near = format!("GREATEST(exp(CAST(abs(a.ts_ms - b.ts_ms) AS DOUBLE) * {rate:?}), {:?})", pairs.floor);
     let value = format!("CAST(round(a.root * b.root * {near} * {fade} * {:?}) AS BIGINT)", f64::from(PAIR_BITS).exp2());
     let PairParams { window, .. } = pairs;
-    if *window == window_of_join { value } else { format!("CASE WHEN abs(a.place - b.place) <= {window} THEN {value} ELSE 0 END") }
+    if *window == window_of_join {
+        value
+    } else {
+        format!("CASE WHEN abs(a.place - b.place) <= {window} THEN {value} ELSE 0 END")
+    }
 }
 
 /// Each item's associations in all, and with how many others.
 pub fn contexts() -> String {
     "SELECT item, SUM(associations) AS total, COUNT(*) AS others FROM sums GROUP BY item".into()
+}
+
+/// How many items have more others than contexts are kept: pairs of the rest are kept as they are.
+pub fn crowded(counting: &Counting) -> String {
+    format!("SELECT COUNT(*) AS items FROM contexts WHERE others > {}", counting.contexts_max)
 }
 
 /// Pairs after the caps: of an item with more others than contexts are kept, the strongest associations, and of each unit the best
@@ -191,8 +198,7 @@ pub fn pairs(counting: &Counting) -> String {
                ROW_NUMBER() OVER (PARTITION BY s.item, l.unit ORDER BY CAST(s.transitions * l.lift AS REAL) DESC, s.other) AS place,
                ROW_NUMBER() OVER (PARTITION BY s.item ORDER BY s.associations DESC, s.other) AS context
              FROM sums s JOIN contexts c ON c.item = s.item JOIN lifts l ON l.item = s.other WHERE c.others > {contexts_max})
-           WHERE place <= {neighbours_max} OR context <= {contexts_max})
-         ORDER BY item, other"
+           WHERE place <= {neighbours_max} OR context <= {contexts_max})"
     )
 }
 

@@ -7,7 +7,9 @@ use datafusion::{
     common::DataFusionError,
     dataframe::DataFrameWriteOptions,
     execution::{
-        SessionStateBuilder, disk_manager::DiskManagerBuilder, disk_manager::DiskManagerMode, memory_pool::FairSpillPool,
+        SessionStateBuilder,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::FairSpillPool,
         runtime_env::RuntimeEnvBuilder,
     },
     prelude::{ParquetReadOptions, SessionConfig, SessionContext},
@@ -50,7 +52,8 @@ impl Session {
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(LakeError::sql("start"))?;
-        let state = SessionStateBuilder::new().with_config(config(limits.threads)).with_runtime_env(runtime).with_default_features();
+        let state =
+            SessionStateBuilder::new().with_config(config(limits.threads)).with_runtime_env(runtime).with_default_features();
         Ok(Self { context: SessionContext::new_with_state(state.build()) })
     }
 
@@ -96,6 +99,7 @@ impl Session {
     pub async fn register_view(&self, name: &str, sql: &str) -> Result<(), LakeError> {
         let register = async {
             let table = self.context.sql(sql).await?;
+            self.context.deregister_table(name)?;
             self.context.register_table(name, table.into_view())
         };
         register.await.map(drop).map_err(LakeError::sql(name))
@@ -130,5 +134,4 @@ fn config(threads: usize) -> SessionConfig {
         .with_target_partitions(threads)
         .set_str("datafusion.execution.parquet.compression", "zstd(1)")
         .set_bool("datafusion.execution.parquet.binary_as_string", true)
-        .set_bool("datafusion.sql_parser.enable_ident_normalization", true)
 }

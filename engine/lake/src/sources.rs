@@ -71,7 +71,7 @@ impl Source {
             true => pattern.matches_with(meta.location.as_ref(), options),
             false => meta.location == prefix || EXTENSIONS.iter().any(|end| meta.location.as_ref().ends_with(end)),
         };
-        let root = base.as_str().trim_end_matches('/').to_owned();
+        let root = &url[..url::Position::BeforePath];
         let mut files: Vec<SourceFile> = found
             .into_iter()
             .filter(|meta| meta.location == prefix || (wanted(meta) && !hidden(meta)))

@@ -114,7 +114,8 @@ impl Steps {
 
     /// Writes a small file at one stroke.
     pub(crate) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), LakeError> {
-        let text = serde_json::to_vec_pretty(value).map_err(std::io::Error::other).map_err(LakeError::io("write", self.path(name)))?;
+        let text =
+            serde_json::to_vec_pretty(value).map_err(std::io::Error::other).map_err(LakeError::io("write", self.path(name)))?;
         self.write_whole(name, &text)
     }
 

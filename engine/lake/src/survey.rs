@@ -6,8 +6,11 @@ use std::sync::Arc;
 use datafusion::{
     arrow::datatypes::{DataType, Field, Schema, TimeUnit},
     parquet::{
+        arrow::{
+            arrow_reader::ArrowReaderMetadata,
+            async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder},
+        },
         basic::LogicalType,
-        arrow::{arrow_reader::ArrowReaderMetadata, async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder}},
         file::{metadata::ParquetMetaData, statistics::Statistics},
     },
 };

@@ -1,12 +1,10 @@
 //! What SQL counts is what the code that counts in memory counts: the same interactions, and generations equal but for rounding.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod lake;
 
 use faces_rebuild::{
-    CoVisitation, Generation, Prepared, TrainParams,
-    cooccurrence::PairParams,
-    covisitation::Normalisation,
-    tables::EventRow,
+    CoVisitation, Generation, Prepared, TrainParams, cooccurrence::PairParams, covisitation::Normalisation, tables::EventRow,
     train, train_prepared,
 };
 use lake::{Lake, event};
@@ -15,8 +13,7 @@ use proptest::prelude::*;
 const DAY_MS: i64 = 86_400_000;
 const START_MS: i64 = 1_767_225_600_000;
 const ITEMS: [&str; 9] = ["a,shop", "b,shop", "c,shop", "d,shop", "e,shop", "a,food", "b,food", "c,food", "z,food"];
-const LINKS: [&str; 3] =
-    ["1767225600001,shop,u1,food,f1", "1767225600002,food,f2,shop,u2", "1767225600003,shop,u3,shop,u3"];
+const LINKS: [&str; 3] = ["1767225600001,shop,u1,food,f1", "1767225600002,food,f2,shop,u2", "1767225600003,shop,u3,shop,u3"];
 const TYPES: [&str; 6] = ["view", "View", "purchase", "cart", "impression", "teleport"];
 
 fn events() -> impl Strategy<Value = Vec<EventRow>> {

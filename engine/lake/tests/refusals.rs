@@ -1,4 +1,5 @@
 //! Bad input: what is wrong is said with the file's name, and nothing stands there that looks prepared.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod lake;
 
@@ -32,7 +33,13 @@ fn refused(lake: &Lake, parts: &[&str]) {
 
 fn columns(times: ArrayRef) -> Vec<(&'static str, ArrayRef)> {
     let text = |text: &str| Arc::new(StringArray::from(vec![text; 2])) as ArrayRef;
-    vec![("ts_ms", times), ("bu", text("shop")), ("local_user_id", text("u1")), ("item_id", text("a")), ("event_type", text("view"))]
+    vec![
+        ("ts_ms", times),
+        ("bu", text("shop")),
+        ("local_user_id", text("u1")),
+        ("item_id", text("a")),
+        ("event_type", text("view")),
+    ]
 }
 
 fn times(values: [i64; 2]) -> ArrayRef {

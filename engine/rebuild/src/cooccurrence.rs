@@ -25,7 +25,7 @@ const DAY_MS: f64 = 86_400_000.0;
 pub const HALF_LIVES_MAX: f64 = 8.0;
 
 /// Items whose rows are made between two reports of progress.
-pub(crate) const ROWS_PER_REPORT: usize = 8_192;
+const ROWS_PER_REPORT: usize = 8_192;
 
 /// How pairs of interactions are made and weighed. In a file it is given whole or not at all: what is best for one user
 /// of pairs is not for another.

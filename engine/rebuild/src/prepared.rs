@@ -6,7 +6,8 @@
 //! folder/interactions/          person, item, ts_ms, weight
 //! folder/popularity/            item, octave, total: faded weights by the popularity's half-life
 //! folder/takers/                item, octave, total: the same by the transitions' half-life
-//! folder/pairs/                 item, other, transitions, associations; by item, then other; what is cut off is missing or 0
+//! folder/<share>/                 item, other, transitions, associations; what is cut off is missing or 0. Files of one
+//!                               folder are a share of the items, any way round; shares come in the order of items
 //! folder/contexts/              item, total: associations with all others, before any cut
 //! folder/links/                 the schema of `links`, in order of time
 //! folder/events/                the schema of `events`, in order of time: what a replay goes through

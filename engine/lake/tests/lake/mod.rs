@@ -54,7 +54,8 @@ impl Lake {
     }
 
     pub fn write_day(&self, day: u32, rows: &[EventRow]) {
-        let text = |of: fn(&EventRow) -> &str| Arc::new(rows.iter().map(|row| Some(of(row))).collect::<StringArray>()) as ArrayRef;
+        let text =
+            |of: fn(&EventRow) -> &str| Arc::new(rows.iter().map(|row| Some(of(row))).collect::<StringArray>()) as ArrayRef;
         write(
             &self.day(day),
             vec![

@@ -13,7 +13,7 @@ use super::{
     manifest::{Counting, PREPARED_FORMAT, PREPARED_VERSION, PreparedFile, PreparedManifest, PreparedTable},
 };
 use crate::{
-    cooccurrence::{Count, ROWS_PER_REPORT},
+    cooccurrence::Count,
     tables::{EventRow, ItemRow, LinkRow, TableError, read_events, read_items, read_links},
     training::{Interaction, Log, LogError, TrainingItem},
 };
@@ -190,44 +190,42 @@ impl Prepared {
         };
         let (scale, item_count) = (self.pair_scale(), self.log.items().len());
         let mut results = Vec::with_capacity(item_count);
-        let mut pending: Vec<Vec<Count>> = vec![Vec::new()];
-        let mut finish = |pending: &mut Vec<Vec<Count>>, last: bool| {
-            let whole = if last { pending.len() } else { pending.len().saturating_sub(1) };
-            let first = results.len();
-            let rows: Vec<Vec<Count>> = pending.drain(..whole).collect();
-            results.par_extend(rows.par_iter().enumerate().map(|(n, row)| map((first + n) as u32, row)));
-            progress(results.len() as f64 / item_count.max(1) as f64);
-            results.len()
-        };
-        let mut first = 0;
-        let mut disorder = None;
-        self.for_each_block("pairs", &["item", "other", name], |columns| {
-            let [items, others, values] = columns else { return };
-            for ((item, other), value) in items.iter().zip(others).zip(values) {
-                let place = usize::try_from(*item).ok().filter(|item| *item >= first && *item < item_count);
-                let (Some(item), Some(other)) =
-                    (place, u32::try_from(*other).ok().filter(|other| (*other as usize) < item_count))
-                else {
-                    disorder.get_or_insert((*item, *other));
-                    continue;
-                };
-                if item - first >= ROWS_PER_REPORT {
-                    first = finish(&mut pending, false);
-                }
-                if item - first >= pending.len() {
-                    pending.resize_with(item - first + 1, Vec::new);
-                }
-                if let Some(row) = pending.get_mut(item - first).filter(|_| *value > 0) {
-                    row.push(Count { item: other, value: *value as f64 / scale });
-                }
+        let folder_of = |file: &PreparedFile| Path::new(&file.name).parent().map(Path::to_owned);
+        let files = &table(&self.folder, &self.manifest, "pairs")?.files;
+        for share in files.chunk_by(|left, right| folder_of(left) == folder_of(right)) {
+            // Items from here on, none of which an earlier share had.
+            let (first, mut rows, mut stranger) = (results.len(), Vec::<Vec<Count>>::new(), None);
+            for file in share {
+                self.for_each_block_of(file, &["item", "other", name], |columns| {
+                    let [items, others, values] = columns else { return };
+                    for ((item, other), value) in items.iter().zip(others).zip(values).filter(|(_, value)| **value > 0) {
+                        let place = usize::try_from(*item).ok().filter(|item| *item < item_count);
+                        let place = place.and_then(|item| item.checked_sub(first));
+                        let other = u32::try_from(*other).ok().filter(|other| (*other as usize) < item_count);
+                        let Some((place, other)) = place.zip(other) else {
+                            stranger.get_or_insert(*item);
+                            continue;
+                        };
+                        if place >= rows.len() {
+                            rows.resize_with(place + 1, Vec::new);
+                        }
+                        rows[place].push(Count { item: other, value: *value as f64 / scale });
+                    }
+                })?;
             }
-        })?;
-        if let Some((item, other)) = disorder {
-            let reason = format!("holds the pair {item}, {other} out of order or of no item");
-            return Err(PreparedError::Damaged { path: self.folder.join("pairs"), reason });
+            if let Some(item) = stranger {
+                let reason = format!("holds item {item} out of order, or an item that there is not");
+                return Err(PreparedError::Damaged { path: self.folder.join("pairs"), reason });
+            }
+            results.par_extend(rows.par_iter_mut().enumerate().map(|(place, row)| {
+                row.sort_unstable_by_key(|count| count.item);
+                map((first + place) as u32, row)
+            }));
+            progress(results.len() as f64 / item_count.max(1) as f64);
         }
-        pending.resize_with(item_count.saturating_sub(first), Vec::new);
-        finish(&mut pending, true);
+        // Items after the last that goes together with any other.
+        results.extend((results.len()..item_count).map(|item| map(item as u32, &[])));
+        progress(1.0);
         Ok(results)
     }
 
@@ -235,8 +233,20 @@ impl Prepared {
         self.log.mean_weight() * f64::from(PAIR_BITS).exp2()
     }
 
-    fn for_each_block(&self, name: &str, columns: &[&str], hear: impl FnMut(&[Vec<i64>])) -> Result<(), PreparedError> {
-        for_each_block_of(&self.folder, &self.manifest, name, columns, hear)
+    fn for_each_block_of(
+        &self,
+        file: &PreparedFile,
+        columns: &[&str],
+        hear: impl FnMut(&[Vec<i64>]),
+    ) -> Result<(), PreparedError> {
+        let path = self.folder.join(&file.name);
+        for_each_block(&path, columns, hear)
+            .map_err(|error| PreparedError::Damaged { path, reason: format!("is no such table: {error}") })
+    }
+
+    fn for_each_block(&self, name: &str, columns: &[&str], mut hear: impl FnMut(&[Vec<i64>])) -> Result<(), PreparedError> {
+        let files = &table(&self.folder, &self.manifest, name)?.files;
+        files.iter().try_for_each(|file| self.for_each_block_of(file, columns, &mut hear))
     }
 }
 
@@ -272,21 +282,6 @@ fn table<'a>(folder: &Path, manifest: &'a PreparedManifest, name: &str) -> Resul
     found.ok_or_else(|| PreparedError::Damaged { path: folder.join(name), reason: "is no table of the manifest".into() })
 }
 
-fn for_each_block_of(
-    folder: &Path,
-    manifest: &PreparedManifest,
-    name: &str,
-    columns: &[&str],
-    mut hear: impl FnMut(&[Vec<i64>]),
-) -> Result<(), PreparedError> {
-    for file in &table(folder, manifest, name)?.files {
-        let path = folder.join(&file.name);
-        for_each_block(&path, columns, &mut hear)
-            .map_err(|error| PreparedError::Damaged { path, reason: format!("is no such table: {error}") })?;
-    }
-    Ok(())
-}
-
 fn read_all<Row, Rows>(
     folder: &Path,
     manifest: &PreparedManifest,
@@ -314,7 +309,7 @@ fn read_log(folder: &Path, manifest: &PreparedManifest) -> Result<Log, PreparedE
     }
     let count = table(folder, manifest, "interactions")?.rows;
     let mut interactions = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
-    for_each_block_of(folder, manifest, "interactions", &["person", "item", "ts_ms", "weight"], |columns| {
+    let mut hear = |columns: &[Vec<i64>]| {
         let [persons, items, times, weights] = columns else { return };
         let rows = persons.iter().zip(items).zip(times.iter().zip(weights));
         interactions.extend(rows.map(|((person, item), (ts_ms, weight))| Interaction {
@@ -323,6 +318,11 @@ fn read_log(folder: &Path, manifest: &PreparedManifest) -> Result<Log, PreparedE
             ts_ms: *ts_ms,
             weight: f32::from_bits(u32::try_from(*weight).unwrap_or(0)),
         }));
-    })?;
+    };
+    for file in &table(folder, manifest, "interactions")?.files {
+        let path = folder.join(&file.name);
+        for_each_block(&path, &["person", "item", "ts_ms", "weight"], &mut hear)
+            .map_err(|error| PreparedError::Damaged { path, reason: format!("is no such table: {error}") })?;
+    }
     Ok(Log::new(items, interactions)?.with_embeddings(embeddings)?.up_to(manifest.cut_off_ms))
 }

@@ -128,3 +128,51 @@ fn trained(log: &training::Log, params: &TrainParams) -> Result<Option<Generatio
         Err(error) => Err(error).context("training failed"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use faces_rebuild::training::{Interaction, Log, TrainingItem};
+
+    use super::*;
+
+    fn row(ts_ms: i64, user: &str, item: &str, kind: &str) -> Result<EventRow, TableError> {
+        let [bu, local_user_id, item_id, event_type] = ["shop", user, item, kind].map(String::from);
+        Ok(EventRow { ts_ms, bu, local_user_id, item_id, event_type, value: None, currency: None })
+    }
+
+    fn told(course: &mut dyn Course, before_ms: i64) -> Vec<(i64, String)> {
+        let mut told = Vec::new();
+        while let Some(Record::Event(event)) = course.next_before(before_ms).unwrap() {
+            told.push((event.time.millis(), event.item_id.unwrap_or_default()));
+        }
+        told
+    }
+
+    fn log() -> Log {
+        let items = ["a", "b"].map(|id| TrainingItem { bu: "shop".into(), item_id: id.into() });
+        let act = |n: i64| Interaction { person: n as u32 / 2, item: n as u32 % 2, ts_ms: 1_000 * n, weight: 1.0 };
+        Log::new(items.into(), (0..40).map(act).collect()).unwrap()
+    }
+
+    #[test]
+    fn rows_are_told_by_time_once_each_however_those_of_one_time_lay() {
+        let (log, params) = (log(), TrainParams::default());
+        let rows = [row(1, "u", "c", "view"), row(1, "u", "b", "view"), row(2, "u", "x", "teleport"), row(3, "u", "a", "view")];
+        let mut course = Streamed::new(rows.into_iter(), &log, &params);
+        assert_eq!(told(&mut course, 1), []);
+        assert_eq!(told(&mut course, 3), [(1, "b".into()), (1, "c".into())]);
+        assert_eq!(told(&mut course, 9), [(3, "a".into())], "what is no record is passed over");
+        assert_eq!(told(&mut course, i64::MAX), []);
+    }
+
+    #[test]
+    fn generations_know_what_was_before_them_alone() {
+        let log = log();
+        let mut params = TrainParams::default();
+        params.embedding.dimension = 2;
+        let course = Streamed::new(std::iter::empty(), &log, &params);
+        let made = course.generation(20_000).unwrap().unwrap();
+        assert_eq!((made.manifest.cut_off_ms, made.manifest.counts.interactions), (20_000, 20));
+        assert!(course.generation(0).unwrap().is_none(), "too little to train on is no error");
+    }
+}
