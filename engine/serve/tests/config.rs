@@ -94,6 +94,13 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("identity.person_keys_max", "1", "0"),
         ("server.deadline_ms_max", "1", "0"),
         ("generations.watch_ms", "10", "9"),
+        ("server.connections_max", "1", "0"),
+        ("server.streams_max", "1", "0"),
+        ("overload.concurrency_min", "1", "0"),
+        ("overload.concurrency_max", "4", "3"),
+        ("overload.default_share", "1", "0"),
+        ("overload.sheddable_share", "0.1", "1.1"),
+        ("overload.refusal_cpu_share", "1", "nan"),
     ] {
         assert!(load(key, sound).is_ok(), "{key}={sound}: {:?}", load(key, sound));
         let refused = load(key, bad).expect_err(key).to_string();
