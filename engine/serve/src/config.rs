@@ -339,8 +339,12 @@ impl Config {
         ];
         let lease = self.generations.lease_seconds;
         let generations = [("generations.lease_seconds", lease as f64, (3..=86_400).contains(&lease), "from 3 to 86400")];
-        for (key, value, fits, allowed) in
-            checks.into_iter().chain(generations).chain(self.overload_checks()).chain(self.generations.watch_over.ranges()).chain(self.gates.ranges())
+        for (key, value, fits, allowed) in checks
+            .into_iter()
+            .chain(generations)
+            .chain(self.overload_checks())
+            .chain(self.generations.watch_over.ranges())
+            .chain(self.gates.ranges())
         {
             if !fits || !value.is_finite() {
                 return Err(ConfigError::Range { key, value: value.to_string(), allowed });

@@ -100,6 +100,13 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("gates.recall_10_min", "1", "1.1"),
         ("gates.items_lost_share_max", "0", "nan"),
         ("gates.latency_ratio_max", "1", "0"),
+        ("server.connections_max", "1", "0"),
+        ("server.streams_max", "1", "0"),
+        ("overload.concurrency_min", "1", "0"),
+        ("overload.concurrency_max", "4", "3"),
+        ("overload.default_share", "1", "0"),
+        ("overload.sheddable_share", "0.1", "1.1"),
+        ("overload.refusal_cpu_share", "1", "nan"),
     ] {
         assert!(load(key, sound).is_ok(), "{key}={sound}: {:?}", load(key, sound));
         let refused = load(key, bad).expect_err(key).to_string();

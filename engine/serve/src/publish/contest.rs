@@ -23,7 +23,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     engine::{Ask, Engine},
-    eval::{Course, Estimate, GroupUplift, InMemory, Judge, KindSet, Log, Measure, Outcomes, Query, QuerySet, ReplayOptions, Rounds, Run, Streamed, Tables},
+    eval::{
+        Course, Estimate, GroupUplift, InMemory, Judge, KindSet, Log, Measure, Outcomes, Query, QuerySet, ReplayOptions, Rounds,
+        Run, Streamed, Tables,
+    },
     rows,
     serving::ServingGeneration,
 };
