@@ -246,6 +246,27 @@ fn a_second_job_leaves_or_waits() {
 }
 
 #[test]
+fn with_a_key_only_what_it_signed_is_published_and_activated() {
+    let desk = Desk::new();
+    let (key, store) = (desk.path("sign.key").display().to_string(), desk.path("generations").display().to_string());
+    let made = faces(&["generations", "keygen", "--out", &key]);
+    let public = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    assert_eq!((made.status.code(), public.len()), (Some(0), 64));
+    let (signs, verifies) = (format!("generations.sign_key={key}"), format!("generations.verify_key={public}"));
+    let (unsigned, _) = desk.published(&[]);
+    let (signed, _) = desk.published(&["--set", &signs]);
+    let activate = |id: &str| said(faces(&["generations", "activate", id, "--folder", &store, "--set", &verifies]));
+    let (code, _, errors) = activate(&unsigned);
+    assert!(code == Some(1) && errors.contains("manifest.sig") && errors.contains("generations.verify_key"), "{errors}");
+    assert_eq!(activate(&signed).0, Some(0));
+    let (code, _, errors) = desk.rebuild(&["--set", &verifies]); // and forgot to sign
+    assert!(code == Some(1) && errors.contains("manifest.sig"), "{errors}");
+    assert_eq!(desk.store().list().unwrap().len(), 2);
+    let (code, _, errors) = desk.rebuild(&["--set", "generations.verify_key=abc"]);
+    assert!(code == Some(1) && errors.contains("generations.verify_key") && errors.contains("keygen"), "{errors}");
+}
+
+#[test]
 fn a_disk_without_room_is_named_and_nothing_is_half_published() {
     let desk = Desk::new();
     let (first, _) = desk.published(&[]);

@@ -103,7 +103,7 @@ impl Store {
         Ok(Some(Pointer { id, turn }))
     }
 
-    /// The turns so far, oldest first; the latest [1,000](TURNS_MAX) are kept.
+    /// The turns so far, oldest first; the latest thousand are kept.
     ///
     /// # Errors
     /// [`GenerationError::Io`], [`GenerationError::Corrupt`].
