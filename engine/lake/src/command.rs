@@ -19,7 +19,7 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Prepare(PrepareArgs),
+    Prepare(Box<PrepareArgs>),
     /// Runs a scheduler of a cluster.
     #[cfg(feature = "cluster")]
     Scheduler(crate::cluster::SchedulerArgs),

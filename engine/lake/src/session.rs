@@ -1,6 +1,10 @@
 //! Where SQL runs: in this process, within a memory limit and with a folder to spill to, or on a cluster.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use datafusion::{
     arrow::{datatypes::Schema, record_batch::RecordBatch},
@@ -12,6 +16,7 @@ use datafusion::{
         memory_pool::FairSpillPool,
         runtime_env::RuntimeEnvBuilder,
     },
+    parquet::arrow::ArrowWriter,
     prelude::{ParquetReadOptions, SessionConfig, SessionContext},
 };
 
@@ -113,16 +118,22 @@ impl Session {
         self.context.sql(sql).await.map_err(LakeError::sql(step))?.collect().await.map_err(LakeError::sql(step))
     }
 
-    /// Writes a query's result below `folder` as Parquet: one file `part.parquet` if order matters, else as many as come.
+    /// Writes a query's result below `folder` as Parquet: one file `part.parquet` if order matters, else as many as come, at least one.
     ///
     /// # Errors
     /// [`LakeError::Sql`].
-    pub async fn write(&self, step: &str, sql: &str, folder: &std::path::Path, is_ordered: bool) -> Result<(), LakeError> {
-        let folder = folder.display();
-        let target = if is_ordered { format!("{folder}/part.parquet") } else { format!("{folder}/") };
+    pub async fn write(&self, step: &str, sql: &str, folder: &Path, is_ordered: bool) -> Result<(), LakeError> {
+        let part = folder.join("part.parquet");
+        let target = if is_ordered { part.display().to_string() } else { format!("{}/", folder.display()) };
         let options = DataFrameWriteOptions::new().with_single_file_output(is_ordered);
         let write = async {
-            self.context.sql(sql).await?.write_parquet(&target, options, None).await?;
+            let result = self.context.sql(sql).await?;
+            let schema = Arc::new(result.schema().as_arrow().clone());
+            result.write_parquet(&target, options, None).await?;
+            // Of a result without rows no file is written, and who reads it next would not know its columns.
+            if std::fs::read_dir(folder)?.next().is_none() {
+                ArrowWriter::try_new(File::create(&part)?, schema, None)?.close()?;
+            }
             Ok::<_, DataFusionError>(())
         };
         write.await.map_err(LakeError::sql(step))

@@ -4,8 +4,12 @@
 mod lake;
 
 use faces_rebuild::{
-    CoVisitation, Generation, Prepared, TrainParams, cooccurrence::PairParams, covisitation::Normalisation, tables::EventRow,
+    CoVisitation, Generation, Prepared, TrainParams,
+    cooccurrence::PairParams,
+    covisitation::Normalisation,
+    tables::{EventRow, read_items, read_links},
     train, train_prepared,
+    training::{Assembled, assemble},
 };
 use lake::{Lake, event};
 use proptest::prelude::*;
@@ -25,6 +29,13 @@ fn events() -> impl Strategy<Value = Vec<EventRow>> {
         },
     );
     proptest::collection::vec(event, 20..160)
+}
+
+/// The same lake, read into memory.
+fn assembled(lake: &Lake, rows: &[EventRow], until_ms: Option<i64>) -> Assembled {
+    let items = read_items(lake.path("items.csv")).unwrap();
+    let links = read_links(lake.path("links.csv")).unwrap();
+    assemble(rows.iter().cloned().map(Ok), items, links, until_ms).unwrap()
 }
 
 fn params(is_faded: bool, window: usize, contexts_max: usize) -> TrainParams {
@@ -89,7 +100,7 @@ proptest! {
         lake.write_day(2, second);
         let params = params(is_faded, window, contexts_max);
         let until_ms = is_cut.then_some(START_MS + 20 * DAY_MS);
-        let in_memory = lake.assembled(&rows, until_ms);
+        let in_memory = assembled(&lake, &rows, until_ms);
         let request = faces_lake::Request { until_ms, pairs_bytes: 96 * 40, ..lake.request(&params) };
         let manifest = match lake.prepare(&request) {
             Ok(manifest) => manifest,
@@ -123,5 +134,5 @@ fn a_history_longer_than_many_windows_pairs_up_like_in_memory() {
     lake.prepare(&lake.request(&params)).unwrap();
     let prepared = Prepared::open(lake.path("prepared")).unwrap();
     let found = train_prepared(&prepared, &params, &|_, _| ()).unwrap();
-    assert_same(&found, &train(&lake.assembled(&rows, None).log, &params, &|_, _| ()).unwrap());
+    assert_same(&found, &train(&assembled(&lake, &rows, None).log, &params, &|_, _| ()).unwrap());
 }

@@ -127,9 +127,12 @@ pub fn embeddings(log: &Log, params: &EmbeddingParams, progress: &dyn Fn(f64)) -
 /// Trains embeddings. `progress` hears the share done. May return no vectors at all, for a log without a person that
 /// has two items.
 pub fn embed(log: &Log, params: &EmbeddingParams, progress: &dyn Fn(f64)) -> Embeddings {
-    let pairs = Cooccurrence::new(log, params.pairs, None);
-    let rows = pairs.map_rows(|_, row| Contexts::of(row, params.contexts_max), &|share| progress(SHARE_OF_COUNTING * share));
+    let rows = contexts(log, params, &|share| progress(SHARE_OF_COUNTING * share));
     embed_contexts(rows, params, progress)
+}
+
+fn contexts(log: &Log, params: &EmbeddingParams, progress: &dyn Fn(f64)) -> Vec<Contexts> {
+    Cooccurrence::new(log, params.pairs, None).map_rows(|_, row| Contexts::of(row, params.contexts_max), progress)
 }
 
 /// What part of the work counting is.
@@ -278,8 +281,7 @@ mod tests {
     fn equals_an_exact_svd() {
         let log = planted();
         let params = EmbeddingParams { spectrum_exponent: 1.0, iterations: 12, ..small() };
-        let rows = Cooccurrence::new(&log, params.pairs, None).map_rows(|_, row| Contexts::of(row, params.contexts_max), &|_| ());
-        let matrix = ppmi(rows, &params);
+        let matrix = ppmi(contexts(&log, &params, &|_| ()), &params);
         let size = matrix.row_count();
         let dense = nalgebra::DMatrix::from_fn(size, size, |row, column| f64::from(matrix.get(row, column)));
         let found = left_factors(&matrix, &params, &|_| ());

@@ -14,12 +14,7 @@ use datafusion::{
     parquet::arrow::ArrowWriter,
 };
 use faces_lake::{LakeError, Limits, Request, Session, prepare};
-use faces_rebuild::{
-    TrainParams,
-    prepared::PreparedManifest,
-    tables::{EventRow, read_items, read_links},
-    training::{Assembled, assemble},
-};
+use faces_rebuild::{TrainParams, prepared::PreparedManifest, tables::EventRow};
 use indicatif::ProgressBar;
 use tempfile::TempDir;
 
@@ -87,13 +82,6 @@ impl Lake {
         let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(8 << 20).enable_all().build().unwrap();
         let limits = Limits { memory_bytes: 256 << 20, spill: self.path("spill"), threads: 2 };
         runtime.block_on(async { prepare(&Session::local(&limits)?, request, &ProgressBar::hidden()).await })
-    }
-
-    /// The same lake, read into memory.
-    pub fn assembled(&self, rows: &[EventRow], until_ms: Option<i64>) -> Assembled {
-        let items = read_items(self.path("items.csv")).unwrap();
-        let links = read_links(self.path("links.csv")).unwrap();
-        assemble(rows.iter().cloned().map(Ok), items, links, until_ms).unwrap()
     }
 }
 
