@@ -87,7 +87,7 @@ impl App {
         let own_model = own_model::for_serving(&config.ranking.own_model)?;
         let state = Arc::new(State::new(config.state_options()));
         let engine = Arc::new(Engine::new(Arc::clone(&state), EngineOptions { own_model, ..config.engine_options() }));
-        let overload = Arc::new(Overload::new(&config.overload, workers(&config), Instant::now()));
+        let overload = Arc::new(Overload::new(&config.overload, Instant::now()));
         let (loading, running) = (Arc::<Loading>::default(), Arc::<OnceLock<Arc<Progress>>>::default());
         let pages = Pages {
             engine: Arc::clone(&engine),

@@ -176,16 +176,15 @@ async fn the_least_critical_are_refused_first() {
     let mut clients = house.clients().await;
     shops::fill(&mut clients).await;
     set_level(&mut clients, ServiceLevel::Full).await;
-    // Thirty critical ones find room in a queue of forty, whatever else is asked.
+    // Thirty that matter more find room in a queue of forty, whatever else is asked.
     let mut refused = vec![0; 3];
     eventually("requests to be refused", async || {
-        let round = burst(&clients, &[("sheddable", 200), ("default", 200), ("critical", 30)]).await;
+        let round = burst(&clients, &[("sheddable", 300), ("default", 15), ("critical", 15)]).await;
         refused.iter_mut().zip(round).for_each(|(sum, more)| *sum += more);
-        (refused[0] > 50 && refused[1] > 0).then_some(())
+        (refused[0] > 50).then_some(())
     })
     .await;
-    assert_eq!(refused[2], 0, "{refused:?}");
-    assert!(refused[0] > refused[1], "{refused:?}");
+    assert_eq!(refused[1..], [0, 0], "{refused:?}");
     for (criticality, count) in ["sheddable", "default", "critical"].into_iter().zip(refused) {
         let name = format!("faces_refused_requests_total{{reason=\"overloaded\",criticality=\"{criticality}\"}}");
         assert_eq!(house.metric(&name), count as u64, "{name}");

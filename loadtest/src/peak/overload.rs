@@ -77,6 +77,6 @@ fn verdicts(slo: &Slo, phases: &[PhaseReport], multiples: &[f64], critical_share
     }
     let rss = |phase: &PhaseReport| phase.server_rss_bytes;
     let grown = phases.iter().skip(1).find_map(rss).zip(phases.last().and_then(rss)).map(|(first, last)| last / first - 1.0);
-    verdicts.push(Verdict::at_most("growth of the server's memory since it was at capacity", slo.rss_growth_max, grown));
+    verdicts.push(Verdict::at_most("growth of the server's memory since it was at capacity", slo.overload_rss_growth_max, grown));
     verdicts
 }

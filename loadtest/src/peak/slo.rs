@@ -26,8 +26,10 @@ pub struct Slo {
     pub critical_good_share_min: f64,
     /// Longest time from the end of an overload to full service.
     pub recovery_seconds_max: f64,
-    /// Largest growth of the server's memory over a run, as a share.
+    /// Largest growth of the server's memory over a soak, as a share.
     pub rss_growth_max: f64,
+    /// Largest growth of it from capacity to after the last overload: requests under way and buffers of connections, which are bounded.
+    pub overload_rss_growth_max: f64,
     /// Largest growth of the 99th percentile from the first to the last third of a soak, as a share.
     pub p99_drift_max: f64,
     /// Longest age of the server's view of the log in a festival.
@@ -46,6 +48,7 @@ impl Default for Slo {
             critical_good_share_min: 0.999,
             recovery_seconds_max: 10.0,
             rss_growth_max: 0.03,
+            overload_rss_growth_max: 0.25,
             p99_drift_max: 0.5,
             view_age_seconds_max: 5.0,
         }

@@ -67,7 +67,7 @@ impl Door {
             Entry::Waiting(ticket) => Stage::Waiting(ticket),
         };
         request.extensions_mut().insert(turn);
-        Call::InTurn(Box::new(InTurn { door: Arc::clone(self), turn, stage, work: Work::Not(Some(request)) }))
+        Call::InTurn(Box::new(InTurn { door: Arc::clone(self), turn, stage, work: Work::Not(Some(Box::new(request))) }))
     }
 
     fn turn(&self, headers: &http::HeaderMap, address: IpAddr, now: Instant) -> Turn {
@@ -140,7 +140,7 @@ enum Stage {
 }
 
 enum Work {
-    Not(Option<http::Request<Incoming>>),
+    Not(Option<Box<http::Request<Incoming>>>),
     Begun(BoxFuture<http::Response<Body>, Infallible>),
 }
 
@@ -178,6 +178,9 @@ impl InTurn {
                     if let Stage::Working(permit) = std::mem::replace(&mut self.stage, Stage::Parked(until)) {
                         permit.finish(now, now.saturating_duration_since(began));
                     }
+                    if polled.is_ready() {
+                        self.door.overload.gate.answered(now);
+                    }
                     return polled;
                 }
             };
@@ -190,7 +193,7 @@ impl Work {
     fn poll(&mut self, door: &Door, context: &mut Context<'_>) -> Poll<Result<http::Response<Body>, Infallible>> {
         if let Self::Not(request) = self {
             let Some(request) = request.take() else { return Poll::Ready(Ok(http::Response::default())) };
-            *self = Self::Begun(door.recommendations.call(request.map(Body::new)));
+            *self = Self::Begun(door.recommendations.call((*request).map(Body::new)));
         }
         match self {
             Self::Begun(work) => work.as_mut().poll(context),

@@ -20,7 +20,7 @@ pub struct OverloadConfig {
     pub default_share: f64,
     /// Share that sheddable requests may take, in (0, 1].
     pub sheddable_share: f64,
-    /// Share of the threads that refusing may take before connections are no longer read from; 1: they always are.
+    /// Share of the processor time that refusing may take, in (0, 1], before connections are no longer read from for a moment; 1: they always are.
     pub refusal_cpu_share: f64,
     /// Slates remembered for up to 30 s, some 400 bytes each; 0: none.
     pub cached_slates_max: usize,

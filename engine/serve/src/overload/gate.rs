@@ -1,8 +1,9 @@
 //! Push-back on connections: when even refusing takes too much of the processors, they are not read from for a moment.
 //!
-//! A refusal costs some microseconds that answers don't get. Once those of the present window of [`WINDOW`] have used up their share, no
-//! connection is read from until it ends; what callers send then waits on their side, where their deadlines end it. Windows are short
-//! against deadlines, and what was read is worked on meanwhile.
+//! A refusal costs some microseconds that answers don't get: a quarter of what the cheapest answer costs, on any machine, as both are spent on
+//! the protocol. So they are counted against answers: once those of the present window of [`WINDOW`] have used up their share, no connection
+//! is read from until it ends; what callers send then waits on their side, where their deadlines end it. Windows are short against
+//! deadlines, and what was read is worked on meanwhile.
 
 use std::{
     io,
@@ -22,45 +23,68 @@ use tokio::{
 
 /// How long refusals are added up, and connections are left alone at most.
 pub const WINDOW: Duration = Duration::from_millis(10);
-/// What refusing one request costs, measured (docs/capacity.md).
-const REFUSAL: Duration = Duration::from_micros(6);
+/// What refusing one request costs, in answers at the lowest level (benches/RESULTS.md).
+const REFUSAL_COST: f64 = 0.25;
+/// Refusals that every window may hold, however few answers there are.
+const REFUSALS_MIN: f64 = 16.0;
 
 /// Says whether connections are read from.
 #[derive(Debug)]
 pub struct Gate {
     start: Instant,
-    refusals_max: u32,
+    /// Refusals that an answer makes up for; infinite: the gate never closes.
+    refusals_per_answer: f64,
     window: AtomicU64,
     refusals: AtomicU32,
+    answers: AtomicU32,
+    answers_before: AtomicU32,
     closed_window: AtomicU64, // plus one; 0 for none yet
     closings: AtomicU64,
 }
 
 impl Gate {
-    /// A gate that closes once refusals take more than `share` of `workers` threads. A share of 1 or more: never.
+    /// A gate that closes once refusals take more than `share` of the time. A share of 1: never.
     #[must_use]
-    pub fn new(share: f64, workers: usize, now: Instant) -> Self {
-        let per_window = share * workers.max(1) as f64 * WINDOW.as_secs_f64() / REFUSAL.as_secs_f64();
-        let refusals_max = if share < 1.0 { per_window.max(1.0) as u32 } else { u32::MAX };
+    pub fn new(share: f64, now: Instant) -> Self {
+        let refusals_per_answer = if share < 1.0 { share / (1.0 - share) / REFUSAL_COST } else { f64::INFINITY };
         Self {
             start: now,
-            refusals_max,
+            refusals_per_answer,
             window: AtomicU64::new(0),
             refusals: AtomicU32::new(0),
+            answers: AtomicU32::new(0),
+            answers_before: AtomicU32::new(0),
             closed_window: AtomicU64::new(0),
             closings: AtomicU64::new(0),
         }
     }
 
+    /// Notes an answer.
+    pub fn answered(&self, now: Instant) {
+        self.turn_to(self.window_of(now));
+        self.answers.fetch_add(1, Relaxed);
+    }
+
     /// Notes a refusal.
     pub fn refused(&self, now: Instant) {
         let window = self.window_of(now);
-        if self.window.swap(window, Relaxed) != window {
-            self.refusals.store(0, Relaxed);
-        }
-        let is_over = self.refusals.fetch_add(1, Relaxed) >= self.refusals_max;
+        self.turn_to(window);
+        let refusals = f64::from(self.refusals.fetch_add(1, Relaxed) + 1);
+        // A window that has just begun has hardly any answers yet.
+        let answers = f64::from(self.answers.load(Relaxed).max(self.answers_before.load(Relaxed)));
+        let is_over = refusals > REFUSALS_MIN + answers * self.refusals_per_answer;
         if is_over && self.closed_window.swap(window + 1, Relaxed) != window + 1 {
             self.closings.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Begins a window, if it has not begun yet. What others count at that very moment may be lost: a few of many.
+    fn turn_to(&self, window: u64) {
+        let before = self.window.load(Relaxed);
+        if before != window && self.window.compare_exchange(before, window, Relaxed, Relaxed).is_ok() {
+            let answers = self.answers.swap(0, Relaxed);
+            self.answers_before.store(if before + 1 == window { answers } else { 0 }, Relaxed);
+            self.refusals.store(0, Relaxed);
         }
     }
 
@@ -149,32 +173,41 @@ mod tests {
     #[test]
     fn it_closes_once_refusals_have_used_up_their_share_and_opens_with_the_next_window() {
         let now = Instant::now();
-        let gate = Gate::new(0.3, 2, now); // 10 ms x 2 x 0.3 / 6 us = 1,000
-        (0..1_000).for_each(|_| gate.refused(now));
+        let gate = Gate::new(0.5, now); // four refusals cost what an answer does, which they may: 4 each
+        (0..21).for_each(|_| gate.answered(now));
+        (0..100).for_each(|_| gate.refused(now)); // 16 + 21 x 4
         assert_eq!(gate.closed_for(now), None);
         gate.refused(now);
         let later = now + Duration::from_millis(4);
         assert_eq!(gate.closed_for(later), Some(Duration::from_millis(6)));
         assert_eq!((gate.closed_for(now + WINDOW), gate.closings()), (None, 1));
-        gate.refused(now + WINDOW);
-        assert_eq!(gate.closed_for(now + WINDOW), None, "refusals are counted anew");
+        (0..100).for_each(|_| gate.refused(now + WINDOW));
+        assert_eq!(gate.closed_for(now + WINDOW), None, "refusals are counted anew, against the answers of the window before");
+    }
+
+    #[test]
+    fn where_nothing_is_answered_a_few_are_refused_all_the_same() {
+        let now = Instant::now();
+        let gate = Gate::new(0.3, now);
+        (0..17).for_each(|_| gate.refused(now));
+        assert_eq!((gate.closed_for(now).is_some(), gate.closed_for(now + WINDOW)), (true, None));
     }
 
     #[test]
     fn a_share_of_one_never_closes() {
         let now = Instant::now();
-        let gate = Gate::new(1.0, 1, now);
+        let gate = Gate::new(1.0, now);
         (0..1_000_000).for_each(|_| gate.refused(now));
         assert_eq!((gate.closed_for(now), gate.closings()), (None, 0));
     }
 
     #[tokio::test]
     async fn what_was_sent_meanwhile_is_read_afterwards() {
-        let gate = Arc::new(Gate::new(0.0, 1, Instant::now()));
+        let gate = Arc::new(Gate::new(0.0, Instant::now()));
         let (mut caller, ours) = tokio::io::duplex(64);
         let mut ours = Gated::new(ours, Arc::clone(&gate));
         caller.write_all(b"ask").await.unwrap();
-        (0..3).for_each(|_| gate.refused(Instant::now()));
+        (0..20).for_each(|_| gate.refused(Instant::now()));
         let mut read = [0; 3];
         ours.read_exact(&mut read).await.unwrap();
         assert_eq!(&read, b"ask");

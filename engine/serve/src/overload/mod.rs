@@ -46,14 +46,14 @@ pub struct Overload {
 }
 
 impl Overload {
-    /// As configured, for a server whose requests work on `workers` threads.
+    /// As configured.
     #[must_use]
-    pub fn new(config: &OverloadConfig, workers: usize, now: Instant) -> Self {
+    pub fn new(config: &OverloadConfig, now: Instant) -> Self {
         Self {
             admission: Arc::new(Admission::new(config.admission(), now)),
             ladder: Ladder::default(),
             callers: Callers::new(config.caller, config.callers.clone(), now),
-            gate: Arc::new(Gate::new(config.refusal_cpu_share, workers, now)),
+            gate: Arc::new(Gate::new(config.refusal_cpu_share, now)),
             cached: Cached::new(config.cached_slates_max, now),
             popular: Popular::default(),
         }
