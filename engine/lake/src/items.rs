@@ -14,7 +14,7 @@ use datafusion::{
     },
     parquet::arrow::ArrowWriter,
 };
-use faces_rebuild::tables::{ItemRow, LinkRow, read_items, read_links};
+use faces_rebuild::tables::{ItemRow, LinkRow, newest, read_items, read_links};
 
 use crate::{LakeError, sources::Source};
 
@@ -31,6 +31,7 @@ pub(crate) async fn read(source: &Source, folder: &Path) -> Result<(Vec<ItemRow>
         }
         rows.push((items.len() - before) as u64);
     }
+    let items = newest(items); // rows of changes that no longer stand are no repeats
     let mut first_place: HashMap<(&str, &str), usize> = HashMap::with_capacity(items.len());
     for (place, ItemRow { bu, item_id, .. }) in items.iter().enumerate() {
         if let Some(first) = first_place.insert((bu, item_id), place) {
@@ -94,12 +95,14 @@ pub(crate) async fn read_all_links(source: &Source, folder: &Path) -> Result<(Ve
 /// Writes links.
 pub(crate) fn write_links(links: &[LinkRow], folder: &Path) -> Result<(), LakeError> {
     let text = |of: fn(&LinkRow) -> &str| Arc::new(links.iter().map(of).map(Some).collect::<StringArray>()) as ArrayRef;
-    let columns: [(&str, ArrayRef); 5] = [
+    let operation = |link: &LinkRow| Some(if link.is_unlink { "unlink" } else { "link" });
+    let columns: [(&str, ArrayRef); 6] = [
         ("ts_ms", Arc::new(links.iter().map(|link| link.ts_ms).collect::<Int64Array>())),
         ("bu_a", text(|link| &link.bu_a)),
         ("local_user_a", text(|link| &link.local_user_a)),
         ("bu_b", text(|link| &link.bu_b)),
         ("local_user_b", text(|link| &link.local_user_b)),
+        ("operation", Arc::new(links.iter().map(operation).collect::<StringArray>())),
     ];
     write_columns(columns, folder)
 }

@@ -24,7 +24,7 @@ use crate::{
     queries::{self, Weights},
     sources::{Source, SourceFile},
     steps::{Made, Steps},
-    survey::{Survey, survey},
+    survey::{NEVER_MISSING, Survey, survey},
 };
 
 /// What a pair costs while it is added up, in bytes: keys, sums and the hash table, which doubles as it grows.
@@ -198,7 +198,7 @@ impl Job<'_> {
                 found => found?,
             };
             let value = |name: &str| numbers(&found, name).first().copied();
-            for column in ["ts_ms", "bu", "local_user_id", "item_id", "event_type"] {
+            for column in NEVER_MISSING {
                 if let Some(missing) = value(column).filter(|missing| *missing > 0) {
                     let reason = format!("{missing} values are missing; drop these rows or fill them in");
                     return Err(LakeError::Column { file: file.name.clone(), column: column.into(), reason });

@@ -50,7 +50,7 @@ pub fn events(has_times: bool, has_values: bool) -> String {
 pub fn doubts() -> String {
     "SELECT MIN(ts_ms) AS oldest, MAX(ts_ms) AS newest,
        COUNT(*) - COUNT(ts_ms) AS ts_ms, COUNT(*) - COUNT(NULLIF(bu, '')) AS bu, COUNT(*) - COUNT(NULLIF(local_user_id, '')) AS local_user_id,
-       COUNT(*) - COUNT(NULLIF(item_id, '')) AS item_id, COUNT(*) - COUNT(NULLIF(event_type, '')) AS event_type
+       COUNT(*) - COUNT(NULLIF(event_type, '')) AS event_type
      FROM events"
         .into()
 }
@@ -204,7 +204,10 @@ pub fn pairs(counting: &Counting) -> String {
 
 /// Events in order of time, for the replay.
 pub fn replay(cut_off_ms: i64) -> String {
-    format!("SELECT ts_ms, bu, local_user_id, item_id, event_type, value FROM events WHERE ts_ms < {cut_off_ms} ORDER BY ts_ms")
+    format!(
+        "SELECT ts_ms, bu, local_user_id, item_id, event_type, value FROM events
+         WHERE ts_ms < {cut_off_ms} AND item_id <> '' ORDER BY ts_ms"
+    )
 }
 
 /// The time from which on the latest `events` interactions happened: examples are taken from these.

@@ -5,6 +5,9 @@
 //! row and the column, and the reading goes on with the next row, so that the caller decides whether one bad row stops
 //! the job. Damage to the file itself (a torn zstd frame, a broken Parquet page) is one last `Err`.
 //!
+//! A table of items or links may be a log of changes (`updated_ms`, `deleted`; `operation`), as an archive is: what stands of it, [`newest`] and
+//! [`LinkedAccounts`](crate::training::LinkedAccounts) say.
+//!
 //! Limits: a CSV record holds at most [`RECORD_BYTES_MAX`] bytes, which also bounds what an unclosed quote can read
 //! into memory; identifiers hold at most [`ID_BYTES_MAX`] bytes; times lie between 1971 and 2200, which catches
 //! seconds and microseconds in a column of milliseconds.
@@ -12,6 +15,7 @@
 //! This module must not know what the rows are used for: no training weights, no identity.
 
 mod cells;
+mod changes;
 mod delimited;
 mod parquet_rows;
 mod rows;
@@ -29,6 +33,7 @@ use std::{
 };
 
 use cells::{Cells, Column, RowSource};
+pub use changes::newest;
 pub use rows::{EventRow, ItemRow, LinkRow};
 
 /// Most bytes of one CSV record, quotes included (1 MiB).

@@ -98,6 +98,7 @@ pub fn item(row: &ItemRow) -> Record {
 pub fn link(row: &LinkRow) -> Result<Record, RowError> {
     let (a, b) = (account(&row.bu_a, &row.local_user_a)?, account(&row.bu_b, &row.local_user_b)?);
     let time = EventTime::from_millis(row.ts_ms);
-    let statement = Statement::new(a.clone(), b, Evidence::Declared, Operation::Link, Confidence::FULL, time);
+    let operation = if row.is_unlink { Operation::Unlink } else { Operation::Link };
+    let statement = Statement::new(a.clone(), b, Evidence::Declared, operation, Confidence::FULL, time);
     statement.map(Record::Link).ok_or(RowError::SelfLink(a))
 }

@@ -44,7 +44,7 @@ fn facets() -> Facets {
         let TrainingItem { bu, item_id } = item(id);
         let category = vec!["all".to_owned(), format!("c{}", id % 5)];
         let brand = Some(format!("b{}", id / 50));
-        ItemRow { item_id, bu, title: None, category, brand, price: None, embedding: Vec::new() }
+        ItemRow { item_id, bu, category, brand, ..ItemRow::default() }
     });
     Facets::of(&rows.collect::<Vec<_>>())
 }
@@ -270,15 +270,7 @@ fn a_category_that_can_no_longer_be_filled_is_refused() {
         &(0..10)
             .map(|id| {
                 let TrainingItem { bu, item_id } = item(id);
-                ItemRow {
-                    item_id,
-                    bu,
-                    title: None,
-                    category: vec![],
-                    brand: Some("short".into()),
-                    price: None,
-                    embedding: vec![],
-                }
+                ItemRow { item_id, bu, brand: Some("short".into()), ..ItemRow::default() }
             })
             .collect::<Vec<_>>(),
     );

@@ -49,7 +49,7 @@ impl EventRow {
 }
 
 /// An item of a unit's catalogue.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ItemRow {
     /// The unit's id of the item.
     pub item_id: String,
@@ -65,6 +65,10 @@ pub struct ItemRow {
     pub price: Option<f64>,
     /// The caller's own vector; empty if there is none.
     pub embedding: Vec<f32>,
+    /// When the item became so, milliseconds since 1970, where the table is a log of changes: per item the newest row stands.
+    pub updated_ms: Option<i64>,
+    /// Whether it is gone since.
+    pub is_deleted: bool,
 }
 
 pub(super) const ITEM_COLUMNS: &[Column] = &[
@@ -75,6 +79,8 @@ pub(super) const ITEM_COLUMNS: &[Column] = &[
     Column::optional("brand"),
     Column::optional("price"),
     Column::optional("embedding"),
+    Column::optional("updated_ms"),
+    Column::optional("deleted"),
 ];
 
 impl ItemRow {
@@ -89,6 +95,8 @@ impl ItemRow {
             brand: cells.text(4)?,
             price: cells.number(5)?,
             embedding: cells.numbers(6)?,
+            updated_ms: cells.number(7)?.map(|updated_ms| updated_ms as i64),
+            is_deleted: cells.number(8)?.is_some_and(|deleted| deleted != 0.0),
         })
     }
 }
@@ -106,6 +114,8 @@ pub struct LinkRow {
     pub bu_b: String,
     /// The account there.
     pub local_user_b: String,
+    /// Whether the link was taken back then.
+    pub is_unlink: bool,
 }
 
 pub(super) const LINK_COLUMNS: &[Column] = &[
@@ -114,6 +124,7 @@ pub(super) const LINK_COLUMNS: &[Column] = &[
     Column::required("local_user_a"),
     Column::required("bu_b"),
     Column::required("local_user_b"),
+    Column::optional("operation"),
 ];
 
 impl LinkRow {
@@ -124,6 +135,7 @@ impl LinkRow {
             local_user_a: cells.id(2)?,
             bu_b: cells.id(3)?,
             local_user_b: cells.id(4)?,
+            is_unlink: cells.text(5)?.is_some_and(|operation| operation == "unlink"),
         })
     }
 }

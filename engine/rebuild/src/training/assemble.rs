@@ -204,20 +204,12 @@ mod tests {
     }
 
     fn item(bu: &str, item_id: &str) -> Result<ItemRow, TableError> {
-        Ok(ItemRow {
-            item_id: item_id.into(),
-            bu: bu.into(),
-            title: None,
-            category: vec![],
-            brand: None,
-            price: None,
-            embedding: vec![],
-        })
+        Ok(ItemRow { item_id: item_id.into(), bu: bu.into(), ..ItemRow::default() })
     }
 
     fn link(ts_ms: i64, a: (&str, &str), b: (&str, &str)) -> Result<LinkRow, TableError> {
         let [bu_a, local_user_a, bu_b, local_user_b] = [a.0, a.1, b.0, b.1].map(String::from);
-        Ok(LinkRow { ts_ms, bu_a, local_user_a, bu_b, local_user_b })
+        Ok(LinkRow { ts_ms, bu_a, local_user_a, bu_b, local_user_b, is_unlink: false })
     }
 
     fn events() -> Vec<EventRow> {

@@ -18,7 +18,7 @@ pub struct LinkedAccounts {
 }
 
 impl LinkedAccounts {
-    /// Reads links; with `until` (milliseconds since 1970) only those strictly before it count. Memory: some 100 bytes a linked account.
+    /// Reads links and what takes them back; with `until` (milliseconds since 1970) only those strictly before it count. Memory: some 100 bytes a linked account.
     ///
     /// # Errors
     /// The first bad row.
@@ -31,14 +31,15 @@ impl LinkedAccounts {
             let known = until.is_none_or(|until_ms| link.ts_ms < until_ms);
             let ends = account(&link.bu_a, &link.local_user_a).zip(account(&link.bu_b, &link.local_user_b));
             match ends.and_then(|(a, b)| KeyPair::new(a, b)).filter(|_| known) {
-                Some(pair) => pairs.push(pair),
+                Some(pair) => pairs.push((pair, link.ts_ms, link.is_unlink)),
                 None => this.links_left_out += 1,
             }
         }
-        // The same pair stated twice is one link.
+        // Of what is stated about a pair the newest stands.
         pairs.sort_unstable();
-        pairs.dedup();
-        let live: Vec<LivePair> = pairs.into_iter().map(|pair| LivePair { pair, confidence: Confidence::FULL }).collect();
+        let newest = pairs.chunk_by(|(a, ..), (b, ..)| a == b).filter_map(<[_]>::last);
+        let standing = newest.filter(|(.., is_unlink)| !is_unlink);
+        let live: Vec<LivePair> = standing.map(|(pair, ..)| LivePair { pair: *pair, confidence: Confidence::FULL }).collect();
         for person in partition(&live, Limits::default()) {
             if let Some(&name) = person.first() {
                 this.name_by_account.extend(person.iter().map(|&key| (key, name)));

@@ -174,7 +174,12 @@ fn item(topics: &Topics, row: &ItemRow, updated_time_ms: i64) -> Result<LogRecor
         embedding: row.embedding.clone(),
         ..v1::Item::default()
     };
-    let record = v1::CatalogRecord { updated_time_ms, change: Some(v1::catalog_record::Change::Upsert(item)) };
+    let change = match item.r#ref.clone().filter(|_| row.is_deleted) {
+        Some(gone) => v1::catalog_record::Change::Delete(gone),
+        None => v1::catalog_record::Change::Upsert(item),
+    };
+    let updated_time_ms = row.updated_ms.unwrap_or(updated_time_ms);
+    let record = v1::CatalogRecord { updated_time_ms, change: Some(change) };
     validate::item_change(&record).with_context(|| format!("item {}/{}", row.bu, row.item_id))?;
     Ok(encode::catalog(topics, &record, Format::Protobuf))
 }
@@ -183,7 +188,7 @@ fn link(topics: &Topics, row: &LinkRow) -> Result<LogRecord> {
     let link = v1::IdentityLink {
         a: Some(key(&row.bu_a, &row.local_user_a)),
         b: Some(key(&row.bu_b, &row.local_user_b)),
-        operation: v1::LinkOperation::Link as i32,
+        operation: if row.is_unlink { v1::LinkOperation::Unlink } else { v1::LinkOperation::Link } as i32,
         evidence: v1::LinkEvidence::Declared as i32,
         confidence: 1.0,
         event_time_ms: row.ts_ms,

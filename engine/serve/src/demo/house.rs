@@ -163,12 +163,12 @@ impl Rows {
                 category,
                 brand: Some(item.brand.clone()),
                 price,
-                embedding: Vec::new(),
+                ..ItemRow::default()
             })
         });
         let links = world.links().iter().map(|link| {
             let ((bu_a, local_user_a), (bu_b, local_user_b)) = (name(&link.a), name(&link.b));
-            LinkRow { ts_ms: link.event_time_ms, bu_a, local_user_a, bu_b, local_user_b }
+            LinkRow { ts_ms: link.event_time_ms, bu_a, local_user_a, bu_b, local_user_b, is_unlink: false }
         });
         Self { events: events.collect(), items: items.collect(), links: links.collect() }
     }

@@ -51,7 +51,7 @@ impl<'a> Judge<'a> {
             set,
             items: Items::default(),
             has_catalogue: !tables.items.is_empty(),
-            persons: Persons::of_links(tables.links),
+            persons: Persons::of_links(tables.links)?,
             taken: HashMap::new(),
             past: HashMap::new(),
             popularity: HashMap::new(),

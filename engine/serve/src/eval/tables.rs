@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use faces_rebuild::tables::{EventRow, ItemRow, LinkRow, TableError, read_events, read_items, read_links};
+use faces_rebuild::tables::{EventRow, ItemRow, LinkRow, TableError, newest, read_events, read_items, read_links};
 
 /// Where the log lies.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Log {
     pub fn read(events: &Path, items: Option<&Path>, links: Option<&Path>) -> Result<Self> {
         let mut log = Self { events: whole(events, read_events(events)?)?, ..Self::default() };
         if let Some(path) = items {
-            log.items = whole(path, read_items(path)?)?;
+            log.items = newest(whole(path, read_items(path)?)?);
         }
         if let Some(path) = links {
             log.links = whole(path, read_links(path)?)?;

@@ -19,15 +19,7 @@ fn event(ts_ms: i64, bu: &str, account: &str, item: &str, event_type: &str) -> E
 }
 
 fn item(bu: &str, name: &str) -> ItemRow {
-    ItemRow {
-        item_id: name.into(),
-        bu: bu.into(),
-        title: None,
-        category: Vec::new(),
-        brand: None,
-        price: None,
-        embedding: Vec::new(),
-    }
+    ItemRow { item_id: name.into(), bu: bu.into(), category: Vec::new(), ..ItemRow::default() }
 }
 
 fn query(query_id: &str, ts_ms: i64, account: &str, segment: &str) -> Query {
@@ -36,8 +28,14 @@ fn query(query_id: &str, ts_ms: i64, account: &str, segment: &str) -> Query {
 
 /// Two units; `anna` is linked with `a` of films.
 fn log() -> Log {
-    let link =
-        LinkRow { ts_ms: 0, bu_a: "shop".into(), local_user_a: "anna".into(), bu_b: "films".into(), local_user_b: "a".into() };
+    let link = LinkRow {
+        ts_ms: 0,
+        bu_a: "shop".into(),
+        local_user_a: "anna".into(),
+        bu_b: "films".into(),
+        local_user_b: "a".into(),
+        is_unlink: false,
+    };
     Log {
         events: vec![
             event(1, "films", "a", "f1", "view"),

@@ -15,16 +15,7 @@ const DAYS: i64 = 12;
 fn log(scrambled_until_ms: i64) -> Log {
     let mut log = Log::default();
     for id in 0..ITEMS {
-        let item = ItemRow {
-            item_id: id.to_string(),
-            bu: "shop".into(),
-            title: None,
-            category: vec![],
-            brand: None,
-            price: None,
-            embedding: vec![],
-        };
-        log.items.push(item);
+        log.items.push(ItemRow { item_id: id.to_string(), bu: "shop".into(), ..ItemRow::default() });
     }
     for day in 0..DAYS {
         for person in 0..PEOPLE {
