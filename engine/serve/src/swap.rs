@@ -17,7 +17,7 @@ use faces_core::ranking::Model as _;
 use faces_rebuild::{GenerationId, Store, generation::Held};
 use tokio::sync::{Mutex, watch};
 
-use self::load::Loading;
+use self::load::{Loaded, Loading};
 use crate::{
     config::Generations,
     engine::Engine,
@@ -132,12 +132,14 @@ impl GenerationSwap {
             memory_mib_max: self.memory_mib_max,
             recent: self.recent.all(),
         };
-        let loaded = tokio::task::spawn_blocking(move || loading.load(&id));
-        let loaded = loaded.await.context("loading was interrupted")??;
-        let old = self.engine.swap(loaded.serving);
+        let loaded = tokio::task::spawn_blocking(move || {
+            let Loaded { serving, held } = loading.load(&id)?;
+            anyhow::Ok((loading.engine.swap(serving), held))
+        });
+        let (old, newly_held) = loaded.await.context("loading was interrupted")??;
         tokio::task::spawn_blocking(move || old.map(load::free));
         let mut held = self.held.lock();
-        held.extend(loaded.held);
+        held.extend(newly_held);
         while held.len() > HELD {
             held.pop_front();
         }
