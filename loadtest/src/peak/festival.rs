@@ -77,7 +77,7 @@ pub async fn run(arguments: &FestivalArgs, target: &Target, stop: impl Future<Ou
     }
     let (written, refused) = events.stop().await;
     let samples = stage.close();
-    let verdicts = verdicts(&slo, &phases, &samples, written, refused);
+    let verdicts = verdicts(&slo, &phases, &samples);
     let headline = phases.iter().find(|phase| phase.name == "midnight").cloned();
     let finding = Finding { events_written: Some(written), events_refused: Some(refused), ..Finding::default() };
     Ok(PeakReport::new("festival", peak, target, phases, samples, verdicts, headline.as_ref(), finding))
@@ -96,20 +96,17 @@ fn started(command: &str, length: Duration) -> tokio::task::JoinHandle<Result<()
     })
 }
 
-fn verdicts(slo: &Slo, phases: &[PhaseReport], samples: &[Sample], written: u64, refused: u64) -> Vec<Verdict> {
+fn verdicts(slo: &Slo, phases: &[PhaseReport], samples: &[Sample]) -> Vec<Verdict> {
     let plateau = phases.iter().filter(|phase| phase.name.starts_with("plateau"));
     let p99 = plateau.clone().filter_map(|phase| phase.p99_ms).reduce(f64::max);
     let good = phases.iter().map(|phase| phase.counts.good_share()).reduce(f64::min);
     let critical = phases.iter().map(|phase| phase.critical.good_share()).reduce(f64::min);
     let age = samples.last().and_then(|sample| sample.view_age_s);
-    let sent = written + refused;
-    let acknowledged = (sent > 0).then(|| written as f64 / sent as f64);
     vec![
         Verdict::at_most("p99 on the plateau, ms", slo.p99_ms_max, p99),
         Verdict::at_least("share answered well in the worst phase", slo.good_share_min, good),
         Verdict::at_least("critical requests answered well in the worst phase", slo.critical_good_share_min, critical),
         Verdict::at_most("age of the view at the end, s", slo.view_age_seconds_max, age),
-        Verdict::at_least("share of events acknowledged", 0.0, acknowledged),
     ]
 }
 
