@@ -115,10 +115,12 @@ impl Column {
             }
             (Self::Numbers { values, definitions, repetitions }, Value::Numbers(numbers)) => {
                 if numbers.is_empty() {
-                    (definitions.push(0), repetitions.push(0));
+                    definitions.push(0);
+                    repetitions.push(0);
                 }
                 for (n, number) in numbers.into_iter().enumerate() {
-                    (definitions.push(1), repetitions.push(i16::from(n > 0)));
+                    definitions.push(1);
+                    repetitions.push(i16::from(n > 0));
                     values.push(number);
                 }
             }
@@ -135,15 +137,19 @@ impl Column {
             }
             (Self::Number(values, levels), ColumnWriter::DoubleColumnWriter(writer)) => {
                 writer.write_batch(values, Some(levels), None)?;
-                (values.clear(), levels.clear());
+                values.clear();
+                levels.clear();
             }
             (Self::Text(values, levels), ColumnWriter::ByteArrayColumnWriter(writer)) => {
                 writer.write_batch(values, Some(levels), None)?;
-                (values.clear(), levels.clear());
+                values.clear();
+                levels.clear();
             }
             (Self::Numbers { values, definitions, repetitions }, ColumnWriter::FloatColumnWriter(writer)) => {
                 writer.write_batch(values, Some(definitions), Some(repetitions))?;
-                (values.clear(), definitions.clear(), repetitions.clear());
+                values.clear();
+                definitions.clear();
+                repetitions.clear();
             }
             _ => return Err(ParquetError::General("a column of another type than its values".into())),
         }
