@@ -4,12 +4,12 @@ use faces_core::{
     identity::{Confidence, KeyPair, Limits, LivePair, partition::partition},
     key::{KeyHash, KeyKind, SourceKey},
 };
-use foldhash::{HashMap, HashMapExt};
+use foldhash::HashMap;
 
 use crate::tables::{LinkRow, TableError};
 
 /// Accounts that links join. Accounts that no link names are persons of their own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LinkedAccounts {
     /// The smallest key of the person an account belongs to; accounts that no link names are missing.
     name_by_account: HashMap<KeyHash, KeyHash>,
@@ -23,7 +23,7 @@ impl LinkedAccounts {
     /// # Errors
     /// The first bad row.
     pub fn read(links: impl IntoIterator<Item = Result<LinkRow, TableError>>, until: Option<i64>) -> Result<Self, TableError> {
-        let mut this = Self { name_by_account: HashMap::new(), links_read: 0, links_left_out: 0 };
+        let mut this = Self::default();
         let mut pairs = Vec::new();
         for link in links {
             let link = link?;

@@ -16,7 +16,7 @@ use crate::rows;
 pub struct Person(KeyHash);
 
 /// Which person an account belongs to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Persons {
     linked: LinkedAccounts,
 }
