@@ -96,7 +96,7 @@ async fn write(house: &House, numbers: std::ops::Range<usize>) {
             encode::event(&house.topics, &event, Format::Protobuf)
         })
         .collect();
-    let report = house.writer.write_bulk(records.into_iter(), BulkOptions::default(), |_| {}).await;
+    let report = house.writer.write_bulk(records, BulkOptions::default(), |_| {}).await;
     assert!(report.failures.is_empty(), "{:?}", report.failures);
 }
 
@@ -131,7 +131,7 @@ async fn what_is_no_record_is_left_out_and_a_bad_place_is_named() {
     let lake = tempfile::tempdir().unwrap();
     let mut cut = encode::event(&house.topics, &event(EventType::View, &key(MARKET, "u"), &id(MARKET, 1)), Format::Protobuf);
     cut.payload.truncate(cut.payload.len() - 1);
-    house.writer.write_bulk([cut].into_iter(), BulkOptions::default(), |_| {}).await;
+    house.writer.write_bulk([cut], BulkOptions::default(), |_| {}).await;
     write(&house, 0..30).await;
     let done = archive_once(&house, lake.path(), "one");
     assert_eq!((&done["rows"], &done["refused"]), (&30.into(), &1.into()), "{done}");
