@@ -32,7 +32,7 @@ pub struct ArchiveArgs {
     /// A folder, or the URL of a place in an object store (s3://, gs://, az:// where built in; credentials from the environment).
     #[arg(long, value_name = "FOLDER or URL")]
     to: String,
-    /// Consumer group of the archivers; default: <topic prefix>-archive.
+    /// Consumer group of the archivers; default: the topic prefix and `-archive`.
     #[arg(long)]
     group: Option<String>,
     /// Most rows of a file.

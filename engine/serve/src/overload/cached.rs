@@ -2,7 +2,7 @@
 //!
 //! Holds items and scores only: whoever takes a slate out filters it anew, so that nothing is shown that was bought, sold out or hidden since.
 //! Bounded by age and by number: two tables, of which the older is let go when the younger is full or has become too old to
-//! be one. Cost: a hash of the question, and a short lock of one of [`PARTS`].
+//! be one. Cost: a hash of the question, and a short lock of one of its parts.
 
 use std::{
     sync::Arc,

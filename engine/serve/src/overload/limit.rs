@@ -3,7 +3,7 @@
 //! Requests that were let in but wait for a thread gain nothing over those that wait in the queue in front, where the more critical go first:
 //! so the limit is the smallest that keeps all threads busy. It follows the gradient of latency (as Netflix's concurrency limits, which go
 //! back to TCP Vegas): of each request it is known how long it took from being let in to its end, and how long it really worked. While the
-//! first stays below [`TOLERANCE`] times the second the limit grows, beyond it shrinks. No rate and no count of processors comes in,
+//! first stays below four times the second the limit grows, beyond it shrinks. No rate and no count of processors comes in,
 //! and as a cheaper answer shortens both times, a change of level does not upset it.
 
 use std::time::{Duration, Instant};
