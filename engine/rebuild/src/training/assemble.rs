@@ -37,7 +37,7 @@ pub struct AssemblyReport {
     pub after_cut_off: u64,
     /// Events of an item the catalogue does not have.
     pub of_unknown_item: u64,
-    /// Events of an account whose unit or id the engine does not accept ([`SourceKey::new`]).
+    /// Events of an account whose unit or id the engine does not accept ([`faces_core::key::SourceKey::new`]).
     pub of_bad_account: u64,
     /// Events of a type that carries no weight (impressions, returns) or that is not known, per type.
     pub unweighted_by_type: BTreeMap<String, u64>,
@@ -57,7 +57,7 @@ pub enum AssembleError {
 }
 
 /// Builds a log, with persons as the served engine would see them: the components of the links known before the
-/// cut-off, within the default [`Limits`]. Accounts that no link names are persons of their own.
+/// cut-off, within the default [`faces_core::identity::Limits`]. Accounts that no link names are persons of their own.
 ///
 /// With `until` (milliseconds since 1970) only events and links strictly before it are kept, and it becomes the log's
 /// cut-off; without, all are kept. The order of rows does not show in the log. Cost: a hash look-up or two an event;
