@@ -11,7 +11,6 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use faces_core::ranking::Regime;
-use faces_index::IndexKind;
 use faces_rebuild::{
     Prepared, Stage,
     generation::{Generation, Input},
@@ -26,8 +25,8 @@ use serde_json::json;
 use super::progress;
 use crate::{
     config::Config,
-    eval::{Log, ReplayOptions, learn, learn_prepared},
-    publish::{Publication, PublishArgs, Source, open_store},
+    eval::{Log, learn, learn_prepared},
+    publish::{Publication, PublishArgs, Source, open_store, replay_options},
 };
 
 /// Trains item embeddings and neighbours on an event log, builds an index per business unit, and publishes a generation.
@@ -190,16 +189,7 @@ fn ranker(args: &RebuildArgs, learnable: &Learnable, config: &Config) -> Result<
     if config.training.ranker.examples_max == 0 {
         return Ok(None);
     }
-    let mut training = config.training.clone();
-    training.index.kind = training.index.kind.or(Some(IndexKind::Exact)); // of generations that are trained only to learn from
-    let options = ReplayOptions {
-        state: config.state_options(),
-        engine: config.engine_options(),
-        training,
-        rebuild_days: 0,
-        siloed: false,
-        wanted: 20,
-    };
+    let options = replay_options(config);
     let bar = progress::bar(1_000, "ranker");
     let heard = |share: f64| bar.set_position((share * 1_000.0) as u64);
     let trained = match learnable {

@@ -261,7 +261,8 @@ fn is_refused(verdict: &Verdict, gate: Gate) -> bool {
     verdict.refusals().any(|finding| finding.gate == gate)
 }
 
-fn replay_options(config: &Config) -> ReplayOptions {
+/// How a log is replayed to learn or to judge by, before a generation is published.
+pub(crate) fn replay_options(config: &Config) -> ReplayOptions {
     let mut training = config.training.clone();
     training.index.kind = training.index.kind.or(Some(IndexKind::Exact)); // tuning takes long, and makes hardly a difference to quality
     ReplayOptions {
