@@ -16,10 +16,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use faces_ingest::{
     Cluster, Topics,
     decode::Limits,
@@ -31,6 +31,9 @@ use self::{lake::Lake, spans::Spans};
 
 /// How long nothing must come for the log's end to be believed: some brokers name too low an end.
 const QUIET: Duration = Duration::from_millis(500);
+
+/// How long a run to the log's end waits for its part of the log: a group may wait for a dead member before.
+const ASSIGNMENT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is archived, and how.
 #[derive(Clone, Debug)]
@@ -79,7 +82,7 @@ pub fn archive(options: &ArchiveOptions, stop: &AtomicBool, progress: impl Fn(&A
     let mut tail =
         Tail::open(&options.cluster, &options.topics, &options.group, options.record_limits, resume, options.accepts_gaps)?;
     let mut spans = Spans::new(&lake, options.span_limits);
-    let mut assigned_once = false;
+    let (mut assigned_once, began) = (false, Instant::now());
     while !stop.load(Ordering::Relaxed) {
         let next = tail.next(QUIET)?;
         let is_quiet = next.is_none();
@@ -92,6 +95,12 @@ pub fn archive(options: &ArchiveOptions, stop: &AtomicBool, progress: impl Fn(&A
             Some(Tailed::Record(record)) => written.extend(spans.take(*record)?),
             None => {}
         }
+        ensure!(
+            !options.once || assigned_once || began.elapsed() < ASSIGNMENT_PATIENCE,
+            "nothing of the log at {} could be had within {} s; check kafka.brokers and kafka.topic_prefix, and that the topics are there",
+            options.cluster.brokers,
+            ASSIGNMENT_PATIENCE.as_secs()
+        );
         let is_at_end = options.once && is_quiet && assigned_once && spans.are_at_end();
         written.extend(if is_at_end { spans.finish_all()? } else { spans.finish_due()? });
         for (place, next) in written {
