@@ -86,6 +86,11 @@ impl Default for Server {
 pub struct Generations {
     /// Folder that `faces rebuild` publishes to and `faces serve` watches.
     pub folder: PathBuf,
+    /// Object store through which machines that share no folder share generations, as a URL (`file:///...`, and `s3://`, `gs://`, `az://`
+    /// where built in). Empty: none; the folder is all there is.
+    pub shared_url: String,
+    /// Time between two looks at what is current there, milliseconds.
+    pub shared_watch_ms: u64,
     /// How often the server looks for a new current generation, milliseconds.
     pub watch_ms: u64,
     /// How long a rebuild has the folder to itself without a sign of life, seconds.
@@ -106,6 +111,8 @@ impl Default for Generations {
     fn default() -> Self {
         Self {
             folder: PathBuf::from("generations"),
+            shared_url: String::new(),
+            shared_watch_ms: 5_000,
             watch_ms: 1_000,
             lease_seconds: 60,
             memory_mib_max: 0,

@@ -28,6 +28,7 @@ pub mod rows;
 pub mod rules;
 pub mod server;
 pub mod serving;
+pub mod shared;
 pub mod shutdown;
 pub mod simulate;
 pub mod swap;

@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use faces_core::{record::Apply as _, state::State};
 use faces_ingest::{Cluster, Ingest, LogWriter, Positions, Progress, WriterConfig};
 use faces_proto::v1;
+use faces_rebuild::Store;
 use faces_state::ImageStore;
 use tokio::sync::watch;
 
@@ -29,8 +30,9 @@ use crate::{
     overload::Overload,
     oversight::{Health, RecentQueries},
     own_model,
-    publish::open_store,
+    publish::{open_shared, open_store},
     rules::{self, RulesFile},
+    shared,
     swap::GenerationSwap,
 };
 
@@ -103,6 +105,7 @@ impl App {
         let (images, resume) = load_state(config.clone(), Arc::clone(&state), loading).await?;
         let store = open_store(None, &config)
             .with_context(|| format!("can't open the generations folder {}", config.generations.folder.display()))?;
+        let shared = follow_shared(&config, &store).await?;
         let health = Arc::<Health>::default();
         let recent = Arc::new(RecentQueries::new(config.generations.warm_queries));
         let swap = GenerationSwap::new(Arc::clone(&engine), store).limited(&config.generations);
@@ -161,7 +164,7 @@ impl App {
         });
         let stopped = stopped.await;
         admin_server.abort();
-        drop((follower, settler, watchers));
+        drop((follower, settler, watchers, shared));
         for task in [watch, readiness].into_iter().chain(rules) {
             task.abort();
         }
@@ -175,6 +178,17 @@ async fn load_state(config: Config, state: Arc<State>, loading: Arc<Loading>) ->
     let loaded = tokio::task::spawn_blocking(move || images::load(&config, &state, &loading)).await;
     let loaded = loaded.context("loading the state was interrupted")??;
     Ok(loaded.map_or_else(Default::default, |(store, positions)| (Some(store), positions)))
+}
+
+/// Starts the thread that fetches generations, if machines share an object store. It looks there once before this returns.
+async fn follow_shared(config: &Config, store: &Store) -> Result<Option<Background>> {
+    let Some(shared) = open_shared(config)? else { return Ok(None) };
+    let (store, period) = (store.clone(), Duration::from_millis(config.generations.shared_watch_ms));
+    let started = tokio::task::spawn_blocking(move || shared::start(shared, store, period)).await;
+    started
+        .context("looking into the object store was interrupted")?
+        .map(Some)
+        .context("can't start the thread that fetches generations")
 }
 
 /// Waits for reading the log to fail before it has caught up once. (Later, answers go on, with a view that says how old it is.)

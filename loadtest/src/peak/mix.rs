@@ -231,21 +231,31 @@ fn request<T>(message: T, criticality: &'static str, timeout: Duration) -> Reque
     request
 }
 
-/// Connections, used in turn.
+/// Connections, used in turn: some for critical calls alone, as callers have whose calls are all of one kind, the others for the rest.
 #[derive(Clone, Debug)]
-pub struct Callers(Arc<[RecommendationServiceClient<Channel>]>);
+pub struct Callers {
+    clients: Arc<[RecommendationServiceClient<Channel>]>,
+    critical: usize, // of them, the first ones
+}
+
+/// Of so many connections, one is for critical calls.
+const CRITICAL_ONE_OF: usize = 8;
 
 impl Callers {
-    /// Over open connections.
+    /// Over open connections; with `is_mixed`, all calls go over all of them.
     #[must_use]
-    pub fn new(channels: impl IntoIterator<Item = Channel>) -> Self {
-        Self(channels.into_iter().map(RecommendationServiceClient::new).collect())
+    pub fn new(channels: impl IntoIterator<Item = Channel>, is_mixed: bool) -> Self {
+        let clients: Arc<[_]> = channels.into_iter().map(RecommendationServiceClient::new).collect();
+        let critical = if is_mixed || clients.len() < 2 { 0 } else { clients.len().div_ceil(CRITICAL_ONE_OF) };
+        Self { clients, critical }
     }
 
     /// The one whose turn it is.
     #[must_use]
-    pub fn at(&self, turn: u64) -> Option<RecommendationServiceClient<Channel>> {
-        let place = turn % (self.0.len() as u64).max(1);
-        self.0.get(usize::try_from(place).unwrap_or(0)).cloned()
+    pub fn at(&self, turn: u64, criticality: Criticality) -> Option<RecommendationServiceClient<Channel>> {
+        let (critical, others) = self.clients.split_at_checked(self.critical)?;
+        let among = if criticality == Criticality::Critical && self.critical > 0 { critical } else { others };
+        let place = turn % (among.len() as u64).max(1);
+        among.get(usize::try_from(place).unwrap_or(0)).cloned()
     }
 }

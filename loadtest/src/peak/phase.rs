@@ -121,7 +121,7 @@ impl Stage {
         let bar = progress::bar(0, "s", common.json);
         Ok(Self {
             mix,
-            callers: Callers::new(channels),
+            callers: Callers::new(channels, arguments.mix_connections),
             bounds,
             seed: common.seed,
             bar,
@@ -154,7 +154,9 @@ impl Stage {
         let (mut turn, callers, mix) = (0_u64, &self.callers, &self.mix);
         let send = |due| {
             turn += 1;
-            one(mix.draw(&mut random), callers.at(turn), start, due, deadline)
+            let ask = mix.draw(&mut random);
+            let client = callers.at(turn, ask.criticality);
+            one(ask, client, start, due, deadline)
         };
         let bar = &self.bar;
         let on_tick = |books: &PhaseBooks, elapsed: Duration| {

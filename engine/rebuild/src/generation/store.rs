@@ -117,6 +117,24 @@ impl Store {
         Ok(prepared)
     }
 
+    /// Takes in a generation that lies elsewhere: `fetch` puts its files into a folder where nobody looks; there they are checked, and only
+    /// then shown. It is not made current.
+    ///
+    /// # Errors
+    /// What `fetch` and [`Store::load`] say, [`GenerationError::Io`]. Nothing is left behind then.
+    pub fn receive<E: From<GenerationError>>(
+        &self,
+        id: &GenerationId,
+        fetch: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let staging = Staging::new(&self.root, id)?;
+        fetch(&staging.path)?;
+        load_folder(&staging.path, id, self.verifies.as_ref())?;
+        sync_folder(&staging.path)?;
+        staging.rename_to(&self.folder(id))?;
+        Ok(sync_folder(&self.root)?)
+    }
+
     /// The ids of all stored generations, newest first. Half-written ones are not among them.
     ///
     /// # Errors

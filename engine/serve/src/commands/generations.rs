@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     config::Config,
-    publish::{open_store, take_lease},
+    publish::{open_shared, open_store, take_lease},
 };
 
 /// Lists, shows, activates, rolls back and deletes generations of the store.
@@ -44,7 +44,7 @@ enum Action {
         /// As `list` prints it.
         id: GenerationId,
     },
-    /// Verifies one and makes it the current one; servers that watch the folder swap it in.
+    /// Verifies one and makes it the current one, in the shared object store too if there is one; servers that watch swap it in.
     Activate {
         /// As `list` prints it.
         id: GenerationId,
@@ -95,6 +95,12 @@ pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
         }
         Action::Activate { id, why } => {
             let pointer = store.pointer().ok().flatten();
+            let shared = open_shared(config)?;
+            if let Some(shared) = &shared {
+                let seen = shared.latest()?;
+                shared.fetch(&store, id)?;
+                shared.publish(&store, id, seen.as_ref(), How::Activated, why)?;
+            }
             store.load(id)?;
             let expected = pointer.as_ref().map_or(Expected::Any, |pointer| Expected::Still(Some(pointer)));
             store.swing(id, expected, How::Activated, why)?;
@@ -102,7 +108,10 @@ pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
             Ok(())
         }
         Action::Rollback { why } => {
-            let (left, current) = store.rollback(why)?;
+            let (left, current) = match open_shared(config)? {
+                Some(shared) => shared.rollback(&store, why)?,
+                None => store.rollback(why)?,
+            };
             let text = format!("{current} is current again, instead of {left}");
             println!("{}", if args.json { json!({ "current": current, "left": left }).to_string() } else { text });
             Ok(())
@@ -119,7 +128,8 @@ pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
             let lease = take_lease(&store, "gc", config, *wait)?;
             let collected = store.collect(*keep, *dry_run)?;
             drop(lease);
-            print_collected(&collected, *dry_run, args.json);
+            let of_shared = open_shared(config)?.map(|shared| shared.collect(*keep, *dry_run)).transpose()?;
+            print_collected(&collected, of_shared.as_deref().unwrap_or_default(), *dry_run, args.json);
             Ok(())
         }
     }
@@ -142,7 +152,7 @@ fn history(store: &Store, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn print_collected(collected: &Collected, is_dry: bool, json: bool) {
+fn print_collected(collected: &Collected, of_shared: &[GenerationId], is_dry: bool, json: bool) {
     let name = |kept: &Kept| match kept {
         Kept::Current => "current",
         Kept::Before => "before",
@@ -152,10 +162,14 @@ fn print_collected(collected: &Collected, is_dry: bool, json: bool) {
     if json {
         let kept: serde_json::Map<_, _> = collected.kept.iter().map(|(id, why)| (id.to_string(), name(why).into())).collect();
         let Collected { deleted, leftovers, .. } = collected;
-        println!("{}", json!({ "deleted": deleted, "kept": kept, "leftovers": leftovers, "dry_run": is_dry }));
+        println!(
+            "{}",
+            json!({ "deleted": deleted, "deleted_shared": of_shared, "kept": kept, "leftovers": leftovers, "dry_run": is_dry })
+        );
         return;
     }
     collected.deleted.iter().for_each(|id| println!("- {id}  {}", if is_dry { "would go" } else { "deleted" }));
+    of_shared.iter().for_each(|id| println!("- {id}  {} from the object store", if is_dry { "would go" } else { "deleted" }));
     collected.kept.iter().for_each(|(id, why)| println!("  {id}  stays: {}", name(why)));
     if collected.leftovers > 0 {
         println!("{} folders of jobs that died{}", collected.leftovers, if is_dry { " would go" } else { " deleted" });

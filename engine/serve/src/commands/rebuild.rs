@@ -1,5 +1,6 @@
 //! `faces rebuild`: from tables to a published generation.
 
+mod kept;
 mod lake;
 
 use std::{
@@ -19,6 +20,7 @@ use faces_rebuild::{
     train, train_prepared,
     training::{AssemblyReport, assemble},
 };
+use kept::Kept;
 use lake::{LakeArgs, Named};
 use serde_json::json;
 
@@ -121,10 +123,21 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
         stages.push(("reading".into(), reading.elapsed().as_secs_f64()));
         (Learnable::Log(log), report, inputs)
     };
-    let mut generation = trained(&learnable, config, &mut stages).context("training failed; nothing was published")?;
-    let ranker_started = Instant::now();
-    generation.ranker = ranker(args, &learnable, config).context("training the ranker failed; nothing was published")?;
-    stages.push(("ranker".into(), ranker_started.elapsed().as_secs_f64()));
+    let train = |stages: &mut Seconds| trained(&learnable, config, stages).context("training failed; nothing was published");
+    let rank = |trained: Generation, stages: &mut Seconds| {
+        let started = Instant::now();
+        let learnt = ranker(args, &learnable, config).context("training the ranker failed; nothing was published")?;
+        stages.push(("ranker".into(), started.elapsed().as_secs_f64()));
+        Ok(Generation { ranker: learnt, ..trained })
+    };
+    let mut generation = match learnable {
+        Learnable::Log(_) => rank(train(&mut stages)?, &mut stages)?,
+        Learnable::Prepared(_) => {
+            let kept = Kept::new(&work, args.lake.resume, &config.training, inputs.clone())?;
+            let trained = kept.step("trained", || train(&mut stages))?;
+            kept.step("ranked", || rank(trained, &mut stages))?
+        }
+    };
     generation.manifest.inputs = inputs;
     let (manifest, ranker) = (generation.manifest.clone(), generation.ranker.clone());
     let gates_started = Instant::now();

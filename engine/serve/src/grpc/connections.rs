@@ -59,7 +59,7 @@ pub async fn serve(
         match accepted {
             Ok(_) if connections.len() >= limits.connections_max => metrics::connection_refused(),
             Ok((stream, address)) => {
-                let visitor = Visitor { door: Arc::clone(&door), address: address.ip() };
+                let visitor = Visitor { door: Arc::clone(&door), address: address.ip(), traffic: Arc::default() };
                 connections.spawn(one(http.clone(), stream, Arc::clone(&gate), visitor, stop.clone()));
                 metrics::connections(connections.len());
             }
@@ -83,7 +83,8 @@ async fn one(
     mut stop: watch::Receiver<bool>,
 ) {
     _ = stream.set_nodelay(true); // slower without, not wrong
-    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(Gated::new(stream, gate)), visitor));
+    let gated = Gated::new(stream, gate, Arc::clone(&visitor.traffic));
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(gated), visitor));
     let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),

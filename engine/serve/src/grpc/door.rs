@@ -22,7 +22,7 @@ use tonic::{
 };
 
 use super::{deadline::Due, refusal::Refusals, route::Recommendations, turn::Turn};
-use crate::overload::{Criticality, Entry, Level, Overload, Permit, Refused, admission::Ticket};
+use crate::overload::{Criticality, Entry, Level, Overload, Permit, Refused, admission::Ticket, gate::Traffic};
 
 /// Paths that wait for their turn.
 const LIMITED: &str = "/faces.v1.RecommendationService/";
@@ -45,12 +45,13 @@ impl Door {
     }
 
     /// Takes in a request from `address`.
-    fn take(self: &Arc<Self>, mut request: http::Request<Incoming>, address: IpAddr) -> Call {
+    fn take(self: &Arc<Self>, mut request: http::Request<Incoming>, address: IpAddr, traffic: &Traffic) -> Call {
         if !request.uri().path().starts_with(LIMITED) {
             return Call::Passing(Box::pin(self.others.clone().call(request.map(Body::new))));
         }
         let now = Instant::now();
         let turn = self.turn(request.headers(), address, now);
+        traffic.note(turn.criticality);
         let entry = match self.overload.callers.may_send(turn.caller, 1, now) {
             true => {
                 let least = self.overload.ladder.cost(Level::Popular);
@@ -90,6 +91,8 @@ pub struct Visitor {
     pub door: Arc<Door>,
     /// Where the connection comes from.
     pub address: IpAddr,
+    /// What it asks for.
+    pub traffic: Arc<Traffic>,
 }
 
 impl hyper::service::Service<http::Request<Incoming>> for Visitor {
@@ -98,7 +101,7 @@ impl hyper::service::Service<http::Request<Incoming>> for Visitor {
     type Future = Call;
 
     fn call(&self, request: http::Request<Incoming>) -> Call {
-        self.door.take(request, self.address)
+        self.door.take(request, self.address, &self.traffic)
     }
 }
 

@@ -21,6 +21,8 @@ use tokio::{
     time::Sleep,
 };
 
+use super::Criticality;
+
 /// How long refusals are added up, and connections are left alone at most.
 pub const WINDOW: Duration = Duration::from_millis(10);
 /// What refusing one request costs, in answers at the lowest level (benches/RESULTS.md).
@@ -110,24 +112,55 @@ impl Gate {
     }
 }
 
+/// What a connection asks for of late: one whose calls are mostly critical is read from although the gate is closed, as what is refused
+/// is never theirs first.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    critical: AtomicU32,
+    others: AtomicU32,
+}
+
+impl Traffic {
+    /// Calls after which all that was counted counts half.
+    const MEMORY: u32 = 64;
+
+    /// Notes a call. By the task of the connection alone.
+    pub fn note(&self, criticality: Criticality) {
+        let count = if criticality == Criticality::Critical { &self.critical } else { &self.others };
+        count.store(count.load(Relaxed) + 1, Relaxed);
+        let [critical, others] = [&self.critical, &self.others].map(|count| count.load(Relaxed));
+        if critical + others >= Self::MEMORY {
+            self.critical.store(critical / 2, Relaxed);
+            self.others.store(others / 2, Relaxed);
+        }
+    }
+
+    fn is_critical(&self) -> bool {
+        self.critical.load(Relaxed) > self.others.load(Relaxed)
+    }
+}
+
 /// A connection behind a gate.
 #[derive(Debug)]
 pub struct Gated<C> {
     connection: C,
     gate: Arc<Gate>,
+    traffic: Arc<Traffic>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<C> Gated<C> {
-    /// Puts `connection` behind `gate`.
-    pub const fn new(connection: C, gate: Arc<Gate>) -> Self {
-        Self { connection, gate, pause: None }
+    /// Puts `connection`, which carries `traffic`, behind `gate`.
+    pub const fn new(connection: C, gate: Arc<Gate>, traffic: Arc<Traffic>) -> Self {
+        Self { connection, gate, traffic, pause: None }
     }
 }
 
 impl<C: AsyncRead + Unpin> AsyncRead for Gated<C> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(left) = self.gate.closed_for(Instant::now()) {
+        if !self.traffic.is_critical()
+            && let Some(left) = self.gate.closed_for(Instant::now())
+        {
             self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(left)));
         }
         if let Some(pause) = &mut self.pause {
@@ -202,10 +235,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_asks_for_what_is_critical_is_read_from_all_the_same() {
+        let gate = Arc::new(Gate::new(0.0, Instant::now()));
+        let traffic = Arc::<Traffic>::default();
+        let (mut caller, ours) = tokio::io::duplex(64);
+        let mut ours = Gated::new(ours, Arc::clone(&gate), Arc::clone(&traffic));
+        let (mut context, mut bytes) = (Context::from_waker(std::task::Waker::noop()), [0; 8]);
+        for (kind, is_read) in [(Criticality::Critical, true), (Criticality::Default, false)] {
+            (0..Traffic::MEMORY).for_each(|_| traffic.note(kind));
+            // Until both are done in one window, at whose end the gate opens.
+            loop {
+                caller.write_all(b"ask").await.unwrap();
+                (0..20).for_each(|_| gate.refused(Instant::now()));
+                let read = Pin::new(&mut ours).poll_read(&mut context, &mut ReadBuf::new(&mut bytes));
+                if gate.closed_for(Instant::now()).is_some() {
+                    assert_eq!(read.is_ready(), is_read, "{kind:?}");
+                    break;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn what_was_sent_meanwhile_is_read_afterwards() {
         let gate = Arc::new(Gate::new(0.0, Instant::now()));
         let (mut caller, ours) = tokio::io::duplex(64);
-        let mut ours = Gated::new(ours, Arc::clone(&gate));
+        let mut ours = Gated::new(ours, Arc::clone(&gate), Arc::default());
         caller.write_all(b"ask").await.unwrap();
         (0..20).for_each(|_| gate.refused(Instant::now()));
         let mut read = [0; 3];

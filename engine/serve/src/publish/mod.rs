@@ -18,7 +18,7 @@ use faces_index::IndexKind;
 use faces_rebuild::{
     EmbeddingSource, Generation, GenerationError, GenerationId, Store,
     gates::{Bound, Case, Facets, Finding, Gate, Verdict, examine},
-    generation::{Expected, How, Lease, Pointer, Prepared, PublicKey, SecretKey},
+    generation::{Expected, How, Lease, Pointer, Prepared, PublicKey, SecretKey, Turn},
     prepared, training,
 };
 
@@ -29,6 +29,7 @@ use crate::{
     clock,
     config::{Config, Generations},
     eval::{Log, ReplayOptions},
+    shared::Shared,
 };
 
 /// How a generation is published.
@@ -56,6 +57,8 @@ pub struct Publication<'a> {
     lease: Lease,
     /// What is current; gates compare with it, and it must be so still at the end.
     pointer: Option<Pointer>,
+    /// The same of the object store, where machines share one.
+    shared: Option<(Shared, Option<Turn>)>,
 }
 
 /// What became of a generation.
@@ -118,7 +121,14 @@ impl<'a> Publication<'a> {
     /// Another job that has it; a store that can't be read.
     pub fn begin(store: &'a Store, config: &'a Config, args: &'a PublishArgs) -> Result<Self> {
         let lease = take_lease(store, "rebuild", config, args.wait)?;
-        Ok(Self { store, config, args, lease, pointer: store.pointer()? })
+        let shared = open_shared(config)?;
+        let shared = shared.map(|shared| {
+            // What everybody serves is what this one has to beat.
+            shared.follow(store, None)?;
+            anyhow::Ok((shared.latest()?, shared))
+        });
+        let shared = shared.transpose()?.map(|(latest, shared)| (shared, latest));
+        Ok(Self { store, config, args, lease, pointer: store.pointer()?, shared })
     }
 
     /// Writes a generation, holds it against the gates, and publishes it if they let it pass or the caller insists.
@@ -147,6 +157,9 @@ impl<'a> Publication<'a> {
         let id = prepared.finish(Some(verdict.clone()))?;
         if !self.args.no_activate {
             let why = verdict.forced.as_deref().unwrap_or_default();
+            if let Some((shared, seen)) = &self.shared {
+                shared.publish(self.store, &id, seen.as_ref(), How::Published, why)?;
+            }
             self.store.swing(&id, Expected::Still(self.pointer.as_ref()), How::Published, why)?;
         }
         Ok(Published { id: Some(id), verdict })
@@ -232,6 +245,15 @@ pub fn open_store(folder: Option<&Path>, config: &Config) -> Result<Store> {
         store = store.verifying_with(PublicKey::parse(verify_key).context("generations.verify_key can't be used")?);
     }
     Ok(store)
+}
+
+/// Opens the object store that machines share generations through, if one is configured.
+///
+/// # Errors
+/// What is no URL, or names a store that was not built in.
+pub fn open_shared(config: &Config) -> Result<Option<Shared>> {
+    let url = &config.generations.shared_url;
+    (!url.is_empty()).then(|| Shared::open(url)).transpose()
 }
 
 /// Takes a store's lease for a job; with `is_patient`, when it is free.

@@ -29,7 +29,7 @@ pub struct LakeArgs {
     /// Run the SQL on the cluster whose scheduler has this address (df://host:port).
     #[arg(long, value_name = "URL")]
     cluster: Option<String>,
-    /// Go on where a rebuild of the same inputs was killed: the steps that it has made are kept.
+    /// Go on where a rebuild of the same inputs was killed: the steps of SQL and of training that it has made are kept.
     #[arg(long)]
     resume: bool,
 }
