@@ -48,7 +48,7 @@ impl Shared {
         let mut sent = BufWriter::with_capacity(Arc::clone(&self.place.store), to.clone(), PIECE);
         loop {
             let mut piece = Vec::with_capacity(PIECE);
-            file.by_ref().take(PIECE as u64).read_to_end(&mut piece).with_context(unread)?;
+            (&mut file).take(PIECE as u64).read_to_end(&mut piece).with_context(unread)?;
             if piece.is_empty() {
                 return sent.shutdown().await.with_context(|| self.failed("write", to));
             }

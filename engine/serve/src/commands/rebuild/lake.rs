@@ -31,7 +31,7 @@ pub struct LakeArgs {
     cluster: Option<String>,
     /// Go on where a rebuild of the same inputs was killed: the steps of SQL and of training that it has made are kept.
     #[arg(long)]
-    resume: bool,
+    pub(super) resume: bool,
 }
 
 /// The tables as they were named.
