@@ -1,13 +1,10 @@
 //! A run that was killed goes on from its last step, and comes to the same.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
-
-mod lake;
 
 use std::fs;
 
+use crate::lake::{Lake, event};
 use faces_lake::Request;
 use faces_rebuild::{TrainParams, tables::EventRow};
-use lake::{Lake, event};
 
 const START_MS: i64 = 1_767_225_600_000;
 

@@ -1,13 +1,10 @@
 //! A lake that is an archive of the log: a search in words has no item, an item has versions, a link may be taken back.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
-
-mod lake;
 
 use std::{fs, sync::Arc};
 
+use crate::lake::{Lake, event, write};
 use datafusion::arrow::array::{Int64Array, StringArray};
 use faces_rebuild::{Prepared, TrainParams};
-use lake::{Lake, event, write};
 
 const START_MS: i64 = 1_767_225_600_000;
 

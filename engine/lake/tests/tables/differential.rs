@@ -1,8 +1,6 @@
 //! What SQL counts is what the code that counts in memory counts: the same interactions, and generations equal but for rounding.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-mod lake;
-
+use crate::lake::{Lake, event};
 use faces_rebuild::{
     CoVisitation, Generation, Prepared, TrainParams,
     cooccurrence::PairParams,
@@ -11,7 +9,6 @@ use faces_rebuild::{
     train, train_prepared,
     training::{Assembled, assemble},
 };
-use lake::{Lake, event};
 use proptest::prelude::*;
 
 const DAY_MS: i64 = 86_400_000;

@@ -1,13 +1,10 @@
 //! Bad input: what is wrong is said with the file's name, and nothing stands there that looks prepared.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
-
-mod lake;
 
 use std::{fs, sync::Arc};
 
+use crate::lake::{Lake, event, write};
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use faces_rebuild::{TrainParams, tables::EventRow};
-use lake::{Lake, event, write};
 
 const START_MS: i64 = 1_767_225_600_000;
 

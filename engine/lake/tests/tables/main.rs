@@ -1,0 +1,8 @@
+//! Prepared tables, over lakes in folders: one program, as each that holds DataFusion takes minutes to build.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod archives;
+mod differential;
+mod lake;
+mod refusals;
+mod resuming;
