@@ -122,6 +122,19 @@ impl Log {
         }
     }
 
+    /// About `interactions_max` of the interactions, all or none of each person's; which persons, their numbers decide. All of them where
+    /// there are no more. O(n).
+    #[must_use]
+    pub fn sampled(mut self, interactions_max: usize) -> Self {
+        let share = interactions_max as f64 / self.interactions.len().max(1) as f64;
+        if share < 1.0 {
+            let bound = (share * f64::from(u32::MAX)) as u32;
+            // Multiplied by the golden ratio, numbers in a row are spread evenly (Knuth, TAOCP 6.4).
+            self.interactions.retain(|interaction| interaction.person.wrapping_mul(0x9e37_79b1) < bound);
+        }
+        self
+    }
+
     /// This log with a cut-off that may be later than its newest interaction. Nothing is left out.
     pub(crate) fn up_to(mut self, cut_off_ms: i64) -> Self {
         self.cut_off_ms = self.cut_off_ms.max(cut_off_ms);
@@ -299,6 +312,18 @@ mod tests {
         assert_eq!(log.before(6).interactions(), [act(1, 0, 5)]);
         assert_eq!(log.before(6).cut_off_ms(), 6);
         assert!(log.before(0).interactions().is_empty());
+    }
+
+    #[test]
+    fn a_sample_has_all_or_none_of_each_person() {
+        let acts = (0..9_000).map(|n| act(n / 9, 0, i64::from(n))).collect();
+        let log = Log::new(vec![item("a", "x")], acts).unwrap();
+        let sample = log.clone().sampled(3_000);
+        let of_each = sample.interactions().chunk_by(|left, right| left.person == right.person).map(<[_]>::len);
+        assert!(of_each.collect::<Vec<_>>().iter().all(|acts| *acts == 9));
+        assert!((2_700..3_300).contains(&sample.interactions().len()), "{}", sample.interactions().len());
+        assert_eq!(sample.cut_off_ms(), log.cut_off_ms());
+        assert_eq!(log.clone().sampled(9_000).interactions(), log.interactions());
     }
 
     #[test]

@@ -67,6 +67,10 @@ impl Course for InMemory<'_> {
     }
 }
 
+/// Interactions that generations under way are trained on at most, where a log is too large to be held: examples are made with them, nobody
+/// is served by them.
+const INTERACTIONS_MAX: usize = 2_000_000;
+
 /// Events read as they are told, beside the interactions that training reads of them. Rows that are no records are passed over, as training
 /// does. Persons are those of the whole log: a link of later shows in what is trained, never in the state that answers.
 pub struct Streamed<'a, Rows: Iterator<Item = Result<EventRow, TableError>>> {
@@ -113,7 +117,7 @@ impl<Rows: Iterator<Item = Result<EventRow, TableError>>> Course for Streamed<'_
     }
 
     fn generation(&self, cut_off_ms: i64) -> Result<Option<Generation>> {
-        trained(&self.log.before(cut_off_ms), self.training)
+        trained(&self.log.before(cut_off_ms).sampled(INTERACTIONS_MAX), self.training)
     }
 }
 

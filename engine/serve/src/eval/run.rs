@@ -18,7 +18,7 @@ use super::{course::Course, examples::Examples, replay::ReplayOptions};
 use crate::{engine::Engine, rows, serving::ServingGeneration};
 
 const DAY_MS: i64 = 86_400_000;
-/// Generations trained at most while examples are gathered, before anything is asked.
+/// Generations trained while examples are gathered, before anything is asked: so many and one more.
 const REBUILDS_BEFORE: i64 = 3;
 
 /// A state on its way through a log.
@@ -111,7 +111,9 @@ impl<'a> Run<'a> {
         }
         let period_ms = i64::from(self.options.rebuild_days) * DAY_MS;
         self.next_rebuild_ms = if ts_ms < self.asked_from_ms {
-            cut_off_ms.saturating_add(period_ms.max(self.before_ms / REBUILDS_BEFORE)).min(self.asked_from_ms)
+            // Cut-offs are days: on the same one the same would be trained again.
+            let pause_ms = period_ms.max(self.before_ms / REBUILDS_BEFORE).max(DAY_MS);
+            cut_off_ms.saturating_add(pause_ms).min(self.asked_from_ms)
         } else if period_ms == 0 {
             i64::MAX
         } else {
@@ -142,5 +144,51 @@ impl<'a> Run<'a> {
     /// A ranker from the examples of before `cut_off_ms`; `None` where there are none.
     pub fn ranker(&mut self, cut_off_ms: i64) -> Option<TrainedRanker> {
         self.examples.ranker(cut_off_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, rc::Rc};
+
+    use faces_core::{record::Record, state::StateOptions};
+    use faces_rebuild::{Generation, TrainParams};
+
+    use super::*;
+    use crate::engine::EngineOptions;
+
+    /// Counts how often a generation is asked for.
+    struct Counting(Rc<Cell<u32>>);
+
+    impl Course for Counting {
+        fn next_before(&mut self, _: i64) -> Result<Option<Record>> {
+            Ok(None)
+        }
+
+        fn generation(&self, _: i64) -> Result<Option<Generation>> {
+            self.0.set(self.0.get() + 1);
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn a_generation_is_trained_for_a_day_at_most_once() {
+        let options = ReplayOptions {
+            state: StateOptions::default(),
+            engine: EngineOptions::default(),
+            training: TrainParams::default(),
+            rebuild_days: 0,
+            siloed: false,
+            wanted: 20,
+        };
+        let hours = |n: i64| 20_000 * DAY_MS + n * 3_600_000;
+        let trained = |first: i64, end: i64| {
+            let asked = Rc::<Cell<u32>>::default();
+            let mut run = Run::new(&options, Box::new(Counting(Rc::clone(&asked))), (&[], &[]), hours(end), hours(first));
+            (first..end).for_each(|hour| run.advance(hours(hour)).unwrap());
+            asked.get()
+        };
+        assert_eq!((trained(9, 15), trained(20, 30)), (1, 2), "all examples of a large log are of its last hours");
+        assert_eq!(trained(0, 240), 4, "of ten days");
     }
 }
