@@ -1,9 +1,10 @@
-//! A generation over a [`Group`]: trained, tuned and laid out by the code that does it in service.
+//! A generation over a [`Group`]: trained and laid out by the code that does it in service.
 
 use faces_core::{
     ids::ItemId,
     ranking::{Ranker, Regime},
 };
+use faces_index::{BuildSpec, Effort, IndexKind};
 use faces_rebuild::{
     TrainParams,
     ranker::TrainedRanker,
@@ -51,7 +52,10 @@ pub fn generation(group: &Group) -> ServingGeneration {
         }
     }
     let log = Log::new(items, interactions).expect("interactions with known items");
-    let mut made = train(&log, &TrainParams::default(), &|_, _| ()).expect("a log with interactions");
+    // What tuning chooses for this group; to tune takes longer than all else.
+    let index = BuildSpec { kind: Some(IndexKind::Ivf), effort: Some(Effort(2)), ..BuildSpec::default() };
+    let params = TrainParams { index, ..TrainParams::default() };
+    let mut made = train(&log, &params, &|_, _| ()).expect("a log with interactions");
     made.ranker = Some(TrainedRanker { ranker: ranker(), verdicts: Vec::new() });
     for unit in &made.manifest.indexes {
         let rows = made.space(&unit.bu).map_or(0, |space| space.rows.len());

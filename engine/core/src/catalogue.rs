@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
 };
 
@@ -17,6 +17,7 @@ use dashmap::DashMap;
 use parking_lot::RwLock;
 
 use crate::{
+    cards::{Card, Cards},
     cut::{CutClock, CutTime},
     ids::{BuId, CategoryId, EventTime, ItemId},
     journal::Journal,
@@ -69,19 +70,16 @@ pub enum Changed {
     Superseded,
 }
 
-const KNOWN: u8 = 1; // a catalogue record stands
-const DELETED: u8 = 2;
-const SOLD_OUT: u8 = 4;
+const NAMED: u8 = 1;
+const KNOWN: u8 = 2; // a catalogue record stands
+const DELETED: u8 = 4;
+const SOLD_OUT: u8 = 8;
 
-/// What requests read of hundreds of items, close together; the rest lies elsewhere.
+/// What a card has no room for.
 #[derive(Debug)]
 struct Slot {
     name_hash: u64,
-    listed_at: AtomicI64,
-    category: AtomicU32, // CategoryId + 1; 0 for none
-    price: AtomicU32,    // bits of a f32; NaN for none
     bu: BuId,
-    bits: AtomicU8,
     rest: Box<Rest>,
 }
 
@@ -136,6 +134,7 @@ pub struct Catalogue {
     bus: boxcar::Vec<Bu>,
     bu_ids: RwLock<HashMap<Box<str>, BuId, Hasher>>,
     slots: boxcar::Vec<Slot>,
+    cards: Arc<Cards>,
     categories: DashMap<Box<str>, CategoryId, Hasher>,
     category_count: AtomicU32,
     listed: AtomicUsize,
@@ -144,9 +143,9 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// An empty catalogue that is cut together with whatever shares its clock.
-    pub(crate) fn new(clock: Arc<CutClock>) -> Self {
-        Self { clock, ..Self::default() }
+    /// An empty catalogue that is cut together with whatever shares its clock, and writes on these cards.
+    pub(crate) fn new(clock: Arc<CutClock>, cards: Arc<Cards>) -> Self {
+        Self { clock, cards, ..Self::default() }
     }
 
     /// The id of a business unit, if anything has named it.
@@ -201,6 +200,10 @@ impl Catalogue {
         let id = *of_bu.item_ids.entry(item_id.into()).or_insert_with(|| {
             let position = self.slots.push(Slot::unknown(bu, item_id));
             let id = ItemId::new(position as u32);
+            if let Some(card) = self.cards.of_or_new(id) {
+                card.bu.store(bu.0, Ordering::Relaxed);
+                card.bits.store(NAMED, Ordering::Release);
+            }
             of_bu.items.push(id);
             is_new = true;
             id
@@ -239,7 +242,7 @@ impl Catalogue {
             record.attributes = Arc::new(change.attributes.clone().unwrap_or_default());
         }
         standing.keep_for(&self.clock);
-        self.set(slot, &mut standing, record);
+        self.set(item, &mut standing, record);
         drop(standing);
         if changed != Changed::Applied {
             return Some(changed);
@@ -249,22 +252,24 @@ impl Catalogue {
     }
 
     /// Puts a record in place, and the bits that requests read.
-    fn set(&self, slot: &Slot, standing: &mut Standing, record: ItemRecord) {
+    fn set(&self, item: ItemId, standing: &mut Standing, record: ItemRecord) {
         let bits = match record.version {
-            None => 0,
-            Some((_, true, _)) => KNOWN | DELETED,
-            Some(_) if record.attributes.sold_out => KNOWN | SOLD_OUT,
-            Some(_) => KNOWN,
+            None => NAMED,
+            Some((_, true, _)) => NAMED | KNOWN | DELETED,
+            Some(_) if record.attributes.sold_out => NAMED | KNOWN | SOLD_OUT,
+            Some(_) => NAMED | KNOWN,
         };
-        let was_listed = slot.is_listed();
-        slot.listed_at.store(record.listed_at.map_or(i64::MAX, EventTime::millis), Ordering::Relaxed);
-        slot.category.store(self.category_code(&record.attributes), Ordering::Relaxed);
-        slot.price.store(record.attributes.price.map_or(f32::NAN, |price| price as f32).to_bits(), Ordering::Relaxed);
-        slot.bits.store(bits, Ordering::Release);
-        match (was_listed, slot.is_listed()) {
-            (false, true) => _ = self.listed.fetch_add(1, Ordering::Relaxed),
-            (true, false) => _ = self.listed.fetch_sub(1, Ordering::Relaxed),
-            _ => {}
+        if let Some(card) = self.cards.of_or_new(item) {
+            let was_listed = card.is_listed();
+            card.listed_at.store(record.listed_at.map_or(i64::MAX, EventTime::millis), Ordering::Relaxed);
+            card.category.store(self.category_code(&record.attributes), Ordering::Relaxed);
+            card.price.store(record.attributes.price.map_or(f32::NAN, |price| price as f32).to_bits(), Ordering::Relaxed);
+            card.bits.store(bits, Ordering::Release);
+            match (was_listed, card.is_listed()) {
+                (false, true) => _ = self.listed.fetch_add(1, Ordering::Relaxed),
+                (true, false) => _ = self.listed.fetch_sub(1, Ordering::Relaxed),
+                _ => {}
+            }
         }
         standing.record = record;
     }
@@ -288,7 +293,7 @@ impl Catalogue {
         let found = self.item_or_new(bu, item_id)?;
         let slot = self.slot(found).filter(|_| found == item)?;
         if let Some(record) = record {
-            self.set(slot, &mut slot.rest.standing.write(), record);
+            self.set(item, &mut slot.rest.standing.write(), record);
         }
         Some(())
     }
@@ -315,7 +320,7 @@ impl Catalogue {
     /// Business unit of an item.
     #[must_use]
     pub fn bu_of(&self, item: ItemId) -> Option<BuId> {
-        self.slot(item).map(|slot| slot.bu)
+        self.cards.of(item)?.bu()
     }
 
     /// External id of an item.
@@ -354,38 +359,53 @@ impl Catalogue {
     /// Whether the item may stand on a slate: not deleted, not sold out.
     #[must_use]
     pub fn is_servable(&self, item: ItemId) -> bool {
-        self.slot(item).is_some_and(|slot| slot.bits.load(Ordering::Acquire) & (DELETED | SOLD_OUT) == 0)
+        self.cards.of(item).is_some_and(Card::is_servable)
+    }
+
+    /// Whether the item is of this unit and may stand on a slate.
+    #[must_use]
+    pub fn is_servable_in(&self, bu: BuId, item: ItemId) -> bool {
+        self.cards.of(item).is_some_and(|card| card.is_servable() && card.bu() == Some(bu))
     }
 
     /// Whether a catalogue record stands and does not say "gone".
     #[must_use]
     pub fn is_listed(&self, item: ItemId) -> bool {
-        self.slot(item).is_some_and(Slot::is_listed)
+        self.cards.of(item).is_some_and(Card::is_listed)
     }
 
     /// The item's most special category.
     #[must_use]
     pub fn category(&self, item: ItemId) -> Option<CategoryId> {
-        self.slot(item)?.category()
+        self.cards.of(item)?.category()
     }
 
     /// The item's price, as near as ranking needs it.
     #[must_use]
     pub fn price(&self, item: ItemId) -> Option<f32> {
-        self.slot(item)?.price()
+        self.cards.of(item)?.price()
     }
 
     /// Time of the oldest record that listed the item.
     #[must_use]
     pub fn listed_at(&self, item: ItemId) -> Option<EventTime> {
-        self.slot(item)?.listed_at()
+        self.cards.of(item)?.listed_at()
     }
 
     /// The three of them in one look; none for an item that nothing has named.
     #[must_use]
     pub fn facts(&self, item: ItemId) -> Facts {
         let none = Facts { category: None, price: None, listed_at: None };
-        self.slot(item).map_or(none, |slot| Facts { category: slot.category(), price: slot.price(), listed_at: slot.listed_at() })
+        self.cards.of(item).map_or(none, |card| Facts {
+            category: card.category(),
+            price: card.price(),
+            listed_at: card.listed_at(),
+        })
+    }
+
+    /// Has what the other calls say of some items come from memory at once: for who is going to ask of one after the other.
+    pub fn fetch(&self, items: impl Iterator<Item = ItemId>) {
+        self.cards.fetch(items);
     }
 
     /// Everything the standing record says; empty for an item without one.
@@ -422,15 +442,19 @@ impl Catalogue {
 
 impl Slot {
     fn unknown(bu: BuId, item_id: &str) -> Self {
-        Self {
-            bu,
-            name_hash: Catalogue::hash_of_name(item_id),
-            bits: AtomicU8::new(0),
-            category: AtomicU32::new(0),
-            price: AtomicU32::new(f32::NAN.to_bits()),
-            listed_at: AtomicI64::new(i64::MAX),
-            rest: Box::new(Rest { id: item_id.into(), standing: RwLock::default() }),
-        }
+        let rest = Rest { id: item_id.into(), standing: RwLock::default() };
+        Self { name_hash: Catalogue::hash_of_name(item_id), bu, rest: Box::new(rest) }
+    }
+}
+
+/// What the catalogue has on a card.
+impl Card {
+    fn bits(&self) -> u8 {
+        self.bits.load(Ordering::Acquire)
+    }
+
+    fn bu(&self) -> Option<BuId> {
+        (self.bits() & NAMED != 0).then(|| BuId(self.bu.load(Ordering::Relaxed)))
     }
 
     fn category(&self) -> Option<CategoryId> {
@@ -446,7 +470,11 @@ impl Slot {
     }
 
     fn is_listed(&self) -> bool {
-        self.bits.load(Ordering::Acquire) & (KNOWN | DELETED) == KNOWN
+        self.bits() & (KNOWN | DELETED) == KNOWN
+    }
+
+    fn is_servable(&self) -> bool {
+        self.bits() & (NAMED | DELETED | SOLD_OUT) == NAMED
     }
 }
 

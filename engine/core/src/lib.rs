@@ -26,6 +26,7 @@ pub mod state;
 pub mod table;
 pub mod trends;
 
-mod by_item;
+mod cards;
 mod cut;
 mod joined;
+mod rows;

@@ -77,6 +77,7 @@ pub(crate) fn score(table: &Table, k: usize, row_of: impl Fn(u32) -> u32, scratc
         }
         scratch.picked.clear();
         scratch.picked.extend(turn.iter().map(|key| row_of(key.id())));
+        later.iter().take(SCORES_PER_TURN).for_each(|key| table.prefetch(row_of(key.id())));
         table.push_picked(scratch);
         (rest, count) = (later, SCORES_PER_TURN);
     }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::basis::Basis;
 use crate::codes::{Blocks, Compact, Frame, Packed};
 use crate::error::IndexError;
+use crate::kernels::int8::prefetch;
 use crate::kernels::{Rows, score_picked, score_range};
 use crate::metric::Metric;
 use crate::norms::norm;
@@ -271,6 +272,11 @@ impl Table {
         for (score, row) in scores.iter().zip(picked.iter()) {
             best.push(Key::new(*score, *row));
         }
+    }
+
+    /// Asks for a row early, where rows are kept as they were given.
+    pub(crate) fn prefetch(&self, row: u32) {
+        prefetch(self.vectors().and_then(|vectors| vectors.row(row)).unwrap_or_default());
     }
 
     /// What [`VectorIndex::score`](crate::VectorIndex::score) promises.

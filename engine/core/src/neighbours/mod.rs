@@ -19,6 +19,11 @@ mod line;
 mod postings;
 mod transitions;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
+
 use parking_lot::Mutex;
 
 use self::{
@@ -27,9 +32,11 @@ use self::{
     transitions::{Pair, Transitions},
 };
 use crate::{
+    cards::Cards,
     fragment::Fragment,
     ids::{BuId, EventTime, ItemId},
     ranking::fast,
+    rows::Rows,
 };
 
 pub(crate) use line::Latest;
@@ -52,7 +59,8 @@ pub struct LineId(u32);
 /// All lines, and what leads to them.
 #[derive(Debug, Default)]
 pub struct Neighbours {
-    lines: boxcar::Vec<Line>,
+    lines: Rows<Line>,
+    line_count: AtomicU32,
     postings: Postings,
     transitions: Transitions,
     grouping: Mutex<()>,
@@ -67,6 +75,16 @@ impl LineId {
         }
     }
 
+    /// The line of a number.
+    pub(crate) const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The bare number.
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+
     /// Position in dense arrays.
     #[must_use]
     pub const fn position(self) -> usize {
@@ -75,6 +93,11 @@ impl LineId {
 }
 
 impl Neighbours {
+    /// Nobody yet. How many took an item is written on `cards`.
+    pub(crate) fn new(cards: Arc<Cards>) -> Self {
+        Self { postings: Postings::new(cards), ..Self::default() }
+    }
+
     /// Brings a key's line in step with its fragment; `tag` says which line that is, 0 before it has one. Keys that come and go by
     /// the million get one with their second item.
     pub(crate) fn follow(&self, fragment: &Fragment, tag: &mut u32, is_fleeting: bool) -> Option<(LineId, Latest, bool)> {
@@ -84,10 +107,10 @@ impl Neighbours {
             if latest.len < 1 + usize::from(is_fleeting) {
                 return None;
             }
-            *tag = self.lines.push(Line::default()) as u32 + 1;
+            *tag = self.line_count.fetch_add(1, Relaxed).saturating_add(1);
         }
         let line = LineId::from_tag(*tag)?;
-        self.lines.get(line.position())?.write(&latest);
+        self.lines.get_or_new(line.position())?.write(&latest);
         Some((line, latest, is_new))
     }
 
@@ -173,6 +196,18 @@ impl Neighbours {
         })
     }
 
+    /// Has what leads on from some items come from memory at once, for who is going to look at one after the other: loads that don't
+    /// hang on each other wait together.
+    pub fn fetch_items(&self, items: impl Iterator<Item = ItemId> + Clone) {
+        self.postings.fetch(items.clone());
+        self.transitions.fetch(items);
+    }
+
+    /// The same for lines.
+    pub fn fetch(&self, lines: impl Iterator<Item = LineId>) {
+        std::hint::black_box(lines.fold(0, |sum, line| sum ^ self.lines.get(line.position()).map_or(0, Line::minute)));
+    }
+
     /// The items of a line, newest first.
     pub fn items(&self, line: LineId) -> impl Iterator<Item = ItemId> + use<> {
         let latest = self.latest(line);
@@ -211,6 +246,6 @@ impl Neighbours {
     /// Lines kept.
     #[must_use]
     pub fn line_count(&self) -> usize {
-        self.lines.count()
+        self.line_count.load(Relaxed) as usize
     }
 }

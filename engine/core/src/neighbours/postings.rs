@@ -1,11 +1,11 @@
 //! Who took an item: lines in a fixed number of places. Part are the latest; part were the latest of an earlier minute, so that an
 //! item taken thousands of times a second still remembers the last half hour, and one taken once a month the last years.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use parking_lot::RwLock;
 
-use crate::{by_item::row, ids::ItemId};
+use crate::{cards::Cards, ids::ItemId, rows::Rows};
 
 /// Places for the latest takers of an item.
 const RECENT: usize = 64;
@@ -15,8 +15,8 @@ const SAMPLED: usize = 64;
 /// Takers by item.
 #[derive(Debug, Default)]
 pub(super) struct Postings {
-    rows: boxcar::Vec<RwLock<Row>>,
-    counts: boxcar::Vec<AtomicU32>, // takers ever put into the row: asked of every item that a neighbour has
+    rows: Rows<RwLock<Row>>,
+    cards: Arc<Cards>, // where takers are counted: it is asked of every item that a neighbour has
 }
 
 #[derive(Debug, Default)]
@@ -55,9 +55,13 @@ impl<const N: usize> Ring<N> {
 }
 
 impl Postings {
+    pub(super) fn new(cards: Arc<Cards>) -> Self {
+        Self { rows: Rows::default(), cards }
+    }
+
     /// Notes a taker, once.
     pub(super) fn add(&self, item: ItemId, slot: u32, minute: u32) {
-        let (Some(row), Some(count)) = (row(&self.rows, item), row(&self.counts, item)) else { return };
+        let (Some(row), Some(card)) = (self.rows.get_or_new(item.position()), self.cards.of_or_new(item)) else { return };
         let row = &mut *row.write();
         if row.recent.slots.contains(&slot) || row.sampled.slots.contains(&slot) {
             return;
@@ -68,7 +72,13 @@ impl Postings {
             row.sampled_minute = minute;
             row.sampled.push(before);
         }
-        count.store(count.load(Relaxed).saturating_add(1), Relaxed); // under the row's lock
+        card.takers.store(card.takers.load(Relaxed).saturating_add(1), Relaxed); // under the row's lock
+    }
+
+    /// Has the rows of some items come from memory at once.
+    pub(super) fn fetch(&self, items: impl Iterator<Item = ItemId>) {
+        let is_locked = |item: ItemId| self.rows.get(item.position()).is_some_and(RwLock::is_locked_exclusive);
+        std::hint::black_box(items.fold(false, |any, item| any | is_locked(item)));
     }
 
     /// Calls `take` with the takers of an item, the latest first.
@@ -81,7 +91,7 @@ impl Postings {
 
     /// How many took an item; one who took it again after losing the place counts again.
     pub(super) fn count(&self, item: ItemId) -> usize {
-        self.counts.get(item.position()).map_or(0, |count| count.load(Relaxed) as usize)
+        self.cards.of(item).map_or(0, |card| card.takers.load(Relaxed) as usize)
     }
 }
 

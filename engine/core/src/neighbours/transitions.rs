@@ -6,13 +6,15 @@
 use parking_lot::RwLock;
 
 use crate::{
-    by_item::row,
     ids::{BuId, ItemId},
     ranking::fast,
+    rows::Rows,
 };
 
 /// Others kept in one business unit, for one item.
 const PLACES: usize = 64;
+/// Of which so many are on a line of memory.
+const CELLS_PER_LINE: usize = 64 / size_of::<(ItemId, f32)>();
 /// Half-life of a count.
 const HALF_LIFE_MINUTES: f32 = 365.0 * 1_440.0;
 /// Octaves that weights may grow by before a row starts from 1 again: few enough that the oldest is still counted exactly.
@@ -21,7 +23,7 @@ const OCTAVES_MAX: f32 = 16.0;
 /// Rows by item.
 #[derive(Debug, Default)]
 pub(super) struct Transitions {
-    rows: boxcar::Vec<RwLock<Row>>,
+    rows: Rows<RwLock<Row>>,
 }
 
 /// Another item that was taken together with a row's.
@@ -113,9 +115,15 @@ impl Unit {
 }
 
 impl Transitions {
+    /// Has the rows of some items come from memory at once.
+    pub(super) fn fetch(&self, items: impl Iterator<Item = ItemId>) {
+        let is_locked = |item: ItemId| self.rows.get(item.position()).is_some_and(RwLock::is_locked_exclusive);
+        std::hint::black_box(items.fold(false, |any, item| any | is_locked(item)));
+    }
+
     /// Counts that an item was taken, together with those.
     pub(super) fn count(&self, item: ItemId, minute: u32, pairs: impl Iterator<Item = Pair>) {
-        let Some(row) = row(&self.rows, item) else { return };
+        let Some(row) = self.rows.get_or_new(item.position()) else { return };
         let row = &mut *row.write();
         let weight = row.weigh(minute);
         row.total += weight;
@@ -124,7 +132,7 @@ impl Transitions {
 
     /// Counts that another item was taken together with `item`, which was counted before.
     pub(super) fn add(&self, item: ItemId, minute: u32, pair: Pair) {
-        let Some(row) = row(&self.rows, item) else { return };
+        let Some(row) = self.rows.get_or_new(item.position()) else { return };
         let row = &mut *row.write();
         let weight = row.weigh(minute);
         add(row, weight, std::iter::once(pair));
@@ -136,6 +144,8 @@ impl Transitions {
         let Some(row) = self.rows.get(item.position()) else { return };
         let row = row.read();
         let Some(unit) = row.unit(bu) else { return };
+        // All lines of the row at once, before the first is worked on.
+        std::hint::black_box(unit.cells.iter().step_by(CELLS_PER_LINE).fold(0, |sum, (item, _)| sum ^ item.number()));
         let scale = 1.0 / (row.total + shrink * fast::exp2(row.octaves(row.newest)));
         unit.cells.iter().for_each(|(other, weight)| take(*other, weight * scale));
     }

@@ -2,7 +2,11 @@
 
 use std::cmp::Ordering;
 
-use crate::{catalogue::Catalogue, ids::ItemId, ranking::stage::SourceKind};
+use crate::{
+    catalogue::Catalogue,
+    ids::ItemId,
+    ranking::{by_number::ByNumber, stage::SourceKind},
+};
 
 /// A finite score. What is not finite sinks to the bottom.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,31 +111,23 @@ impl Candidate {
     }
 }
 
-/// A set of candidates, kept between requests. Adding is O(1): a dense table maps item ids to places.
+/// A set of candidates, kept between requests. Adding is O(1).
 #[derive(Debug, Default)]
 pub struct CandidateSet {
     candidates: Vec<Candidate>,
-    places: Vec<u32>, // by item position: place + 1, 0 for none
+    places: ByNumber<u32>, // place + 1, 0 for none
 }
 
 impl CandidateSet {
     /// Empties the set. Cost: the number of candidates.
     pub fn clear(&mut self) {
-        for candidate in &self.candidates {
-            if let Some(place) = self.places.get_mut(candidate.item.position()) {
-                *place = 0;
-            }
-        }
+        self.places.drain(|_, _| ());
         self.candidates.clear();
     }
 
     /// The candidate for `item`, new if need be.
     pub fn entry(&mut self, item: ItemId) -> Option<&mut Candidate> {
-        let position = item.position();
-        if position >= self.places.len() {
-            self.places.resize(position + 1 + position / 8, 0);
-        }
-        let place = self.places.get_mut(position)?;
+        let place = self.places.entry(item.number())?;
         if *place == 0 {
             self.candidates.push(Candidate::new(item));
             *place = self.candidates.len() as u32;
@@ -148,14 +144,14 @@ impl CandidateSet {
 
     /// The candidate for `item`, if it is in the set.
     pub fn get_mut(&mut self, item: ItemId) -> Option<&mut Candidate> {
-        let place = *self.places.get(item.position())?;
-        self.candidates.get_mut((place as usize).checked_sub(1)?)
+        let place = self.place(item)?;
+        self.candidates.get_mut(place)
     }
 
     /// Where an item stands in [`Self::as_slice`], if it is in the set.
     #[must_use]
     pub fn place(&self, item: ItemId) -> Option<usize> {
-        (*self.places.get(item.position())? as usize).checked_sub(1)
+        (self.places.get(item.number()) as usize).checked_sub(1)
     }
 
     /// Keeps what `keep` says yes to.
@@ -165,7 +161,7 @@ impl CandidateSet {
         self.candidates.retain(|candidate| {
             let keeps = keep(candidate);
             kept += u32::from(keeps);
-            if let Some(place) = places.get_mut(candidate.item.position()) {
+            if let Some(place) = places.get_mut(candidate.item.number()) {
                 *place = if keeps { kept } else { 0 };
             }
             keeps

@@ -22,8 +22,7 @@ impl Filter for Servable {
     }
 
     fn keeps(&self, query: &Query<'_>, item: ItemId) -> bool {
-        let catalogue = query.state.catalogue();
-        catalogue.is_servable(item) && catalogue.bu_of(item) == Some(query.bu)
+        query.state.catalogue().is_servable_in(query.bu, item)
     }
 }
 

@@ -4,6 +4,7 @@
 //! gives the same slate: scores are finite by type and ties go to the smaller item id (process-local, so replicas may break a tie apart).
 
 pub mod blend;
+mod by_number;
 pub mod candidate;
 pub mod condition;
 pub mod explain;

@@ -30,6 +30,11 @@ pub trait Model: Send + Sync {
     /// Adds the item's vector (of unit length) times `weight` to `sum`; false for an item without one.
     fn add_vector(&self, item: ItemId, weight: f32, sum: &mut [f32]) -> bool;
 
+    /// [`Self::add_vector`] for each of these items and weights, in their order or in one that hangs on it.
+    fn add_vectors(&self, weighed: &mut dyn Iterator<Item = (ItemId, f32)>, sum: &mut [f32]) {
+        weighed.for_each(|(item, weight)| _ = self.add_vector(item, weight, sum));
+    }
+
     /// Sets `cosines` to those between `vector` and the vectors of `items`, which are of `bu`, in their order; 0 for an item without one.
     fn cosines(&self, bu: BuId, vector: &[f32], items: &[ItemId], cosines: &mut Vec<f32>);
 
@@ -49,6 +54,16 @@ pub trait Model: Send + Sync {
 
     /// Calls `take` with the items of `bu` that people took together with `item`, with the strength (above 0).
     fn co_visited(&self, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32));
+
+    /// [`Self::co_visited`] for each of these items, strengths multiplied by its weight.
+    fn co_visited_with_each(
+        &self,
+        weighed: &mut dyn Iterator<Item = (ItemId, f32)>,
+        bu: BuId,
+        take: &mut dyn FnMut(ItemId, f32),
+    ) {
+        weighed.for_each(|(item, weight)| self.co_visited(item, bu, &mut |other, strength| take(other, weight * strength)));
+    }
 
     /// Calls `take` with the items of `bu` that were popular when the generation was built, most popular first, until it returns false.
     fn popular(&self, bu: BuId, take: &mut dyn FnMut(ItemId) -> bool);

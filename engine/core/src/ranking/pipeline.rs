@@ -196,6 +196,7 @@ impl Pipeline {
         let (pins, without_chance) = pins::due(query);
         pins::offer(&pins, candidates);
         let mut removed = vec![0; filters.len()];
+        query.state.catalogue().fetch(candidates.as_slice().iter().map(|candidate| candidate.item));
         candidates.retain(|candidate| {
             let item = candidate.item;
             // A pin is worth more than what gives way before an empty place does.

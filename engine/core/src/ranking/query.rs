@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::{
     event::Behaviour,
     ids::{BuId, EventTime, ItemId},
+    neighbours::LineId,
     profile::Profile,
     ranking::{
         candidate::Candidate,
@@ -14,7 +15,7 @@ use crate::{
         model::Model,
         rules::InForce,
         source_set::SourceSet,
-        sources::{Alike, Likeness},
+        sources::{Alike, Likeness, Sums},
         tastes::Tastes,
     },
     state::State,
@@ -134,6 +135,7 @@ impl Default for SignalOptions {
 /// The person's items, newest first: strength of the event, faded by age and position, summed per item.
 #[must_use]
 pub fn signals(state: &State, taste: &[Behaviour], bu: BuId, now: EventTime, options: SignalOptions) -> Vec<Signal> {
+    state.catalogue().fetch(taste.iter().map(|behaviour| behaviour.item));
     let mut signals: Vec<Signal> = Vec::with_capacity(taste.len());
     let mut lead = 1.0_f32;
     let session_start = now.plus_millis(-options.session_minutes * 60_000);
@@ -162,13 +164,14 @@ pub fn signals(state: &State, taste: &[Behaviour], bu: BuId, now: EventTime, opt
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(crate) vector: Vec<f32>,
-    pub(crate) sums: Vec<f32>, // by item position; all 0 between uses
-    pub(crate) touched: Vec<ItemId>,
+    pub(crate) sums: Sums,
+    pub(crate) latest: Sums,
     pub(crate) ranked: Vec<(f32, ItemId)>,
     pub(crate) items: Vec<ItemId>,
     pub(crate) cosines: Vec<f32>,
     pub(crate) likeness: Likeness,
     pub(crate) alike: Vec<Alike>,
+    pub(crate) given: Vec<(LineId, f32)>,
     pub(crate) tastes: Tastes,
     pub(crate) ahead: Ahead,
     pub(crate) features: Features,

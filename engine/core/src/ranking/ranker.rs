@@ -109,7 +109,8 @@ impl Ranker {
         scores.clear();
         scores.resize(candidates.len(), 0.0);
         for (feature, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
-            scores.iter_mut().zip(features.row(feature)).for_each(|(score, value)| *score += weight * value);
+            let Some(row) = features.spoken(feature) else { continue };
+            scores.iter_mut().zip(row).for_each(|(score, value)| *score += weight * value);
         }
         candidates.iter_mut().zip(scores).for_each(|(candidate, score)| candidate.score = Score::new(*score));
         true

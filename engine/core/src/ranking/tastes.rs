@@ -51,11 +51,10 @@ impl Tastes {
         self.rows.clear();
         self.held.clear();
         let mut weight = 0.0;
-        for signal in query.signals {
-            if most < 2 {
-                model.add_vector(signal.item, signal.weight, into);
-                continue;
-            }
+        if most < 2 {
+            model.add_vectors(&mut query.signals.iter().map(|signal| (signal.item, signal.weight)), into);
+        }
+        for signal in query.signals.iter().filter(|_| most >= 2) {
             let start = self.rows.len();
             self.rows.resize(start + dimension, 0.0);
             let row = self.rows.get_mut(start..).unwrap_or_default();

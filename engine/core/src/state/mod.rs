@@ -21,6 +21,7 @@ use std::sync::{
 pub use self::cut::{Cut, Restorer};
 use self::retention::Probation;
 use crate::{
+    cards::Cards,
     catalogue::Catalogue,
     cut::CutClock,
     fragment::Fragment,
@@ -99,21 +100,18 @@ impl State {
     /// An empty state.
     #[must_use]
     pub fn new(options: StateOptions) -> Self {
-        let clock = Arc::<CutClock>::default();
+        let (clock, cards) = (Arc::<CutClock>::default(), Arc::<Cards>::default());
+        let half_lives_days =
+            [options.trend_half_life_days, options.popular_half_life_days, SHORT_HALF_LIFE_DAYS, LONG_HALF_LIFE_DAYS];
         Self {
             options,
             fragments: Table::default(),
             behaviours: AtomicI64::new(0),
             probation: Probation::new(options.probation_keys_max),
             identity: IdentityGraph::with_clock(options.identity, Arc::clone(&clock)),
-            catalogue: Catalogue::new(Arc::clone(&clock)),
-            demand: Demand::new([
-                options.trend_half_life_days,
-                options.popular_half_life_days,
-                SHORT_HALF_LIFE_DAYS,
-                LONG_HALF_LIFE_DAYS,
-            ]),
-            neighbours: Neighbours::default(),
+            catalogue: Catalogue::new(Arc::clone(&clock), Arc::clone(&cards)),
+            demand: Demand::new(half_lives_days, Arc::clone(&cards)),
+            neighbours: Neighbours::new(cards),
             clock,
             newest: AtomicI64::new(i64::MIN),
             horizon: AtomicI64::new(i64::MIN),

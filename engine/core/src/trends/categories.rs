@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -19,7 +19,7 @@ use super::{
     ranking::{ByName, Ranking},
 };
 use crate::{
-    by_item::row,
+    cards::{Card, Cards},
     ids::{BuId, CategoryId, ItemId},
 };
 
@@ -31,10 +31,10 @@ const LISTS_MAX: usize = 1 << 18;
 type Short = Head<CATEGORY_ITEMS_MAX>;
 
 /// The lists of all categories.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Categories {
     numbers: RwLock<HashMap<(BuId, CategoryId), u32, foldhash::fast::RandomState>>,
-    list_of: boxcar::Vec<AtomicU32>, // by item: number of the list + 1, 0 for none
+    cards: Arc<Cards>, // where an item's list is noted
     lists: boxcar::Vec<List>,
 }
 
@@ -53,6 +53,10 @@ struct Changes {
 }
 
 impl Categories {
+    pub(super) fn new(cards: Arc<Cards>) -> Self {
+        Self { numbers: RwLock::default(), cards, lists: boxcar::Vec::new() }
+    }
+
     /// Puts items in their places by what `ranking` holds of them; of an item, `place_of` says unit and category. `is_anew`: all weights
     /// have changed, and all items are given.
     pub(super) fn update(
@@ -84,7 +88,7 @@ impl Categories {
             next.place(&weighed, |_, weight| weight, by_name);
             if next.is_short() {
                 let members = &mut *list.members.lock();
-                members.retain(|item| self.list_of.get(item.position()).is_some_and(|held| held.load(Relaxed) == number + 1));
+                members.retain(|item| self.cards.of(*item).is_some_and(|card| card.list.load(Relaxed) == number + 1));
                 members.sort_unstable();
                 members.dedup();
                 next.refill(members.iter().map(|item| (*item, ranking.weight(*item))), by_name);
@@ -109,9 +113,9 @@ impl Categories {
     }
 
     /// What an item weighs as a share of the heaviest of its category, in [0, 1]; 0 without a category.
-    pub(super) fn share(&self, item: ItemId, weight: f64) -> f32 {
-        let number = self.list_of.get(item.position()).map_or(0, |held| held.load(Relaxed));
-        self.list(number).map_or(0.0, |list| (weight / f64::from_bits(list.heaviest.load(Relaxed))).min(1.0) as f32)
+    pub(super) fn share(&self, card: &Card, weight: f64) -> f32 {
+        let list = self.list(card.list.load(Relaxed));
+        list.map_or(0.0, |list| (weight / f64::from_bits(list.heaviest.load(Relaxed))).min(1.0) as f32)
     }
 
     fn list(&self, number: u32) -> Option<&List> {
@@ -131,6 +135,6 @@ impl Categories {
 
     /// Notes the list of an item; gives the one before.
     fn move_to(&self, item: ItemId, number: u32) -> u32 {
-        row(&self.list_of, item).map_or(0, |held| held.swap(number, Relaxed))
+        self.cards.of_or_new(item).map_or(0, |card| card.list.swap(number, Relaxed))
     }
 }

@@ -16,7 +16,7 @@ mod head;
 mod ranking;
 mod regions;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
@@ -24,11 +24,14 @@ pub use self::{categories::CATEGORY_ITEMS_MAX, regions::REGION_HEAD_MAX};
 use self::{
     categories::Categories,
     counts::Counts,
-    ranking::{ByName, LANES, Ranking, Weights},
+    ranking::{ByName, Ranking, UnitHead},
     regions::Regions,
 };
 pub(crate) use self::{counts::Demanded, regions::Placed};
-use crate::ids::{BuId, CategoryId, EventTime, ItemId};
+use crate::{
+    cards::{Cards, LANES},
+    ids::{BuId, CategoryId, EventTime, ItemId},
+};
 
 /// Items kept in order per business unit.
 pub const HEAD_ITEMS_MAX: usize = 1_000;
@@ -44,7 +47,7 @@ pub(crate) struct Demand<const N: usize> {
     span_ms: i64,
     counts: Mutex<Counts>,
     trends: [Trends; N],
-    weights: Arc<Weights>,
+    cards: Arc<Cards>,
     categories: Categories, // by the first of the half-lives
     regions: Regions,       // by the same
 }
@@ -56,20 +59,21 @@ pub struct Trends {
 }
 
 impl<const N: usize> Demand<N> {
-    /// Nothing wanted yet. `half_lives_days` are above 0; the shortest decides how finely time is cut into spans.
-    pub(crate) fn new(half_lives_days: [f64; N]) -> Self {
+    /// Nothing wanted yet. `half_lives_days` are above 0; the shortest decides how finely time is cut into spans. What items weigh is
+    /// written on `cards`.
+    pub(crate) fn new(half_lives_days: [f64; N], cards: Arc<Cards>) -> Self {
         let shortest = half_lives_days.into_iter().fold(f64::INFINITY, f64::min);
         let span_days = shortest / SPANS_PER_HALF_LIFE;
         const { assert!(N <= LANES) };
-        let weights = Arc::<Weights>::default();
         let mut lanes = 0..;
         let trends = half_lives_days.map(|days| {
             let lane = lanes.next().unwrap_or(0);
-            Trends { ranking: Ranking::new(days / span_days, lane, Arc::clone(&weights)) }
+            Trends { ranking: Ranking::new(days / span_days, lane, Arc::clone(&cards)) }
         });
         let span_ms = ((span_days * DAY_MS) as i64).max(1);
         let regions = Regions::new(half_lives_days.first().copied().unwrap_or(shortest) / span_days, span_ms);
-        Self { span_ms, counts: Mutex::new(Counts::new(span_ms)), trends, weights, categories: Categories::default(), regions }
+        let categories = Categories::new(Arc::clone(&cards));
+        Self { span_ms, counts: Mutex::new(Counts::new(span_ms)), trends, cards, categories, regions }
     }
 
     /// Counts what fragments took and let go, in any order. What it changes shows after [`Self::settle`].
@@ -135,15 +139,19 @@ impl<const N: usize> Demand<N> {
     /// Calls `take` with the place of each of `items`, its weights by each half-life as shares of the heaviest of the business unit,
     /// and by the first as a share of the heaviest of its category (0 without one), all in [0, 1]. Cost: two looks at memory an item.
     pub(crate) fn shares(&self, bu: BuId, items: impl Iterator<Item = ItemId>, mut take: impl FnMut(usize, [f32; N], f32)) {
-        let scales = self.trends.each_ref().map(|trends| trends.ranking.head(bu).map_or(0.0, |head| 1.0 / head.heaviest()));
+        let scales = self.trends.each_ref().map(|trends| trends.ranking.of_head(bu, |head| 1.0 / head.heaviest()).unwrap_or(0.0));
         for (place, item) in items.enumerate() {
-            let weights = self.weights.of(item);
+            let Some(card) = self.cards.of(item) else {
+                take(place, [0.0; N], 0.0);
+                continue;
+            };
+            let weights = card.demand.each_ref().map(|bits| f64::from_bits(bits.load(Relaxed)));
             let mut shares = [0.0; N];
             for ((share, weight), scale) in shares.iter_mut().zip(weights).zip(scales) {
                 *share = (weight * scale).min(1.0) as f32;
             }
             let [first, ..] = weights;
-            take(place, shares, self.categories.share(item, first));
+            take(place, shares, self.categories.share(card, first));
         }
     }
 
@@ -177,29 +185,28 @@ impl Trends {
     /// Calls `take` with the heaviest items of a business unit, heaviest first, each with its share of the heaviest (0 to 1],
     /// until it returns false.
     pub fn top(&self, bu: BuId, mut take: impl FnMut(ItemId, f32) -> bool) {
-        let Some(head) = self.ranking.head(bu) else { return };
-        let heaviest = head.heaviest();
-        for (item, weight) in head.items() {
-            if !take(*item, (weight / heaviest) as f32) {
-                break;
-            }
-        }
+        self.ranking.of_head(bu, |head| {
+            let heaviest = head.heaviest();
+            head.items().all(|(item, weight)| take(*item, (weight / heaviest) as f32))
+        });
     }
 
     /// How many times more than the average of `items` items the [`HOTTEST`] ones are wanted; 0 where nothing is wanted.
     #[must_use]
     pub fn lift(&self, bu: BuId, items: usize) -> f64 {
-        let Some(head) = self.ranking.head(bu) else { return 0.0 };
-        let hottest: f64 = head.items().take(HOTTEST).map(|(_, weight)| weight).sum();
-        let mean_of_hottest = hottest / HOTTEST.min(items.max(1)) as f64;
-        if head.total() > 0.0 { mean_of_hottest * items as f64 / head.total() } else { 0.0 }
+        let lift = |head: &UnitHead| {
+            let hottest: f64 = head.items().take(HOTTEST).map(|(_, weight)| weight).sum();
+            let mean_of_hottest = hottest / HOTTEST.min(items.max(1)) as f64;
+            if head.total() > 0.0 { mean_of_hottest * items as f64 / head.total() } else { 0.0 }
+        };
+        self.ranking.of_head(bu, lift).unwrap_or(0.0)
     }
 
     /// Weights of `items` as shares of the heaviest of the business unit, in [0, 1], in order.
     pub fn shares(&self, bu: BuId, items: impl Iterator<Item = ItemId>, mut take: impl FnMut(f32)) {
-        let head = self.ranking.head(bu);
+        let heaviest = self.ranking.of_head(bu, UnitHead::heaviest);
         for item in items {
-            take(head.as_ref().map_or(0.0, |head| (self.ranking.weight(item) / head.heaviest()).min(1.0) as f32));
+            take(heaviest.map_or(0.0, |heaviest| (self.ranking.weight(item) / heaviest).min(1.0) as f32));
         }
     }
 }

@@ -3,10 +3,7 @@
 use std::{
     cmp::Ordering,
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use arc_swap::ArcSwap;
@@ -14,58 +11,43 @@ use parking_lot::Mutex;
 
 use super::{HEAD_ITEMS_MAX, counts::Counts, decay::Decay, head::Head};
 use crate::{
-    by_item::row,
+    cards::Cards,
     ids::{BuId, ItemId},
 };
 
 /// The heaviest items of a business unit.
 pub(super) type UnitHead = Head<HEAD_ITEMS_MAX>;
 
-/// Half-lives at most.
-pub(super) const LANES: usize = 4;
-
-/// What items weigh, by each half-life: side by side, as requests ask for all of them.
-#[derive(Debug, Default)]
-pub(super) struct Weights {
-    rows: boxcar::Vec<[AtomicU64; LANES]>, // bits of a f64, by item
-}
-
-impl Weights {
-    /// 0 for an item that nobody has wanted.
-    pub(super) fn of(&self, item: ItemId) -> [f64; LANES] {
-        let row = self.rows.get(item.position());
-        row.map_or([0.0; LANES], |row| row.each_ref().map(|bits| f64::from_bits(bits.load(Relaxed))))
-    }
-
-    /// Sets a weight; gives the one before.
-    fn swap(&self, item: ItemId, lane: usize, weight: f64) -> f64 {
-        let held = row(&self.rows, item).and_then(|row| row.get(lane));
-        held.map_or(0.0, |held| f64::from_bits(held.swap(weight.to_bits(), Relaxed)))
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct Ranking {
     decay: Decay,
     lane: usize,
-    weights: Arc<Weights>,
+    cards: Arc<Cards>,
     heads: ArcSwap<Vec<Arc<UnitHead>>>, // by business unit
     landmark: Mutex<Option<i32>>,
 }
 
 impl Ranking {
-    /// `lane` is its place among those that share `weights`.
-    pub(super) fn new(half_life_spans: f64, lane: usize, weights: Arc<Weights>) -> Self {
+    /// `lane` is its place among those that write on these cards.
+    pub(super) fn new(half_life_spans: f64, lane: usize, cards: Arc<Cards>) -> Self {
         let decay = Decay::new(half_life_spans);
-        Self { decay, lane, weights, heads: ArcSwap::default(), landmark: Mutex::new(None) }
+        Self { decay, lane, cards, heads: ArcSwap::default(), landmark: Mutex::new(None) }
     }
 
-    pub(super) fn head(&self, bu: BuId) -> Option<Arc<UnitHead>> {
-        self.heads.load().get(bu.position()).filter(|head| !head.is_empty()).cloned()
+    /// What the head of a unit says, if anything is wanted there.
+    pub(super) fn of_head<R>(&self, bu: BuId, look: impl FnOnce(&UnitHead) -> R) -> Option<R> {
+        self.heads.load().get(bu.position()).filter(|head| !head.is_empty()).map(|head| look(head))
     }
 
     pub(super) fn weight(&self, item: ItemId) -> f64 {
-        self.weights.of(item).get(self.lane).copied().unwrap_or(0.0)
+        let held = self.cards.of(item).and_then(|card| card.demand.get(self.lane));
+        held.map_or(0.0, |held| f64::from_bits(held.load(Relaxed)))
+    }
+
+    /// Sets a weight; gives the one before.
+    fn swap(&self, item: ItemId, weight: f64) -> f64 {
+        let held = self.cards.of_or_new(item).and_then(|card| card.demand.get(self.lane));
+        held.map_or(0.0, |held| f64::from_bits(held.swap(weight.to_bits(), Relaxed)))
     }
 
     /// Weighs the touched items anew and puts them in their places; says whether all others were weighed anew as well.
@@ -90,7 +72,7 @@ impl Ranking {
             }
             let Some(head) = heads.get_mut(bu.position()) else { continue };
             let mut next = if is_moved { Head::default() } else { Head::clone(head) };
-            next.place(&weighed, |item, weight| self.weights.swap(item, self.lane, weight), by_name);
+            next.place(&weighed, |item, weight| self.swap(item, weight), by_name);
             if next.is_short() {
                 let of_bu = counts.rows().filter(|(_, row)| row.bu() == Some(bu));
                 next.refill(of_bu.map(|(item, _)| (item, self.weight(item))), by_name);

@@ -11,7 +11,7 @@ const BU: BuId = BuId(1);
 const DAY: i64 = 86_400_000;
 
 fn demand(half_life_days: f64) -> Demand<1> {
-    Demand::new([half_life_days])
+    Demand::new([half_life_days], Arc::default())
 }
 
 fn wanted(item: u32, time: i64, strength: i8) -> Demanded {
@@ -148,7 +148,7 @@ fn lift_tells_even_demand_from_a_rush() {
     let lift = |demand: &Demand<1>| demand.trends(0).unwrap().lift(BU, 2_000);
     assert!((lift(&even) - 1.0).abs() < 1e-9);
     assert!((lift(&rush) - 100.0).abs() < 1e-9);
-    assert_eq!(lift(&Demand::new([7.0])), 0.0);
+    assert_eq!(lift(&Demand::new([7.0], Arc::default())), 0.0);
 }
 
 #[test]

@@ -118,6 +118,12 @@ impl LiveIndex {
         self.snapshot.load_full()
     }
 
+    /// Whether every handle that has a vector has the one of the base.
+    #[must_use]
+    pub fn is_as_built(&self) -> bool {
+        self.snapshot.load().tail.handles.is_empty()
+    }
+
     /// Applies changes in order, all or none. They are in every snapshot taken after this returns. Costs a copy of one bit for
     /// each row of the base, and coding the tail where that changed.
     ///

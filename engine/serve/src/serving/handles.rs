@@ -11,29 +11,38 @@ pub(super) struct Place {
     pub(super) handle: u32,
 }
 
+/// What there was at loading, in 8 bytes.
+#[derive(Clone, Copy, Debug)]
+enum First {
+    Nowhere,
+    At { bu: BuId, handle: u32 },
+}
+
+const _: () = assert!(size_of::<First>() == 8);
+
 #[derive(Debug)]
 pub(super) struct Handles {
-    first: Vec<Option<Place>>,
+    first: Vec<First>,
     later: DashMap<ItemId, Place, foldhash::fast::RandomState>,
 }
 
 impl Handles {
     /// Room for items from 0 to `items`.
     pub(super) fn new(items: usize) -> Self {
-        Self { first: vec![None; items], later: DashMap::default() }
+        Self { first: vec![First::Nowhere; items], later: DashMap::default() }
     }
 
     /// Sets the place of an item at loading time.
     pub(super) fn set(&mut self, item: ItemId, place: Place) {
         match self.first.get_mut(item.position()) {
-            Some(of_item) => *of_item = Some(place),
+            Some(of_item) => *of_item = First::At { bu: place.bu, handle: place.handle },
             None => _ = self.later.insert(item, place),
         }
     }
 
     pub(super) fn get(&self, item: ItemId) -> Option<Place> {
         match self.first.get(item.position()) {
-            Some(Some(place)) => Some(*place),
+            Some(First::At { bu, handle }) => Some(Place { bu: *bu, handle: *handle }),
             _ => self.later.get(&item).map(|place| *place),
         }
     }

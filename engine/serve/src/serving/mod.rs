@@ -3,10 +3,14 @@
 mod filter;
 mod handles;
 mod space;
+mod vectors;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use faces_core::{
@@ -14,13 +18,14 @@ use faces_core::{
     ids::{BuId, ItemId},
     ranking::{Condition, Model, Near, Ranker},
 };
-use faces_index::LiveStatus;
+use faces_index::{LiveStatus, RowStorage, VectorIndex};
 use faces_rebuild::{EmbeddingSource, Generation, Manifest};
 use parking_lot::Mutex;
 
 use self::{
     handles::{Handles, Place},
     space::Space,
+    vectors::Vectors,
 };
 
 /// A generation that can answer requests.
@@ -31,6 +36,8 @@ pub struct ServingGeneration {
     /// By business unit's number: its index.
     spaces: Vec<Option<Space>>,
     handles: Arc<Handles>,
+    /// What the indexes were built over, where that is not kept compact to spare memory.
+    vectors: Option<Vectors>,
     /// By item position: where its neighbours lie.
     runs_of: Vec<(u32, u32)>,
     /// Neighbours of all items, grouped by business unit inside an item.
@@ -50,6 +57,10 @@ struct Run {
     bu: BuId,
     start: u32,
     end: u32,
+}
+
+thread_local! {
+    static WEIGHED: RefCell<Vec<(ItemId, f32)>> = RefCell::default();
 }
 
 impl ServingGeneration {
@@ -80,11 +91,13 @@ impl ServingGeneration {
             }
             laid_out.push((bu, items, space.index));
         }
+        let vectors = vectors_of(&laid_out, manifest.dimension, catalogue.item_count());
         let mut serving = Self {
             dimension: manifest.dimension,
             manifest,
             spaces: Vec::new(),
             handles: Arc::new(handles),
+            vectors,
             runs_of: vec![(0, 0); catalogue.item_count()],
             neighbours: Vec::with_capacity(co_visited.rows().len()),
             runs: Vec::new(),
@@ -164,6 +177,19 @@ impl ServingGeneration {
         }
     }
 
+    /// The vectors of all items, unless some have changed since the indexes were built.
+    fn vectors_of_all(&self) -> Option<&Vectors> {
+        self.vectors.as_ref().filter(|_| self.spaces.iter().flatten().all(Space::is_as_built))
+    }
+
+    /// The neighbours of an item in a unit.
+    fn run(&self, item: ItemId, bu: BuId) -> &[(ItemId, f32)] {
+        let (start, end) = self.runs_of.get(item.position()).copied().unwrap_or_default();
+        let runs = self.runs.get(start as usize..end as usize).unwrap_or_default();
+        let run = runs.iter().find(|run| run.bu == bu).map(|run| run.start as usize..run.end as usize);
+        run.and_then(|run| self.neighbours.get(run)).unwrap_or_default()
+    }
+
     fn add_space(&mut self, position: usize, space: Space) {
         if self.spaces.len() <= position {
             self.spaces.resize_with(position + 1, || None);
@@ -184,6 +210,18 @@ impl ServingGeneration {
     }
 }
 
+/// The vectors of all units' rows.
+fn vectors_of(units: &[(BuId, Vec<ItemId>, Box<dyn VectorIndex>)], dimension: usize, items: usize) -> Option<Vectors> {
+    if units.iter().any(|(_, _, index)| index.storage() != RowStorage::Full) {
+        return None;
+    }
+    let rows = || units.iter().filter_map(|(_, items, index)| Some(items.iter().zip(index.vectors()?.iter())));
+    let values = rows().flatten().flat_map(|(_, row)| row);
+    let mut vectors = Vectors::new(items, dimension, values.fold(0.0, |largest, value| value.abs().max(largest)));
+    rows().flatten().for_each(|(item, row)| vectors.set(*item, row));
+    Some(vectors)
+}
+
 impl Model for ServingGeneration {
     fn id(&self) -> &str {
         self.manifest.id.as_str()
@@ -198,7 +236,21 @@ impl Model for ServingGeneration {
         self.space(bu).is_some_and(|space| space.add_vector(handle, weight, sum))
     }
 
+    fn add_vectors(&self, weighed: &mut dyn Iterator<Item = (ItemId, f32)>, sum: &mut [f32]) {
+        let Some(vectors) = self.vectors_of_all() else {
+            return weighed.for_each(|(item, weight)| _ = self.add_vector(item, weight, sum));
+        };
+        WEIGHED.with_borrow_mut(|items| {
+            items.clear();
+            items.extend(weighed);
+            vectors.add(items, sum);
+        });
+    }
+
     fn cosines(&self, bu: BuId, vector: &[f32], items: &[ItemId], cosines: &mut Vec<f32>) {
+        if let Some(vectors) = self.vectors_of_all() {
+            return vectors.cosines(vector, items, cosines);
+        }
         match self.space(bu) {
             Some(space) => space.cosines(vector, items, cosines),
             None => {
@@ -235,11 +287,28 @@ impl Model for ServingGeneration {
     }
 
     fn co_visited(&self, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32)) {
-        let Some((start, end)) = self.runs_of.get(item.position()) else { return };
-        let runs = self.runs.get(*start as usize..*end as usize).unwrap_or_default();
-        let Some(run) = runs.iter().find(|run| run.bu == bu) else { return };
-        for (neighbour, weight) in self.neighbours.get(run.start as usize..run.end as usize).unwrap_or_default() {
-            take(*neighbour, *weight);
+        self.run(item, bu).iter().for_each(|(neighbour, weight)| take(*neighbour, *weight));
+    }
+
+    fn co_visited_with_each(
+        &self,
+        weighed: &mut dyn Iterator<Item = (ItemId, f32)>,
+        bu: BuId,
+        take: &mut dyn FnMut(ItemId, f32),
+    ) {
+        // A few at a time, each step for all of them: looks at memory that don't hang on each other wait together.
+        const TOGETHER: usize = 16;
+        loop {
+            let asked: [Option<(ItemId, f32)>; TOGETHER] = std::array::from_fn(|_| weighed.next());
+            let runs = asked.map(|asked| asked.map(|(item, weight)| (self.run(item, bu), weight)));
+            let lines = runs.iter().flatten().flat_map(|(run, _)| run.iter().step_by(64 / size_of::<(ItemId, f32)>()));
+            std::hint::black_box(lines.fold(0, |sum, (item, _)| sum ^ item.number()));
+            for (run, weight) in runs.into_iter().flatten() {
+                run.iter().for_each(|(neighbour, strength)| take(*neighbour, weight * strength));
+            }
+            if asked.iter().any(Option::is_none) {
+                return;
+            }
         }
     }
 

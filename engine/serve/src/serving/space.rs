@@ -128,6 +128,11 @@ impl Space {
         self.live.status()
     }
 
+    /// Whether the vectors are those that the index was built over.
+    pub(super) fn is_as_built(&self) -> bool {
+        self.live.is_as_built()
+    }
+
     /// Adds the vector of a handle to `sum`; false if it has none.
     pub(super) fn add_vector(&self, handle: u32, weight: f32, sum: &mut [f32]) -> bool {
         WORK.with_borrow_mut(|Work { row, .. }| {

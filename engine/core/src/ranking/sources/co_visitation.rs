@@ -1,8 +1,7 @@
 //! What people took together with the person's items, as of the generation: Σ weight · strength over the neighbours of each signal.
 //!
-//! Cost: neighbours per item × [`SIGNALS_MAX`] additions into a dense table, then a partial sort of what was touched.
+//! Cost: neighbours per item × [`SIGNALS_MAX`] additions, then a partial sort of what was touched.
 
-use super::sums::{add, offer};
 use crate::ranking::{
     candidate::CandidateSet,
     query::{Query, Scratch},
@@ -26,10 +25,9 @@ impl Source for CoVisitation {
 
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
         let Some(model) = query.model else { return };
-        let Scratch { sums, touched, order, .. } = scratch;
-        for signal in query.signals.iter().take(SIGNALS_MAX) {
-            model.co_visited(signal.item, query.bu, &mut |item, strength| add(sums, touched, item, signal.weight * strength));
-        }
-        offer(query, SourceKind::CoVisitation, self.candidates_max, (sums, touched, order), |_| true, into);
+        let Scratch { sums, .. } = scratch;
+        let mut weighed = query.signals.iter().take(SIGNALS_MAX).map(|signal| (signal.item, signal.weight));
+        model.co_visited_with_each(&mut weighed, query.bu, &mut |item, strength| sums.add(item, strength));
+        sums.offer(query, SourceKind::CoVisitation, self.candidates_max, |_| true, into);
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::ranking::{
     candidate::CandidateSet,
+    fast,
     query::{Query, Scratch},
     stage::{Source, SourceKind},
 };
@@ -22,7 +23,7 @@ impl Source for History {
     fn retrieve(&self, query: &Query<'_>, _scratch: &mut Scratch, into: &mut CandidateSet) {
         let catalogue = query.state.catalogue();
         for behaviour in query.profile.past.iter().filter(|behaviour| catalogue.bu_of(behaviour.item) == Some(query.bu)) {
-            let fade = (-query.now.days_since(behaviour.time).max(0.0) as f32 / HALF_LIFE_DAYS).exp2();
+            let fade = fast::exp2(-query.now.days_since(behaviour.time).max(0.0) as f32 / HALF_LIFE_DAYS);
             if let Some(candidate) = into.entry(behaviour.item) {
                 let held = candidate.part(SourceKind::History);
                 candidate.set_part(SourceKind::History, held + behaviour.kind.strength() * fade);

@@ -22,6 +22,7 @@ pub(crate) use likeness::{Alike, Likeness};
 pub use neighbours::Neighbours;
 pub use new::New;
 pub use region_trends::RegionTrends;
+pub(crate) use sums::Sums;
 pub use together::Together;
 pub use trending::Trending;
 pub use turned_down::TurnedDown;

@@ -7,12 +7,9 @@
 //!
 //! Cost: postings of at most [`HERE`]'s items, one look at memory for each of its lines.
 
-use super::{
-    likeness::Alike,
-    sums::{add, offer},
-};
+use super::likeness::Alike;
 use crate::{
-    neighbours::{Fade, LineId},
+    neighbours::Fade,
     ranking::{
         candidate::CandidateSet,
         fast,
@@ -64,6 +61,7 @@ impl Source for Neighbours {
     }
 
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
+        query.state.neighbours().fetch_items(query.signals.iter().take(ELSEWHERE.signals).map(|signal| signal.item));
         self.sum(query, scratch, into, SourceKind::Neighbours, false);
         let elsewhere = query.signals.iter().filter(|signal| signal.is_elsewhere).count();
         if elsewhere > 0 && query.signals.len() - elsewhere < ITEMS_ENOUGH {
@@ -76,19 +74,24 @@ impl Neighbours {
     fn sum(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet, kind: SourceKind, is_elsewhere: bool) {
         find_alike(query, scratch, is_elsewhere);
         let neighbours = query.state.neighbours();
-        let Scratch { sums, touched, order, alike, .. } = scratch;
+        let Scratch { sums, alike, given, .. } = scratch;
+        neighbours.fetch(alike.iter().map(|one| one.line));
+        given.clear();
         for Alike { weight, place, line } in &*alike {
             let weight = weight * (1.0 - 0.1 * f32::from(*place)).max(0.1);
-            let mut give = |line: LineId| {
-                neighbours.faded(line, query.now, &self.fade, |item, faded| add(sums, touched, item, weight * faded));
-            };
             if is_elsewhere {
-                neighbours.others(*line).for_each(give);
+                given.extend(neighbours.others(*line).map(|line| (line, weight)));
             } else {
-                give(*line);
+                given.push((*line, weight));
             }
         }
-        offer(query, kind, self.candidates_max, (sums, touched, order), |item| neighbours.may_name(item), into);
+        if is_elsewhere {
+            neighbours.fetch(given.iter().map(|(line, _)| *line));
+        }
+        for (line, weight) in &*given {
+            neighbours.faded(*line, query.now, &self.fade, |item, faded| sums.add(item, weight * faded));
+        }
+        sums.offer(query, kind, self.candidates_max, |item| neighbours.may_name(item), into);
     }
 }
 
@@ -96,7 +99,7 @@ impl Neighbours {
 fn find_alike(query: &Query<'_>, scratch: &mut Scratch, is_elsewhere: bool) {
     let Reach { signals, lines } = if is_elsewhere { ELSEWHERE } else { HERE };
     let neighbours = query.state.neighbours();
-    let Scratch { likeness, order, alike, .. } = scratch;
+    let Scratch { likeness, alike, .. } = scratch;
     let asked = query.signals.iter().filter(|signal| signal.is_elsewhere == is_elsewhere);
     for (place, signal) in asked.take(signals).enumerate() {
         let later = 1.0 - place as f32 / signals as f32;
@@ -107,5 +110,5 @@ fn find_alike(query: &Query<'_>, scratch: &mut Scratch, is_elsewhere: bool) {
             }
         });
     }
-    likeness.drain_best(lines, order, alike);
+    likeness.drain_best(lines, alike);
 }

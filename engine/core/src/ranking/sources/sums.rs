@@ -1,64 +1,67 @@
-//! Sums by item in a dense table, and the best of them as candidates: what several sources share.
+//! Sums by item, and the best of them as candidates: what several sources share.
 
 use std::cmp::Ordering;
 
 use crate::{
     ids::ItemId,
-    ranking::{candidate::CandidateSet, filters::is_wanted, query::Query, stage::SourceKind},
+    ranking::{by_number::ByNumber, candidate::CandidateSet, filters::is_wanted, query::Query, stage::SourceKind},
 };
 
-/// Adds to an item's sum; notes the item when it is the first.
-pub(super) fn add(sums: &mut Vec<f32>, touched: &mut Vec<ItemId>, item: ItemId, value: f32) {
-    let position = item.position();
-    if position >= sums.len() {
-        sums.resize(position + 1 + position / 8, 0.0);
-    }
-    if let Some(sum) = sums.get_mut(position) {
-        if *sum == 0.0 {
-            touched.push(item);
-        }
-        *sum += value;
-    }
+/// Sums of values that are not below 0; all 0 between uses.
+#[derive(Debug, Default)]
+pub(crate) struct Sums {
+    sums: ByNumber<f32>,
+    order: Vec<u64>,
 }
 
-/// Empties the sums into the candidates: those that are there already get theirs, and the best `most` others are added. Items of
-/// other units, those that may not be named and those that the request rules out are passed over; only the best are asked for that.
-/// Nothing is offered where the source may not speak.
-pub(super) fn offer(
-    query: &Query<'_>,
-    kind: SourceKind,
-    most: usize,
-    (sums, touched, order): (&mut [f32], &mut Vec<ItemId>, &mut Vec<u64>),
-    may_name: impl Fn(ItemId) -> bool,
-    into: &mut CandidateSet,
-) {
-    let speaks = query.sources.holds(kind);
-    let mut take = |item: ItemId| sums.get_mut(item.position()).map(std::mem::take).unwrap_or_default();
-    for candidate in into.as_mut_slice() {
-        let sum = take(candidate.item);
-        if sum > 0.0 && speaks && may_name(candidate.item) {
-            candidate.set_part(kind, sum);
+impl Sums {
+    /// Adds to an item's sum.
+    pub(super) fn add(&mut self, item: ItemId, value: f32) {
+        if let Some(sum) = self.sums.entry(item.number()) {
+            *sum += value;
         }
     }
-    order.clear();
-    order.extend(touched.drain(..).map(|item| key(take(item), item)).filter(|key| key >> 32 < u64::from(NOTHING)));
-    let catalogue = query.state.catalogue();
-    let (mut rest, mut left) = (order.as_mut_slice(), if speaks { most } else { 0 });
-    while left > 0 && !rest.is_empty() {
-        let (best, others) = split_best(rest, left, |a, b| catalogue.by_name(item_of(a), item_of(b)));
-        for key in best {
-            let item = item_of(*key);
-            if may_name(item) && catalogue.bu_of(item) == Some(query.bu) && is_wanted(query, item) {
-                into.add(item, kind, f32::from_bits(!(*key >> 32) as u32));
-                left -= 1;
+
+    /// Empties the sums into the candidates: those that are there already get theirs, and the best `most` others are added. Items of
+    /// other units, those that may not be named and those that the request rules out are passed over; only the best are asked for that.
+    /// Nothing is offered where the source may not speak.
+    pub(super) fn offer(
+        &mut self,
+        query: &Query<'_>,
+        kind: SourceKind,
+        most: usize,
+        may_name: impl Fn(ItemId) -> bool,
+        into: &mut CandidateSet,
+    ) {
+        let Self { sums, order } = self;
+        let (catalogue, speaks) = (query.state.catalogue(), query.sources.holds(kind));
+        for candidate in into.as_mut_slice() {
+            let sum = sums.get_mut(candidate.item.number()).map(std::mem::take).unwrap_or_default();
+            if sum > 0.0 && speaks && may_name(candidate.item) {
+                candidate.set_part(kind, sum);
             }
         }
-        rest = others;
+        order.clear();
+        sums.drain(|item, sum| {
+            if sum > 0.0 {
+                order.push(key(sum, ItemId::new(item)));
+            }
+        });
+        let (mut rest, mut left) = (order.as_mut_slice(), if speaks { most } else { 0 });
+        while left > 0 && !rest.is_empty() {
+            let (best, others) = split_best(rest, left, |a, b| catalogue.by_name(item_of(a), item_of(b)));
+            catalogue.fetch(best.iter().map(|key| item_of(*key)));
+            for key in best {
+                let item = item_of(*key);
+                if may_name(item) && catalogue.bu_of(item) == Some(query.bu) && is_wanted(query, item) {
+                    into.add(item, kind, f32::from_bits(!(*key >> 32) as u32));
+                    left -= 1;
+                }
+            }
+            rest = others;
+        }
     }
 }
-
-/// What a sum of 0 is as the upper half of a key.
-const NOTHING: u32 = !0;
 
 /// A number that is the smaller the larger the sum, which is not below 0, with the item in its lower half.
 fn key(sum: f32, item: ItemId) -> u64 {
@@ -73,14 +76,16 @@ const fn item_of(key: u64) -> ItemId {
 fn split_best(keys: &mut [u64], count: usize, by_name: impl Fn(u64, u64) -> Ordering) -> (&[u64], &mut [u64]) {
     let count = count.min(keys.len());
     if 0 < count && count < keys.len() {
-        let (_, last, _) = keys.select_nth_unstable(count - 1); // whole numbers: three times as fast as floats with names
+        let (_, last, others) = keys.select_nth_unstable(count - 1); // whole numbers: three times as fast as floats with names
         let edge = *last >> 32;
-        let better = partition(keys, |key| key >> 32 < edge);
-        let rest = keys.get_mut(better..).unwrap_or_default();
-        let equal = partition(rest, |key| key >> 32 == edge);
-        let wanted = count - better;
-        if let Some(equal) = rest.get_mut(..equal).filter(|equal| wanted < equal.len()) {
-            equal.select_nth_unstable_by(wanted, |a, b| by_name(*a, *b));
+        if others.iter().fold(false, |is_tied, key| is_tied | (key >> 32 == edge)) {
+            let better = partition(keys, |key| key >> 32 < edge);
+            let rest = keys.get_mut(better..).unwrap_or_default();
+            let equal = partition(rest, |key| key >> 32 == edge);
+            let wanted = count - better;
+            if let Some(equal) = rest.get_mut(..equal).filter(|equal| wanted < equal.len()) {
+                equal.select_nth_unstable_by(wanted, |a, b| by_name(*a, *b));
+            }
         }
     }
     let (best, rest) = keys.split_at_mut_checked(count).unwrap_or_default();
@@ -127,6 +132,5 @@ mod tests {
             let key = key(sum, ItemId::new(77));
             assert_eq!((f32::from_bits(!(key >> 32) as u32), item_of(key)), (sum, ItemId::new(77)));
         }
-        assert_eq!(key(0.0, ItemId::new(3)) >> 32, u64::from(NOTHING));
     }
 }

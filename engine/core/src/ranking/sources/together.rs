@@ -3,10 +3,9 @@
 //! Two sums, because they are worth differently to different people: over all of the person's items in the unit, and over the last
 //! few. Cost: a row of at most 64 for each of [`SIGNALS_MAX`] items.
 
-use super::sums::{add, offer};
 use crate::ranking::{
     candidate::CandidateSet,
-    query::{Query, Scratch, Signal},
+    query::{Query, Scratch},
     source_set::SourceSet,
     stage::{Source, SourceKind},
 };
@@ -15,7 +14,7 @@ use crate::ranking::{
 const SIGNALS_MAX: usize = 10;
 /// What the next older item weighs among the last few.
 const LATEST_FADE: f32 = 0.5;
-const LATEST_PLACES: usize = 4;
+const LATEST_PLACES: usize = 4; // of those
 /// Takes of an item that are believed to have led nowhere.
 const SHRINK: f32 = 2.0;
 
@@ -37,20 +36,23 @@ impl Source for Together {
 
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
         let neighbours = query.state.neighbours();
-        let Scratch { sums, touched, order, .. } = scratch;
-        let mut sum = |kind: SourceKind, most: usize, weight_of: &dyn Fn(usize, &Signal) -> f32| {
-            let here = query.signals.iter().filter(|signal| !signal.is_elsewhere);
-            for (place, signal) in here.take(most).enumerate() {
-                let weight = weight_of(place, signal);
-                neighbours.together(signal.item, query.bu, SHRINK, |item, share| {
-                    if item != signal.item {
-                        add(sums, touched, item, weight * share);
-                    }
-                });
-            }
-            offer(query, kind, self.candidates_max, (sums, touched, order), |item| neighbours.may_name(item), into);
-        };
-        sum(SourceKind::Together, SIGNALS_MAX, &|_, signal| signal.weight);
-        sum(SourceKind::Latest, LATEST_PLACES, &|place, _| LATEST_FADE.powi(place as i32));
+        let Scratch { sums, latest, .. } = scratch;
+        let here = query.signals.iter().filter(|signal| !signal.is_elsewhere);
+        for (place, signal) in here.take(SIGNALS_MAX).enumerate() {
+            let is_latest = place < LATEST_PLACES;
+            let fade = LATEST_FADE.powi(place as i32);
+            neighbours.together(signal.item, query.bu, SHRINK, |item, share| {
+                if item == signal.item {
+                    return;
+                }
+                sums.add(item, signal.weight * share);
+                if is_latest {
+                    latest.add(item, fade * share);
+                }
+            });
+        }
+        let may_name = |item| neighbours.may_name(item);
+        sums.offer(query, SourceKind::Together, self.candidates_max, may_name, into);
+        latest.offer(query, SourceKind::Latest, self.candidates_max, may_name, into);
     }
 }

@@ -25,7 +25,7 @@ impl Source for Trending {
             let mut left = self.items;
             trends.top(query.bu, |item, _| {
                 // What the caller rules out is most often the head itself.
-                if is_wanted(query, item) {
+                if into.place(item).is_some() || is_wanted(query, item) {
                     into.entry(item);
                     left -= 1;
                 }
@@ -35,6 +35,7 @@ impl Source for Trending {
         // What it says of each is how much it is wanted right now.
         scratch.items.clear();
         scratch.items.extend(into.as_slice().iter().map(|candidate| candidate.item));
+        query.state.catalogue().fetch(scratch.items.iter().copied());
         query.state.demand_shares(query.bu, scratch.items.iter().copied(), |place, [now, ..], _| {
             let candidate = into.as_mut_slice().get_mut(place);
             candidate.into_iter().for_each(|candidate| candidate.set_part(SourceKind::Trending, now));
