@@ -55,9 +55,16 @@ pub struct ExecutorArgs {
 
 /// A session whose plans run on the cluster of this scheduler.
 pub(crate) async fn context(scheduler: &str, config: SessionConfig) -> Result<SessionContext, DataFusionError> {
-    let state =
-        SessionStateBuilder::new().with_config(config.with_ballista_job_name("faces-lake")).with_default_features().build();
+    // First what plans that are cut into stages need (filters that one stage gives another at run time would wait for ever), then the name:
+    // a configuration with a name is taken for one that has all that.
+    let config = config.upgrade_for_ballista().with_ballista_job_name("faces-lake");
+    let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
     SessionContext::remote_with_state(scheduler, state).await
+}
+
+/// What goes on, for who runs a cluster; `RUST_LOG` says how much.
+fn log_to_stderr() {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
 }
 
 /// Runs a scheduler until it is stopped.
@@ -65,6 +72,7 @@ pub(crate) async fn context(scheduler: &str, config: SessionConfig) -> Result<Se
 /// # Errors
 /// An address that can't be listened on.
 pub async fn run_scheduler(args: &SchedulerArgs) -> Result<()> {
+    log_to_stderr();
     let config = SchedulerConfig {
         bind_host: args.listen.ip().to_string(),
         bind_port: args.listen.port(),
@@ -83,6 +91,7 @@ pub async fn run_scheduler(args: &SchedulerArgs) -> Result<()> {
 /// # Errors
 /// A folder that can't be made, a scheduler that can't be reached.
 pub async fn run_executor(args: &ExecutorArgs) -> Result<()> {
+    log_to_stderr();
     std::fs::create_dir_all(&args.work).with_context(|| format!("can't make the folder {}", args.work.display()))?;
     let config = ExecutorProcessConfig {
         bind_host: args.host.clone(),
