@@ -7,6 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result, anyhow};
 use ballista::prelude::{SessionConfigExt as _, SessionContextExt as _};
+use ballista_core::config::TaskSchedulingPolicy;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use ballista_scheduler::{cluster::BallistaCluster, config::SchedulerConfig, scheduler_process::start_server};
 use clap::Args;
@@ -76,6 +77,7 @@ pub async fn run_scheduler(args: &SchedulerArgs) -> Result<()> {
     let config = SchedulerConfig {
         bind_host: args.listen.ip().to_string(),
         bind_port: args.listen.port(),
+        scheduling_policy: TaskSchedulingPolicy::PullStaged,
         external_host: args.listen.ip().to_string(),
         executor_timeout_seconds: args.executor_timeout_seconds,
         expire_dead_executor_interval_seconds: args.executor_timeout_seconds.div_ceil(4).max(1),
@@ -95,6 +97,7 @@ pub async fn run_executor(args: &ExecutorArgs) -> Result<()> {
     std::fs::create_dir_all(&args.work).with_context(|| format!("can't make the folder {}", args.work.display()))?;
     let config = ExecutorProcessConfig {
         bind_host: args.host.clone(),
+        task_scheduling_policy: TaskSchedulingPolicy::PullStaged,
         external_host: Some(args.host.clone()),
         port: args.port,
         grpc_port: args.grpc_port,

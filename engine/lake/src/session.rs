@@ -36,7 +36,12 @@ pub struct Limits {
 /// A place where SQL runs.
 pub struct Session {
     context: SessionContext,
+    attempts: u32,
 }
+
+/// How often a query is tried on a cluster: with an executor goes what it had handed on, and not every loss of that is made good there.
+#[cfg(feature = "cluster")]
+const ATTEMPTS: u32 = 4;
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -59,7 +64,7 @@ impl Session {
             .map_err(LakeError::sql("start"))?;
         let state =
             SessionStateBuilder::new().with_config(config(limits.threads)).with_runtime_env(runtime).with_default_features();
-        Ok(Self { context: SessionContext::new_with_state(state.build()) })
+        Ok(Self { context: SessionContext::new_with_state(state.build()), attempts: 1 })
     }
 
     /// On the cluster whose scheduler has this address (`df://host:port`). Its executors must see the same paths and stores.
@@ -69,7 +74,7 @@ impl Session {
     #[cfg(feature = "cluster")]
     pub async fn cluster(scheduler: &str, partitions: usize) -> Result<Self, LakeError> {
         let context = crate::cluster::context(scheduler, config(partitions)).await.map_err(LakeError::sql("connect"))?;
-        Ok(Self { context })
+        Ok(Self { context, attempts: ATTEMPTS })
     }
 
     /// Makes the files of a source known as a table.
@@ -115,7 +120,19 @@ impl Session {
     /// # Errors
     /// [`LakeError::Sql`].
     pub async fn collect(&self, step: &str, sql: &str) -> Result<Vec<RecordBatch>, LakeError> {
-        self.context.sql(sql).await.map_err(LakeError::sql(step))?.collect().await.map_err(LakeError::sql(step))
+        self.tried(step, async || self.context.sql(sql).await?.collect().await).await
+    }
+
+    /// Runs a query, on a cluster again where it fails.
+    async fn tried<T>(&self, step: &str, run: impl AsyncFn() -> Result<T, DataFusionError>) -> Result<T, LakeError> {
+        let mut attempt = 1;
+        loop {
+            match run().await {
+                Err(error) if attempt < self.attempts => eprintln!("step {step} failed, trying again: {error}"),
+                done => return done.map_err(LakeError::sql(step)),
+            }
+            attempt += 1;
+        }
     }
 
     /// Writes a query's result below `folder` as Parquet: one file `part.parquet` if order matters, else as many as come, at least one.
@@ -125,10 +142,14 @@ impl Session {
     pub async fn write(&self, step: &str, sql: &str, folder: &Path, is_ordered: bool) -> Result<(), LakeError> {
         let part = folder.join("part.parquet");
         let target = if is_ordered { part.display().to_string() } else { format!("{}/", folder.display()) };
-        let options = DataFrameWriteOptions::new().with_single_file_output(is_ordered);
-        let write = async {
+        let write = async || {
+            // What an attempt that failed has left.
+            for entry in std::fs::read_dir(folder)? {
+                std::fs::remove_file(entry?.path())?;
+            }
             let result = self.context.sql(sql).await?;
             let schema = Arc::new(result.schema().as_arrow().clone());
+            let options = DataFrameWriteOptions::new().with_single_file_output(is_ordered);
             result.write_parquet(&target, options, None).await?;
             // Of a result without rows no file is written, and who reads it next would not know its columns.
             if std::fs::read_dir(folder)?.next().is_none() {
@@ -136,7 +157,7 @@ impl Session {
             }
             Ok::<_, DataFusionError>(())
         };
-        write.await.map_err(LakeError::sql(step))
+        self.tried(step, write).await
     }
 }
 

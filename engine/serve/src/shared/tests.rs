@@ -24,7 +24,7 @@ fn machine(shared: &Folder) -> Machine {
 impl Machine {
     fn stage(&self, seed: u32) -> GenerationId {
         let items = ["a", "b", "c", "d"].map(|id| TrainingItem { bu: "shop".into(), item_id: id.into() });
-        let act = |n: u32| Interaction { person: n / 3, item: (n * (seed + 1)) % 4, ts_ms: i64::from(n), weight: 1.0 };
+        let act = |n: u32| Interaction { person: n / 3, item: (n + n / 3 * seed) % 4, ts_ms: i64::from(n), weight: 1.0 };
         let log = Log::new(items.into(), (0..40).map(act).collect()).unwrap();
         let mut params = TrainParams::default();
         params.embedding.dimension = 2;

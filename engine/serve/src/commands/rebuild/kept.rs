@@ -70,9 +70,9 @@ mod tests {
     #[test]
     fn a_step_is_made_once_for_the_same_inputs_and_parameters() {
         let folder = tempfile::tempdir().unwrap();
-        let items = ["a", "b", "c"].map(|id| TrainingItem { bu: "shop".into(), item_id: id.into() });
-        let act = |n: u32| Interaction { person: n / 3, item: n % 3, ts_ms: i64::from(n), weight: 1.0 };
-        let log = Log::new(items.into(), (0..30).map(act).collect()).unwrap();
+        let items = (0..12).map(|id| TrainingItem { bu: "shop".into(), item_id: format!("i{id}") }).collect();
+        let act = |n: u32| Interaction { person: n / 3, item: n % 12, ts_ms: i64::from(n), weight: 1.0 };
+        let log = Log::new(items, (0..60).map(act).collect()).unwrap();
         let params = |dimension: usize| {
             let mut params = TrainParams::default();
             params.embedding.dimension = dimension;
@@ -90,12 +90,12 @@ mod tests {
         };
         let (first, _) = step(false, 2, 30);
         assert_eq!(step(true, 2, 30), (first, 1), "taken up");
-        assert_eq!(step(true, 1, 30).1, 2, "other parameters");
-        assert_eq!(step(true, 1, 31).1, 3, "other inputs");
-        assert_eq!(step(false, 1, 31).1, 4, "not asked to resume");
+        assert_eq!(step(true, 3, 30).1, 2, "other parameters");
+        assert_eq!(step(true, 3, 31).1, 3, "other inputs");
+        assert_eq!(step(false, 3, 31).1, 4, "not asked to resume");
         let file = walk(folder.path()).into_iter().find(|path| path.ends_with("items.bin")).unwrap();
         fs::write(file, "damaged").unwrap();
-        assert_eq!(step(true, 1, 31).1, 5, "damaged");
+        assert_eq!(step(true, 3, 31).1, 5, "damaged");
     }
 
     fn walk(folder: &Path) -> Vec<PathBuf> {
