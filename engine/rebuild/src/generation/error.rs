@@ -50,6 +50,12 @@ pub enum GenerationError {
         /// The store.
         root: PathBuf,
     },
+    /// Nothing is current.
+    #[error("no generation is current in {}; run `faces rebuild`, or activate one that the store lists", root.display())]
+    NothingCurrent {
+        /// The store.
+        root: PathBuf,
+    },
     /// There is nothing to roll back to.
     #[error("{} knows no generation before {id}; choose one that the store lists and activate it", root.display())]
     NothingBefore {

@@ -132,11 +132,12 @@ impl Store {
     /// current now.
     ///
     /// # Errors
-    /// [`GenerationError::NothingBefore`], and what [`Store::load`] and [`Store::swing`] say. `CURRENT` is unchanged then.
+    /// [`GenerationError::NothingCurrent`], [`GenerationError::NothingBefore`], and what [`Store::load`] and [`Store::swing`] say. `CURRENT` is unchanged then.
     pub fn rollback(&self, why: &str) -> Result<(GenerationId, GenerationId), GenerationError> {
-        let nothing = |id: &str| GenerationError::NothingBefore { id: id.into(), root: self.root().into() };
-        let pointer = self.pointer()?.ok_or_else(|| nothing("none"))?;
-        let before = self.before(&pointer)?.ok_or_else(|| nothing(pointer.id.as_str()))?;
+        let root = || self.root().into();
+        let pointer = self.pointer()?.ok_or_else(|| GenerationError::NothingCurrent { root: root() })?;
+        let nothing = || GenerationError::NothingBefore { id: pointer.id.to_string(), root: root() };
+        let before = self.before(&pointer)?.ok_or_else(nothing)?;
         self.load(&before)?;
         self.swing(&before, Expected::Still(Some(&pointer)), How::RolledBack, why)?;
         Ok((pointer.id, before))

@@ -60,6 +60,8 @@ fn roll_backs_go_down_the_history() {
     assert_eq!(store.rollback("").unwrap(), (fourth.clone(), ids[1].clone()), "not to the third, which was taken back");
     assert_eq!(store.rollback("").unwrap(), (ids[1].clone(), ids[0].clone()));
     assert!(matches!(store.rollback(""), Err(GenerationError::NothingBefore { .. })));
+    let (_empty, nothing, _) = self::store(0);
+    assert!(matches!(nothing.rollback(""), Err(GenerationError::NothingCurrent { .. })));
     let history = store.history().unwrap();
     let turns: Vec<_> = history.iter().map(|turn| (turn.turn, &turn.id, turn.how)).collect();
     let (published, back) = (How::Published, How::RolledBack);
