@@ -122,12 +122,9 @@ impl<'a> Publication<'a> {
     pub fn begin(store: &'a Store, config: &'a Config, args: &'a PublishArgs) -> Result<Self> {
         let lease = take_lease(store, "rebuild", config, args.wait)?;
         let shared = open_shared(config)?;
-        let shared = shared.map(|shared| {
-            // What everybody serves is what this one has to beat.
-            shared.follow(store, None)?;
-            anyhow::Ok((shared.latest()?, shared))
-        });
-        let shared = shared.transpose()?.map(|(latest, shared)| (shared, latest));
+        // What everybody serves is what this one has to beat; looked at once, so that it is the very turn that publishing goes on from.
+        let shared = shared.map(|shared| anyhow::Ok((shared.follow(store, None)?, shared))).transpose()?;
+        let shared = shared.map(|(seen, shared)| (shared, seen));
         Ok(Self { store, config, args, lease, pointer: store.pointer()?, shared })
     }
 
