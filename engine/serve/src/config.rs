@@ -360,7 +360,7 @@ impl Config {
         Ok(())
     }
 
-    fn overload_checks(&self) -> [(&'static str, f64, bool, &'static str); 6] {
+    fn overload_checks(&self) -> [(&'static str, f64, bool, &'static str); 7] {
         let overload = &self.overload;
         let share = |key, value: f64| (key, value, value > 0.0 && value <= 1.0, "a number above 0 and at most 1");
         let least = overload.concurrency_min;
@@ -377,6 +377,12 @@ impl Config {
             share("overload.default_share", overload.default_share),
             share("overload.sheddable_share", overload.sheddable_share),
             share("overload.refusal_cpu_share", overload.refusal_cpu_share),
+            (
+                "overload.person_slates_per_second",
+                overload.person_slates_per_second,
+                overload.person_slates_per_second >= 0.0,
+                "0 for no bound, or a number above",
+            ),
             ("overload.caller(s).requests_per_second", slowest, slowest >= 0.0, "0 for no bound, or a number above"),
         ]
     }

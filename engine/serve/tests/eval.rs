@@ -380,13 +380,13 @@ fn other_answers_out_of_the_same_replay_change_nothing_and_are_set_beside_the_se
     let taken = asked.iter().map(|(person, day)| (*person, *day, person * 3 % ITEMS, "shop"));
     let events = bench.events("events.csv", &history().into_iter().chain(taken).collect::<Vec<_>>());
     let page = bench.path("sources.html");
-    let flags = ["--ablations", "--textbook", "--only", "neighbours + latest", "--report", page.to_str().unwrap()];
+    let flags = ["--ablations", "--levels", "--textbook", "--only", "neighbours + latest", "--report", page.to_str().unwrap()];
     let (with, report) = bench.eval(&events, &flags);
     let (without, plain) = bench.eval(&events, &[]);
     assert_eq!(with, without);
     assert_eq!(plain["variants"], serde_json::json!({}));
     let variants = report["variants"].as_object().unwrap();
-    assert_eq!(variants.len(), 2 * SourceSet::NAMES.len() + 1 + 2 + 1);
+    assert_eq!(variants.len(), 2 * SourceSet::NAMES.len() + 1 + 3 + 2 + 1);
     for (name, segments) in variants {
         let [of_variant, served] = [&segments["all"], &report["segments"]["all"]];
         for measure in ["hr_20", "ndcg_10", "mrr_20"] {
@@ -396,7 +396,9 @@ fn other_answers_out_of_the_same_replay_change_nothing_and_are_set_beside_the_se
     }
     let hr_20 = |name: &str, figure: &str| report["variants"][name]["all"]["hr_20"][figure].as_f64().unwrap();
     assert_eq!(hr_20("without neighbours_elsewhere", "uplift"), 0.0, "nobody is linked, so they had nothing to say");
-    for heard in ["only neighbours", "only neighbours+latest", "only trending", "textbook neighbours"] {
+    for heard in
+        ["only neighbours", "only neighbours+latest", "only trending", "textbook neighbours", "level lean", "level popular"]
+    {
         assert!(hr_20(heard, "new") > 0.0, "{heard}");
     }
     assert_eq!(hr_20("only history", "new"), 0.0, "what a person bought is not offered again");

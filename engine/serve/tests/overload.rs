@@ -210,6 +210,27 @@ async fn the_level_goes_down_under_load_and_comes_back_after_it() {
 }
 
 #[tokio::test]
+async fn a_bot_on_one_person_gets_what_is_cheap_and_others_theirs() {
+    let Some(house) = House::open(&[MARKET], &["overload.person_slates_per_second=0.1"]).await else { return };
+    let mut clients = house.clients().await;
+    shops::fill(&mut clients).await;
+    let of = |id: &str| ask(&[key(MARKET, id)], MARKET);
+    let first = clients.slate(of("p1")).await;
+    assert_eq!((first.level(), first.items.len()), (ServiceLevel::Full, 10));
+    let again = clients.slate(of("p1")).await;
+    assert_eq!((again.level(), ids(&again)), (ServiceLevel::Cached, ids(&first)));
+    let narrow = v1::RecommendRequest { page_size: 3, ..of("p1") };
+    assert_eq!(clients.slate(narrow).await.level(), ServiceLevel::Popular, "another question, but the same person");
+    let requests = vec![of("p1"), of("p2"), ask(&[], MARKET)];
+    let batch = clients.recommendations.batch_recommend(v1::BatchRecommendRequest { requests }).await.unwrap().into_inner();
+    let levels = batch.entries.into_iter().map(|entry| match entry.outcome.unwrap() {
+        v1::batch_recommend_entry::Outcome::Response(response) => response.level(),
+        v1::batch_recommend_entry::Outcome::Error(error) => panic!("{error:?}"),
+    });
+    assert_eq!(levels.collect::<Vec<_>>(), [ServiceLevel::Cached, ServiceLevel::Full, ServiceLevel::Full]);
+}
+
+#[tokio::test]
 async fn callers_keep_to_their_ceiling_and_their_rate() {
     let settings = [
         "overload.callers.crawler.criticality_max=sheddable",

@@ -1,5 +1,6 @@
 //! Other answers to the same queries, out of the same state at the same moment: what each source is worth.
 //!
+//! A *level* is what the server gives under load: fewer sources, which the ranker orders as it does at full service.
 //! *Only* a source: it alone is retrieved from, and what it holds of an item orders the slate; nothing fills up a slate that stays
 //! short. *Without* a source: it is not retrieved from and the ranker's features of it are 0. The ranker's weights are not fitted
 //! anew, so this is an ablation of the model that serves: what would be missing if the source fell silent.
@@ -10,10 +11,13 @@ use faces_core::{neighbours::TAKERS_MIN, ranking::SourceSet};
 use serde_json::{Map, Value};
 
 use super::{bootstrap::Rounds, compare::GroupUplift, outcome::Outcomes};
+use crate::overload::Level;
 
 /// How a query is answered as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
+    /// As the server answers at this level.
+    Level(Level),
     /// By these sources alone: one orders by itself, several by the ranker.
     Only(SourceSet),
     /// By all but these.
@@ -34,6 +38,12 @@ impl Variant {
         each().map(Self::Only).chain(each().map(Self::Without)).chain([alike]).collect()
     }
 
+    /// The levels below full service that are retrieved. What is cached is what full service said a moment ago.
+    #[must_use]
+    pub fn levels() -> Vec<Self> {
+        [Level::Lean, Level::CoVisitation, Level::Popular].map(Self::Level).into()
+    }
+
     /// The live neighbours alone, and the textbook's: under the rule of [`TAKERS_MIN`] takers, and without it.
     #[must_use]
     pub fn textbook() -> Vec<Self> {
@@ -45,6 +55,7 @@ impl Variant {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
+            Self::Level(level) => format!("level {}", level.name()),
             Self::Only(set) => format!("only {}", names(*set)),
             Self::Without(set) => format!("without {}", names(*set)),
             Self::Textbook { takers_min: 1 } => "textbook neighbours".into(),
@@ -56,6 +67,7 @@ impl Variant {
     #[must_use]
     pub fn sources(&self) -> Option<SourceSet> {
         match self {
+            Self::Level(level) => Some(level.sources()),
             Self::Only(set) => Some(*set),
             Self::Without(set) => Some(SourceSet::ALL.without(*set)),
             Self::Textbook { .. } => None,

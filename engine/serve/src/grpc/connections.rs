@@ -3,7 +3,7 @@
 //! Done here rather than by tonic's server because requests must be counted as they are read (see [`super::door`]), connections be
 //! bounded in number and streams in each, and reading be put off. What is past the bound is closed at once.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{error::Error as _, future, io, sync::Arc, time::Duration};
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -18,6 +18,8 @@ use crate::{metrics, overload::Gate, overload::gate::Gated};
 
 /// How often a quiet connection is asked whether it still is one.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+/// Calls given up before they were looked at, on one connection: so many for each stream it may have. Some hundred bytes each.
+const RESETS_A_STREAM: usize = 20;
 /// Pause after the system could not accept (no file descriptors left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -44,8 +46,11 @@ pub async fn serve(
     let listener = TcpListener::from_std(listener)?;
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE).max_concurrent_streams(limits.streams_max);
-    // While reading is put off, callers give up what they sent; the usual bound on that takes it for an attack and ends the connection.
-    http.max_pending_accept_reset_streams(limits.streams_max as usize);
+    // While reading is put off, callers give up what they sent, by the hundred, and those who send more than they may have streams are
+    // refused, call by call. The usual bounds on both take that for an attack and end the connection with all calls on it; the second
+    // counts over a connection's whole life. What callers may send is bounded by admission and by how fast they are read from.
+    http.max_pending_accept_reset_streams(RESETS_A_STREAM * limits.streams_max as usize);
+    http.max_local_error_reset_streams(None);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -85,19 +90,16 @@ async fn one(
     _ = stream.set_nodelay(true); // slower without, not wrong
     let gated = Gated::new(stream, gate, Arc::clone(&visitor.traffic));
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(gated), visitor));
-    let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = stopped => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
+    let mut stopped = std::pin::pin!(async { drop(stop.wait_for(|stop| *stop).await) });
+    let mut is_stopping = false;
+    let ended = future::poll_fn(|context| {
+        if !is_stopping && stopped.as_mut().poll(context).is_ready() {
+            is_stopping = true;
             connection.as_mut().graceful_shutdown();
-            connection.await
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended");
+        connection.as_mut().poll(context)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%error, cause = error.source(), "a connection ended");
     }
 }

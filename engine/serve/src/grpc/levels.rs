@@ -19,7 +19,10 @@ use crate::{
 impl Services {
     /// A slate, as good as load and time allow.
     pub(super) fn slate(&self, asked: &Asked, turn: Turn) -> Result<Reply, Refusal> {
-        let (level, began) = (self.level(turn)?, Instant::now());
+        let (mut level, began) = (self.level(turn)?, Instant::now());
+        if asked.is_flood {
+            level = level.max(Level::Cached);
+        }
         let (level, reply) = self.slate_at(level, asked, turn, began);
         self.overload.ladder.took(level, began.elapsed());
         Ok(reply)
@@ -28,7 +31,8 @@ impl Services {
     /// As [`Self::slate`] for some requests of a batch, which share passes over the index where they are ranked.
     pub(super) fn respond_each(&self, asked: &[&Asked], turn: Turn) -> Vec<Result<v1::RecommendResponse, Refusal>> {
         let (level, began) = (self.level(turn), Instant::now());
-        let Some(level) = level.ok().filter(|level| *level < Level::Cached) else {
+        let has_flood = asked.iter().any(|asked| asked.is_flood);
+        let Some(level) = level.ok().filter(|level| *level < Level::Cached && !has_flood) else {
             return asked.iter().map(|asked| self.slate(asked, turn).map(Reply::into_message)).collect();
         };
         let asks: Vec<Ask<'_>> = asked.iter().map(|asked| Ask { sources: level.sources(), ..asked.ask(turn.due) }).collect();

@@ -88,6 +88,8 @@ pub(super) struct Asked {
     pub(super) question: u64,
     pub(super) served: Vec<u64>,
     pub(super) suppress_owned: Option<bool>,
+    /// Asked for more often than one person's slate is made.
+    pub(super) is_flood: bool,
     explain: bool,
 }
 
@@ -160,6 +162,7 @@ impl Services {
         let question = question_hash(&request.bu, "", &keys);
         let served = sorted(page::decode(&request.page_token, question)?);
         let (suppress_owned, explain) = (request.suppress_owned, request.explain);
+        let is_flood = !self.overload.persons.may_have(&keys, Instant::now());
         Ok(Asked {
             keys,
             wanted,
@@ -172,6 +175,7 @@ impl Services {
             question,
             served,
             suppress_owned,
+            is_flood,
             explain,
         })
     }

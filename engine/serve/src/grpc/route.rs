@@ -66,7 +66,7 @@ pub enum Reply {
     /// With items that are encoded already.
     Listed {
         /// The items, best first.
-        items: Vec<Listed>,
+        items: Vec<Arc<Listed>>,
         /// All but the items.
         rest: v1::RecommendResponse,
     },
@@ -78,7 +78,7 @@ impl Reply {
         match self {
             Self::Made(response) => response,
             Self::Listed { items, rest } => {
-                v1::RecommendResponse { items: items.into_iter().map(|listed| listed.message).collect(), ..rest }
+                v1::RecommendResponse { items: items.iter().map(|listed| listed.message.clone()).collect(), ..rest }
             }
         }
     }

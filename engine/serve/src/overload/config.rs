@@ -24,6 +24,9 @@ pub struct OverloadConfig {
     pub refusal_cpu_share: f64,
     /// Slates remembered for up to 30 s, some 400 bytes each; 0: none.
     pub cached_slates_max: usize,
+    /// Slates a second that are made for one person, twice as many at once; who asks for more gets those of a moment ago, or what is popular.
+    /// 0: no bound.
+    pub person_slates_per_second: f64,
     /// Callers that are not named below.
     pub caller: CallerConfig,
     /// Callers by the name that they give in `x-faces-caller`.
@@ -40,6 +43,7 @@ impl Default for OverloadConfig {
             sheddable_share: 0.5,
             refusal_cpu_share: 0.3,
             cached_slates_max: 100_000,
+            person_slates_per_second: 50.0,
             caller: CallerConfig::default(),
             callers: BTreeMap::new(),
         }

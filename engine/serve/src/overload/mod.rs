@@ -1,7 +1,7 @@
 //! What happens when more is asked than can be answered: who waits, who is refused, and how good an answer is still afforded.
 //!
 //! [`admission`] lets as many requests work at once as [`limit`] finds good, and keeps a bounded queue in which the more critical go
-//! first; [`callers`] holds each caller to its ceiling and its rate; [`ladder`] says how dear an answer may be; [`cached`] and [`popular`]
+//! first; [`callers`] holds each caller to its ceiling and its rate, [`persons`] each person to its own; [`ladder`] says how dear an answer may be; [`cached`] and [`popular`]
 //! are its lowest rungs; [`gate`] stops reading from connections when even refusing costs too much. All of it but the gate is told the
 //! time and knows no sockets; [`crate::grpc`] puts it in front of the services.
 
@@ -13,6 +13,7 @@ pub mod criticality;
 pub mod gate;
 pub mod ladder;
 pub mod limit;
+pub mod persons;
 pub mod popular;
 mod queue;
 
@@ -26,7 +27,7 @@ pub use self::{
     gate::Gate,
     ladder::{Ladder, Level},
 };
-use self::{cached::Cached, popular::Popular};
+use self::{cached::Cached, persons::Persons, popular::Popular};
 use crate::{background::Background, engine::Engine};
 
 /// All parts of one server.
@@ -37,6 +38,8 @@ pub struct Overload {
     pub ladder: Ladder,
     /// What callers may do.
     pub callers: Callers,
+    /// How often one person's slate is made.
+    pub persons: Persons,
     /// Whether connections are read from.
     pub gate: Arc<Gate>,
     /// Slates made a moment ago.
@@ -53,6 +56,7 @@ impl Overload {
             admission: Arc::new(Admission::new(config.admission(), now)),
             ladder: Ladder::default(),
             callers: Callers::new(config.caller, config.callers.clone(), now),
+            persons: Persons::new(config.person_slates_per_second, now),
             gate: Arc::new(Gate::new(config.refusal_cpu_share, now)),
             cached: Cached::new(config.cached_slates_max, now),
             popular: Popular::default(),

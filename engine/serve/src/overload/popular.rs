@@ -29,7 +29,7 @@ pub const LISTED_MAX: usize = 400;
 const ITEMS_FIELD: u32 = 1;
 
 /// An item of a list.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Listed {
     /// The item.
     pub item: ItemId,
@@ -42,13 +42,13 @@ pub struct Listed {
 /// The lists.
 #[derive(Debug, Default)]
 pub struct Popular {
-    units: ArcSwap<HashMap<BuId, Arc<[Listed]>>>,
+    units: ArcSwap<HashMap<BuId, Arc<[Arc<Listed>]>>>,
 }
 
 impl Popular {
     /// The list of a unit, most popular first; empty for a unit that was not there at the last look.
     #[must_use]
-    pub fn of(&self, bu: BuId) -> Arc<[Listed]> {
+    pub fn of(&self, bu: BuId) -> Arc<[Arc<Listed>]> {
         self.units.load().get(&bu).cloned().unwrap_or_default()
     }
 
@@ -59,7 +59,7 @@ impl Popular {
     }
 }
 
-fn list(engine: &Engine, bu: BuId) -> Arc<[Listed]> {
+fn list(engine: &Engine, bu: BuId) -> Arc<[Arc<Listed>]> {
     let (state, catalogue) = (engine.state(), engine.state().catalogue());
     let mut items: Vec<ItemId> = Vec::with_capacity(LISTED_MAX);
     let mut seen = HashSet::default();
@@ -79,7 +79,7 @@ fn list(engine: &Engine, bu: BuId) -> Arc<[Listed]> {
         let (item_id, score) = (catalogue.item_name(item)?.to_owned(), 1e-6 / (1.0 + place as f32));
         let message = v1::Recommendation { item_id, score, ..v1::Recommendation::default() };
         let encoded = encode(&message);
-        Some(Listed { item, message, encoded })
+        Some(Arc::new(Listed { item, message, encoded }))
     });
     listed.collect()
 }

@@ -19,6 +19,9 @@ pub struct VariantArgs {
     /// Every source alone, and the served answer without each.
     #[arg(long)]
     ablations: bool,
+    /// Also answer at each level that the server goes down to under load, but for what is cached.
+    #[arg(long)]
+    levels: bool,
     /// Also answer by live neighbours alone and by the textbook's (VMIS-kNN over whole sessions, each account one session).
     #[arg(long)]
     textbook: bool,
@@ -31,6 +34,9 @@ impl VariantArgs {
         asked.extend(self.without.iter().copied().map(Variant::Without));
         if self.ablations {
             asked.extend(Variant::ablations());
+        }
+        if self.levels {
+            asked.extend(Variant::levels());
         }
         if self.textbook {
             asked.extend(Variant::textbook());
