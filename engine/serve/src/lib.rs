@@ -12,6 +12,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod demo;
+mod encoded;
 pub mod engine;
 pub mod eval;
 pub mod follow;

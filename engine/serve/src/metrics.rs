@@ -1,6 +1,8 @@
 //! The catalogue of metrics: every name, once. Never a person or an item as a label.
 
 use std::{
+    cell::RefCell,
+    ptr,
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -11,7 +13,7 @@ use faces_ingest::{
     Progress,
     progress::{Counts, Lags},
 };
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tonic::Code;
 
@@ -151,6 +153,19 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
     HANDLE.get().cloned().context("no recorder").map(|_| handle)
 }
 
+/// How often what was timed is summed up.
+const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
+
+/// Sums up what was timed, for ever: times are kept one by one until then, which without anybody who looks at the metrics would
+/// take ever more memory.
+pub async fn upkeep(recorder: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP_PERIOD);
+    loop {
+        ticks.tick().await;
+        recorder.run_upkeep();
+    }
+}
+
 fn describe() {
     describe_counter!(RPC_TOTAL, "calls by method and status code");
     describe_histogram!(RPC_SECONDS, Unit::Seconds, "time from decoded request to encoded answer");
@@ -219,9 +234,42 @@ fn describe() {
 
 /// Counts and times one call.
 pub fn rpc(method: &'static str, started: Instant, refused: Option<Code>) {
-    let code = refused.map_or("OK", code_name);
-    counter!(RPC_TOTAL, "method" => method, "code" => code).increment(1);
-    histogram!(RPC_SECONDS, "method" => method).record(started.elapsed().as_secs_f64());
+    thread_local! {
+        static KNOWN: RefCell<Vec<(&'static str, Option<Code>, Counter, Histogram)>> = RefCell::default();
+    }
+    let make = || {
+        let code = refused.map_or("OK", code_name);
+        let counter = counter!(RPC_TOTAL, "method" => method, "code" => code);
+        (method, refused, counter, histogram!(RPC_SECONDS, "method" => method))
+    };
+    let is_it = |(of, code, ..): &(&'static str, Option<Code>, _, _)| ptr::eq(*of, method) && *code == refused;
+    KNOWN.with_borrow_mut(|known| {
+        with_found(known, is_it, make, |(_, _, calls, seconds)| {
+            calls.increment(1);
+            seconds.record(started.elapsed().as_secs_f64());
+        });
+    });
+}
+
+/// Adds to a counter with one label, which is looked for in the registry once a thread: that costs more than all counting.
+fn add(name: &'static str, label: &'static str, value: &'static str, count: u64) {
+    thread_local! {
+        static KNOWN: RefCell<Vec<(&'static str, &'static str, Counter)>> = RefCell::default();
+    }
+    KNOWN.with_borrow_mut(|known| {
+        let is_it = |(of, held, _): &(&'static str, &'static str, Counter)| ptr::eq(*of, name) && ptr::eq(*held, value);
+        with_found(known, is_it, || (name, value, counter!(name, label => value)), |(.., counter)| counter.increment(count));
+    });
+}
+
+/// Uses the first of a few that `is_it`, made and kept if there is none.
+fn with_found<T>(known: &mut Vec<T>, is_it: impl Fn(&T) -> bool, make: impl FnOnce() -> T, used: impl FnOnce(&T)) {
+    if let Some(found) = known.iter().find(|one| is_it(one)) {
+        return used(found);
+    }
+    let made = make();
+    used(&made);
+    known.push(made);
 }
 
 /// Counts what an answer came to.
@@ -235,9 +283,9 @@ pub fn slate(answer: &Answer, wanted: usize) {
         ScoredBy::Ranker => "ranker",
         ScoredBy::Blend => "blend",
     };
-    counter!(SCORED_SLATES_TOTAL, "by" => by).increment(1);
+    add(SCORED_SLATES_TOTAL, "by", by, 1);
     for (filter, removed) in &answer.slate.removed {
-        counter!(FILTERED_TOTAL, "filter" => *filter).increment(*removed as u64);
+        add(FILTERED_TOTAL, "filter", filter, *removed as u64);
     }
     let placed = |is_it: fn(&Placed) -> bool| {
         let placed = answer.slate.items.iter().filter_map(|candidate| candidate.placed.as_ref());
@@ -262,7 +310,7 @@ pub fn slate_size(items: usize, wanted: usize) {
         n if n < wanted => "short",
         _ => "full",
     };
-    counter!(SLATES_TOTAL, "size" => size).increment(1);
+    add(SLATES_TOTAL, "size", size, 1);
 }
 
 /// Notes how many connections are open.

@@ -86,6 +86,7 @@ impl App {
         let rules_path = Some(config.ranking.rules.clone()).filter(|path| !path.as_os_str().is_empty());
         let rules = rules_path.as_deref().map(RulesFile::open).transpose().context("ranking.rules can't be used")?;
         let recorder = metrics::install()?;
+        let upkeep = tokio::spawn(metrics::upkeep(recorder.clone()));
         let own_model = own_model::for_serving(&config.ranking.own_model)?;
         let state = Arc::new(State::new(config.state_options()));
         let engine = Arc::new(Engine::new(Arc::clone(&state), EngineOptions { own_model, ..config.engine_options() }));
@@ -165,7 +166,7 @@ impl App {
         let stopped = stopped.await;
         admin_server.abort();
         drop((follower, settler, watchers, shared));
-        for task in [watch, readiness].into_iter().chain(rules) {
+        for task in [watch, readiness, upkeep].into_iter().chain(rules) {
             task.abort();
         }
         stopped.context("stopping the consumer was interrupted")?.context("the consumer did not stop cleanly")?;

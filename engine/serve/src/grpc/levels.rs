@@ -9,8 +9,9 @@ use faces_core::{
 use faces_proto::v1;
 use foldhash::fast::FixedState;
 
-use super::{Services, recommendation::Asked, refusal::Refusal, route::Reply, turn::Turn};
+use super::{Services, answer, recommendation::Asked, refusal::Refusal, route::Reply, turn::Turn};
 use crate::{
+    encoded,
     engine::{Answer, Ask},
     metrics,
     overload::{Level, cached::Question},
@@ -40,7 +41,8 @@ impl Services {
         let each = began.elapsed() / u32::try_from(answers.len().max(1)).unwrap_or(u32::MAX);
         let respond = |(asked, answer): (&&Asked, &Answer)| {
             self.overload.ladder.took(level, each);
-            Ok(self.made(asked, answer, level, began).into_message())
+            self.remember(asked, answer, began);
+            Ok(self.respond(asked, answer, level))
         };
         asked.iter().zip(&answers).map(respond).collect()
     }
@@ -55,7 +57,8 @@ impl Services {
         match level {
             Level::Full | Level::Lean | Level::CoVisitation => {
                 let answer = self.engine.recommend(&Ask { sources: level.sources(), ..asked.ask(turn.due) });
-                (level, self.made(asked, &answer, level, now))
+                self.remember(asked, &answer, now);
+                (level, self.ranked(asked, &answer, level))
             }
             Level::Cached => self
                 .again(asked, turn, now)
@@ -64,15 +67,29 @@ impl Services {
         }
     }
 
-    /// A ranked slate as a reply, remembered for harder times.
-    pub(super) fn made(&self, asked: &Asked, answer: &Answer, level: Level, now: Instant) -> Reply {
+    /// Counts a ranked slate and remembers it for harder times.
+    fn remember(&self, asked: &Asked, answer: &Answer, now: Instant) {
         if let Some(question) = asked.question_of_first_page() {
             let items = answer.slate.items.iter().map(|candidate| (candidate.item, candidate.score.value()));
             self.overload.cached.put(question, items.collect(), now);
         }
         self.recent.note(&asked.keys, asked.bu(), asked.wanted());
         self.count_slate(answer, asked.wanted());
-        Reply::Made(self.respond(asked, answer, level))
+    }
+
+    /// A slate as a reply.
+    fn ranked(&self, asked: &Asked, answer: &Answer, level: Level) -> Reply {
+        if asked.explain {
+            return Reply { items: Vec::new(), rest: self.respond(asked, answer, level) };
+        }
+        let (catalogue, slate) = (self.engine.state().catalogue(), &answer.slate.items);
+        let mut items = Vec::with_capacity(encoded::room_for(slate.len()));
+        for candidate in slate {
+            let item_id = catalogue.item_name(candidate.item).unwrap_or_default();
+            encoded::put_item(&mut items, item_id, candidate.score.value(), candidate.propensity().unwrap_or_default());
+        }
+        let shown = slate.iter().map(|candidate| candidate.item);
+        Reply { items, rest: self.response(asked, shown, answer::generation_id(answer), answer.newest, level) }
     }
 
     /// What still stands of the slate that the same question was answered with a moment ago; `None` if there is none, or it became short.
@@ -92,25 +109,26 @@ impl Services {
             newest,
         };
         metrics::slate_size(answer.slate.items.len(), asked.wanted());
-        Some(Reply::Made(self.respond(asked, &answer, Level::Cached)))
+        Some(self.ranked(asked, &answer, Level::Cached))
     }
 
     /// What is popular and may stand. Where the list runs out, the pipeline's last resort, which goes through all there is.
     fn popular(&self, asked: &Asked, turn: Turn) -> Reply {
         let (list, ask) = (self.overload.popular.of(asked.bu()), asked.ask(turn.due));
-        let (items, newest) = self.engine.allowed(&ask, |allows| -> Vec<_> {
-            list.iter().filter(|listed| allows(listed.item)).take(asked.wanted()).cloned().collect()
+        let mut items = Vec::with_capacity(encoded::room_for(asked.wanted()));
+        let (shown, newest) = self.engine.allowed(&ask, |allows| -> Vec<ItemId> {
+            let allowed = list.iter().filter(|listed| allows(listed.item)).take(asked.wanted());
+            allowed.inspect(|listed| items.extend_from_slice(&listed.encoded)).map(|listed| listed.item).collect()
         });
-        if items.len() < asked.wanted() {
+        if shown.len() < asked.wanted() {
             let answer = self.engine.recommend(&Ask { sources: Level::Popular.sources(), ..ask });
             metrics::slate(&answer, asked.wanted());
-            return Reply::Made(self.respond(asked, &answer, Level::Popular));
+            return self.ranked(asked, &answer, Level::Popular);
         }
-        metrics::slate_size(items.len(), asked.wanted());
+        metrics::slate_size(shown.len(), asked.wanted());
         let generation_id = self.engine.generation().map(|generation| generation.id().to_owned()).unwrap_or_default();
-        let shown = items.iter().map(|listed| listed.item);
-        let rest = self.response(asked, shown, generation_id, newest, Level::Popular);
-        Reply::Listed { items, rest }
+        let rest = self.response(asked, shown.into_iter(), generation_id, newest, Level::Popular);
+        Reply { items, rest }
     }
 }
 

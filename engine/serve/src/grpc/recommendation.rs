@@ -90,7 +90,7 @@ pub(super) struct Asked {
     pub(super) suppress_owned: Option<bool>,
     /// Asked for more often than one person's slate is made.
     pub(super) is_flood: bool,
-    explain: bool,
+    pub(super) explain: bool,
 }
 
 impl Asked {

@@ -14,7 +14,7 @@ use tonic::{
 use tonic_prost::{ProstCodec, ProstDecoder};
 
 use super::Services;
-use crate::overload::popular::Listed;
+use crate::encoded;
 
 const RECOMMEND: &str = "/faces.v1.RecommendationService/Recommend";
 
@@ -60,27 +60,18 @@ impl UnaryService<v1::RecommendRequest> for Recommend {
 
 /// A slate on its way out.
 #[derive(Debug)]
-pub enum Reply {
-    /// To be encoded.
-    Made(v1::RecommendResponse),
-    /// With items that are encoded already.
-    Listed {
-        /// The items, best first.
-        items: Vec<Arc<Listed>>,
-        /// All but the items.
-        rest: v1::RecommendResponse,
-    },
+pub struct Reply {
+    /// The items, encoded already, best first; empty where they stand in the rest, with their reasons.
+    pub items: Vec<u8>,
+    /// All else.
+    pub rest: v1::RecommendResponse,
 }
 
 impl Reply {
     /// As one message.
     pub fn into_message(self) -> v1::RecommendResponse {
-        match self {
-            Self::Made(response) => response,
-            Self::Listed { items, rest } => {
-                v1::RecommendResponse { items: items.iter().map(|listed| listed.message.clone()).collect(), ..rest }
-            }
-        }
+        let Self { items, rest } = self;
+        if items.is_empty() { rest } else { v1::RecommendResponse { items: encoded::items(&items), ..rest } }
     }
 }
 
@@ -106,13 +97,7 @@ impl Encoder for SlateCodec {
     type Error = Status;
 
     fn encode(&mut self, reply: Reply, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        let rest = match &reply {
-            Reply::Made(response) => response,
-            Reply::Listed { items, rest } => {
-                items.iter().for_each(|listed| buffer.put_slice(&listed.encoded));
-                rest
-            }
-        };
-        rest.encode(buffer).map_err(|error| Status::internal(error.to_string()))
+        buffer.put_slice(&reply.items);
+        reply.rest.encode(buffer).map_err(|error| Status::internal(error.to_string()))
     }
 }
