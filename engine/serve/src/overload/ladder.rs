@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | full | every source | `SERVICE_LEVEL_FULL` |
 //! | lean | what pays most for its cost: no other units, no categories, no regions, no search of the index | `SERVICE_LEVEL_LEAN` |
-//! | co_visitation | what was taken together with what the person took, and what trends | `SERVICE_LEVEL_CO_VISITATION` |
+//! | co_visitation | what was taken together with what the person took, own history, and what trends | `SERVICE_LEVEL_CO_VISITATION` |
 //! | cached | a slate of the same question, at most 30 s old, filtered anew | `SERVICE_LEVEL_CACHED` |
 //! | popular | the unit's popular items, encoded beforehand, filtered | `SERVICE_LEVEL_POPULAR` |
 //!
@@ -47,7 +47,7 @@ pub enum Level {
     Full,
     /// Fewer sources.
     Lean,
-    /// Co-visitation only.
+    /// Co-visitation and own history.
     CoVisitation,
     /// Slates made a moment ago.
     Cached,
@@ -95,12 +95,15 @@ impl Level {
     /// the last resort makes them.
     #[must_use]
     pub const fn sources(self) -> SourceSet {
+        // A person's own history costs next to nothing, and where people buy again it is most of an answer.
         const CO_VISITATION: SourceSet = SourceSet::of(SourceKind::CoVisitation)
             .with(SourceSet::of(SourceKind::Together))
             .with(SourceSet::of(SourceKind::Latest))
-            .with(SourceSet::of(SourceKind::Trending));
+            .with(SourceSet::of(SourceKind::Trending))
+            .with(SourceSet::of(SourceKind::History));
+        // Other units are asked for who is new here only.
         const LEAN: SourceSet =
-            CO_VISITATION.with(SourceSet::of(SourceKind::Neighbours)).with(SourceSet::of(SourceKind::History));
+            CO_VISITATION.with(SourceSet::of(SourceKind::Neighbours)).with(SourceSet::of(SourceKind::NeighboursElsewhere));
         match self {
             Self::Full => SourceSet::ALL,
             Self::Lean => LEAN,
