@@ -87,6 +87,9 @@ pub struct PeakArgs {
     /// Share of Recommend with a filter.
     #[arg(long, default_value_t = 0.1, value_parser = share)]
     pub filtered_share: f64,
+    /// Slates asked for in one BatchRecommend in place of each Recommend; 1: Recommend. Rates count calls, costs slates.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub batch: u16,
 }
 
 impl PeakArgs {
@@ -98,6 +101,7 @@ impl PeakArgs {
             sheddable: self.sheddable_share,
             other_calls: self.other_calls_share,
             filtered: self.filtered_share,
+            batch: self.batch as usize,
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct Shares {
     pub other_calls: f64,
     /// Of Recommend, those with a filter.
     pub filtered: f64,
+    /// Slates asked for in one call in place of Recommend's one; 1: Recommend.
+    pub batch: usize,
 }
 
 /// Draws requests.
@@ -142,7 +144,10 @@ impl Mix {
             _ => Criticality::Default,
         };
         let call = if random.random::<f64>() >= self.shares.other_calls {
-            Call::Recommend(self.recommend(random))
+            match self.shares.batch {
+                0..=1 => Call::Recommend(self.recommend(random)),
+                count => Call::Batch(self.batch(count, random)),
+            }
         } else {
             match random.random_range(0..100) {
                 0..55 => Call::Similar(SimilarItemsRequest {
@@ -157,10 +162,14 @@ impl Mix {
                     item_ids: self.items.iter().take(RERANKED).cloned().collect(),
                     ..RerankItemsRequest::default()
                 }),
-                _ => Call::Batch(BatchRecommendRequest { requests: (0..BATCH).map(|_| self.recommend(random)).collect() }),
+                _ => Call::Batch(self.batch(BATCH, random)),
             }
         };
         Ask { criticality, call }
+    }
+
+    fn batch(&self, count: usize, random: &mut impl Rng) -> BatchRecommendRequest {
+        BatchRecommendRequest { requests: (0..count).map(|_| self.recommend(random)).collect() }
     }
 
     fn recommend(&self, random: &mut impl Rng) -> RecommendRequest {
@@ -203,6 +212,7 @@ impl Ask {
                 Ok(Answer { level: answer.level(), slates: 1, is_bad: is_bad(&answer.items, length, false) })
             }
             Call::Batch(ask) => {
+                let asked = ask.requests.len();
                 let answer = client.batch_recommend(request(ask, name, timeout)).await?.into_inner();
                 let responses = answer.entries.iter().filter_map(|entry| match &entry.outcome {
                     Some(Entry::Response(response)) => Some(response),
@@ -210,7 +220,7 @@ impl Ask {
                 });
                 let level = responses.clone().map(|response| response.level()).max_by_key(|level| *level as i32);
                 let slates = responses.filter(|response| !is_bad(&response.items, 0, true)).count();
-                let is_bad = slates < BATCH;
+                let is_bad = slates < asked;
                 Ok(Answer { level: level.unwrap_or_default(), slates: slates as u64, is_bad })
             }
         }

@@ -12,9 +12,9 @@ use std::{
 };
 
 use faces_proto::v1::{
-    BatchRecommendRequest, BatchRecommendResponse, Behaviour, EntryError, GetProfileRequest, GetProfileResponse, ItemRef,
-    RecommendRequest, RecommendResponse, Recommendation, RerankItemsRequest, RerankItemsResponse, SimilarItemsRequest,
-    SimilarItemsResponse, WriteEventResult, WriteEventsRequest, WriteEventsResponse,
+    BatchRecommendEntry, BatchRecommendRequest, BatchRecommendResponse, Behaviour, EntryError, GetProfileRequest,
+    GetProfileResponse, ItemRef, RecommendRequest, RecommendResponse, Recommendation, RerankItemsRequest, RerankItemsResponse,
+    SimilarItemsRequest, SimilarItemsResponse, WriteEventResult, WriteEventsRequest, WriteEventsResponse, batch_recommend_entry,
     event_service_server::{EventService, EventServiceServer},
     profile_service_server::{ProfileService, ProfileServiceServer},
     recommendation_service_server::{RecommendationService, RecommendationServiceServer},
@@ -79,11 +79,13 @@ impl RecommendationService for Scripted {
         line.answer.map(Response::new)
     }
 
-    async fn batch_recommend(
-        &self,
-        _request: Request<BatchRecommendRequest>,
-    ) -> Result<Response<BatchRecommendResponse>, Status> {
-        Err(Status::unimplemented("not in the script"))
+    async fn batch_recommend(&self, request: Request<BatchRecommendRequest>) -> Result<Response<BatchRecommendResponse>, Status> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let each = request.get_ref().requests.iter().map(|request| {
+            let response = (self.script)(call, request).answer?;
+            Ok(BatchRecommendEntry { outcome: Some(batch_recommend_entry::Outcome::Response(response)) })
+        });
+        Ok(Response::new(BatchRecommendResponse { entries: each.collect::<Result<_, Status>>()? }))
     }
 
     async fn similar_items(&self, _request: Request<SimilarItemsRequest>) -> Result<Response<SimilarItemsResponse>, Status> {
