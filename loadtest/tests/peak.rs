@@ -92,7 +92,7 @@ async fn the_search_for_capacity_ends_where_the_limits_break() {
 async fn batches_are_one_call_of_many_slates_and_good_only_if_all_are() {
     for (items, is_good) in [(ITEMS, true), (["a", "b", "a"], false)] {
         let scripted = Scripted::new(move |_, _| Line { delay: std::time::Duration::ZERO, answer: Ok(slate(&items, "g1")) });
-        let report = run(scripted.clone(), "soak", "--rate 200 --seconds 0.6 --pieces 2 --batch 5 --filtered-share 0").await;
+        let report = run(scripted.clone(), "soak", "--rate 200 --seconds 0.9 --pieces 3 --batch 5 --filtered-share 0").await;
         let due = report.phases.iter().map(|phase| phase.counts.due).sum::<u64>();
         assert_eq!((report.good(), scripted.calls()), (if is_good { due } else { 0 }, due + 1), "{items:?}"); // the first call learns what there is
     }
