@@ -87,6 +87,8 @@ pub fn prepare(args: &LakeArgs, named: Named<'_>, until_ms: Option<i64>, params:
         given("--cluster", args.cluster.clone()),
     ];
     command.args(options.into_iter().flatten().flatten());
+    // Training holds the interactions anyway, and counts their pairs itself sooner than SQL on the same machine would.
+    command.args(args.cluster.is_none().then_some("--without-pairs"));
     command.args(args.resume.then_some("--resume"));
     // What people read is ours to print; errors and progress are the program's own.
     command.stdout(std::process::Stdio::null());
