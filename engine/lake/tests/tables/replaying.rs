@@ -9,8 +9,9 @@ const START_MS: i64 = 490_896 * HOUR_MS;
 /// An event an hour, of one user after the other; the latest four moments are of `u6` to `u9`.
 fn lake() -> Lake {
     let lake = Lake::new(&["a,shop", "b,food"], &["1767225600001,shop,u9,food,f9"]);
-    let mut rows: Vec<_> = (0..100).map(|n| event(START_MS + n * HOUR_MS, "shop", &format!("u{}", n % 10), "a", "view")).collect();
-    rows.extend((0..100).map(|n| event(START_MS + n * HOUR_MS + 1, "food", &format!("f{}", n % 10), "b", "impression")));
+    let mut rows: Vec<_> =
+        (0..100).map(|n| event(START_MS + n * HOUR_MS, "shop", &format!("u{}", n % 10), "a", "view")).collect();
+    rows.extend((0..100).map(|n| event(START_MS + n * HOUR_MS, "food", &format!("f{}", n % 10), "b", "impression")));
     rows.push(event(START_MS + 9 * HOUR_MS + 1, "food", "f9", "b", "view"));
     lake.write_day(1, &rows);
     lake
