@@ -9,7 +9,7 @@
 //!
 //! **Bounded.** At most three divisions into cells, one graph, and 26 settings of each (until one costs more than what was found) are tried, with at most
 //! [`TuneSpec::queries`] queries each; no graph is grown over more than [`TuneSpec::graph_rows_max`] rows, and none of it where the
-//! exact kind costs next to nothing.
+//! exact kind costs next to nothing. Of many rows a graph is grown over a few first, and over all only if that is worth it.
 
 use std::time::Instant;
 
@@ -36,6 +36,10 @@ const CHEAP_US: f64 = 2.0;
 
 /// Standard errors by which recall must exceed its target, so that it is met by other queries too, nineteen times in twenty.
 const ERRORS: f64 = 1.645;
+
+/// From so many rows on a graph is grown over a part of them first, one of so many.
+const SAMPLED_FROM: usize = 20_000;
+const SAMPLED_ONE_OF: usize = 5;
 
 /// Settings tried of one division or graph.
 const SETTINGS_MAX: usize = 26;
@@ -259,7 +263,7 @@ impl<'a> Trial<'a> {
                 let ivf = Ivf::build(table, self.exact.frame().clone(), cells, self.build.seed, Effort(1))?;
                 self.consider(Built::Ivf(ivf), Some(cells), &mut chosen, &mut winner, &mut frontier)?;
             }
-            if self.vectors.len() <= self.spec.graph_rows_max {
+            if self.vectors.len() <= self.spec.graph_rows_max && self.is_graph_promising(&chosen)? {
                 let table = Table::new(self.vectors.clone(), self.metric);
                 let graph = Graph::build(table, self.exact.frame().clone(), &self.build.graph()?, Effort::default())?;
                 self.consider(Built::Graph(graph), None, &mut chosen, &mut winner, &mut frontier)?;
@@ -268,6 +272,22 @@ impl<'a> Trial<'a> {
         let queries = self.queries.len();
         let index = winner.unwrap_or(Built::Exact(self.exact)).finish(chosen.effort, self.build.rows)?;
         Ok((index, Tuned { chosen, frontier, queries }))
+    }
+
+    /// Whether to grow a graph over all rows. Over one of a few it finds more at less cost; if that does not beat what was chosen,
+    /// neither will the whole.
+    fn is_graph_promising(&self, chosen: &Point) -> Result<bool, IndexError> {
+        if self.vectors.len() < SAMPLED_FROM {
+            return Ok(true);
+        }
+        let rows = self.vectors.iter().step_by(SAMPLED_ONE_OF).flatten().copied().collect();
+        let few = Vectors::new(self.vectors.dimension(), rows)?;
+        let trial = Trial::new(&few, self.metric, self.build, self.spec, Some(&self.queries))?;
+        let table = Table::new(few.clone(), self.metric);
+        let graph = Graph::build(table, trial.exact.frame().clone(), &self.build.graph()?, Effort::default())?;
+        let mut winner = None;
+        trial.consider(Built::Graph(graph), None, &mut chosen.clone(), &mut winner, &mut Vec::new())?;
+        Ok(winner.is_some())
     }
 
     /// Raises the effort until the targets are met, or it costs more than what was chosen so far.

@@ -49,8 +49,9 @@ pub struct Request {
     pub out: PathBuf,
     /// Whether steps that are there are kept.
     pub resumes: bool,
-    /// Memory for the sums of pairs: they are made in as many shares as this asks for.
-    pub pairs_bytes: u64,
+    /// Memory for the sums of pairs, which are made in as many shares as this asks for; `None` leaves pairs, and what fades, to training,
+    /// which counts them in memory.
+    pub pairs_bytes: Option<u64>,
 }
 
 /// What was found of event types.
@@ -102,23 +103,20 @@ pub async fn prepare(session: &Session, request: &Request, bar: &ProgressBar) ->
         Err(error @ LakeError::Sql { .. }) => return Err(first_broken(&events, &surveyed).await.unwrap_or(error)),
         counted => counted?,
     };
-    let interactions = job.sql("interactions", queries::interactions(&weights, job.until_ms()), false).await?;
-    job.session.register_files("interactions", job.steps.files(&interactions), None).await?;
-    job.steps.drop_files("persons")?;
-    let popular = job.sql("popularity", queries::popular(&request.counting, cut_off_ms), false).await?;
-    let takers = job.sql("takers", queries::takers(&request.counting, cut_off_ms), false).await?;
-    job.lifts(&takers, &item_rows, &report).await?;
-    tables.extend([("interactions", vec![interactions]), ("popularity", vec![popular]), ("takers", vec![takers])]);
-    drop(item_rows);
-
-    let (contexts, pairs) = job.pairs(cut_off_ms).await?;
-    tables.extend([("contexts", contexts), ("pairs", pairs)]);
+    let is_placed = request.pairs_bytes.is_some();
+    let interactions = job.sql("interactions", queries::interactions(&weights, job.until_ms(), is_placed), false).await?;
     if request.counting.examples_max > 0 {
-        let replay = job.sql("events", queries::replay(cut_off_ms), true).await?;
-        job.session.register_files("replay", job.steps.files(&replay), None).await?;
-        let from_ms = job.moments_from(&weights, replay.rows).await?;
-        let moments = job.sql("moments", queries::moments(&weights, from_ms), true).await?;
-        tables.extend([("events", vec![replay]), ("moments", vec![moments])]);
+        tables.extend(job.replay(&weights, cut_off_ms).await?);
+    }
+    job.steps.drop_files("persons")?;
+    job.session.register_files("interactions", job.steps.files(&interactions), None).await?;
+    tables.push(("interactions", vec![interactions]));
+    if let Some(bytes) = request.pairs_bytes {
+        let popular = job.sql("popularity", queries::popular(&request.counting, cut_off_ms), false).await?;
+        let takers = job.sql("takers", queries::takers(&request.counting, cut_off_ms), false).await?;
+        job.lifts(&takers, &item_rows, &report).await?;
+        let (contexts, pairs) = job.pairs(cut_off_ms, bytes).await?;
+        tables.extend([("popularity", vec![popular]), ("takers", vec![takers]), ("contexts", contexts), ("pairs", pairs)]);
     }
 
     let rows = [(Some(&events), &surveyed.rows), (Some(&item_files), &rows_of_items), (link_files.as_ref(), &rows_of_links)];
@@ -245,8 +243,10 @@ impl Job<'_> {
                 None => report.count_unweighted(name, events),
             }
         }
-        let persons: Persons = match (self.steps.read_json("persons-found.json")?, self.steps.made("interactions")?) {
-            (Some(persons), Some(_)) => persons,
+        let is_needed = self.request.counting.examples_max > 0 && self.steps.made("events")?.is_none();
+        let is_needed = is_needed || self.steps.made("interactions")?.is_none();
+        let persons: Persons = match self.steps.read_json("persons-found.json")? {
+            Some(persons) if !is_needed => persons,
             _ => {
                 let accounts = self.sql("accounts", queries::accounts(&weights, self.until_ms()), false).await?;
                 let accounts = self.steps.files(&accounts);
@@ -290,14 +290,14 @@ impl Job<'_> {
     }
 
     /// Pairs, a share of the items at a time, so that the sums of a share fit in memory.
-    async fn pairs(&self, cut_off_ms: i64) -> Result<(Vec<Made>, Vec<Made>), LakeError> {
+    async fn pairs(&self, cut_off_ms: i64, bytes: u64) -> Result<(Vec<Made>, Vec<Made>), LakeError> {
         let counting = &self.request.counting;
         let bounds: Vec<(u32, u32)> = match self.steps.read_json("shares.json")? {
             Some(bounds) => bounds,
             None => {
                 let loads = self.session.collect("loads", &queries::loads(counting)).await?;
                 let loads = numbers(&loads, "item").into_iter().zip(numbers(&loads, "pairs"));
-                let bounds = shares(loads, (self.request.pairs_bytes / PAIR_BYTES).max(1));
+                let bounds = shares(loads, (bytes / PAIR_BYTES).max(1));
                 self.steps.write_json("shares.json", &bounds)?;
                 bounds
             }
@@ -329,6 +329,20 @@ impl Job<'_> {
             pairs.push(capped);
         }
         Ok((contexts, pairs))
+    }
+
+    /// The latest moments, which examples are taken from, and the events that are gone through for them.
+    async fn replay(&self, weights: &Weights, cut_off_ms: i64) -> Result<[(&'static str, Vec<Made>); 2], LakeError> {
+        self.session.register_view("told", &queries::told(cut_off_ms)).await?;
+        let by_hour = self.session.collect("hours", &queries::hours()).await?;
+        let by_hour: Vec<(i64, i64)> = numbers(&by_hour, "hour").into_iter().zip(numbers(&by_hour, "events")).collect();
+        let events = by_hour.iter().map(|(_, events)| *events as u64).sum();
+        let from_ms = self.moments_from(weights, events).await?;
+        let moments = self.sql("moments", queries::moments(weights, from_ms), true).await?;
+        self.session.register_files("moments", self.steps.files(&moments), None).await?;
+        let whole_from_ms = whole_from(by_hour, self.request.counting.replayed_max);
+        let events = self.sql("events", queries::replay(whole_from_ms), true).await?;
+        Ok([("events", vec![events]), ("moments", vec![moments])])
     }
 
     /// From when on the latest moments are that examples may be taken from.
@@ -375,6 +389,18 @@ fn shares(loads: impl Iterator<Item = (i64, i64)>, pairs_max: u64) -> Vec<(u32, 
     bounds
 }
 
+/// The hour from which on the latest `events_max` events happened; `None` where that is all of them.
+fn whole_from(mut by_hour: Vec<(i64, i64)>, events_max: usize) -> Option<i64> {
+    by_hour.sort_unstable_by(|left, right| right.cmp(left));
+    let mut sum = 0;
+    let last = by_hour.iter().position(|(_, events)| {
+        sum += *events as u64;
+        sum >= events_max as u64
+    })?;
+    let is_part = last + 1 < by_hour.len();
+    by_hour.get(last).filter(|_| is_part).map(|(hour, _)| hour * queries::HOUR_MS)
+}
+
 fn table(name: &str, made: Vec<Made>) -> PreparedTable {
     // The content of several steps is the sum of theirs, as that of a step's files is.
     let content = made.iter().filter_map(|made| u64::from_str_radix(&made.content, 16).ok()).fold(0, u64::wrapping_add);
@@ -393,7 +419,7 @@ fn fingerprint(request: &Request, sources: [Option<&Source>; 3]) -> String {
     let [events, items, links] = sources;
     let object = serde_json::json!({
         "events": events, "items": items, "links": links, "until_ms": request.until_ms, "counting": request.counting,
-        "version": PREPARED_VERSION,
+        "counts_pairs": request.pairs_bytes.is_some(), "version": PREPARED_VERSION,
     });
     format!("{object:#}\n")
 }

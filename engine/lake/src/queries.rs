@@ -1,7 +1,8 @@
 //! The SQL, as functions of what is counted. Every sum is of whole numbers: order and partitioning do not show.
 //!
 //! Tables: `files` (events as they lie there), `events` (the same, cleaned), `items` (item, unit, bu, item_id), `persons` (bu,
-//! local_user_id, person), `interactions` (person, item, ts_ms, weight, place, length), `sums`, `contexts` and `lifts`.
+//! local_user_id, person), `interactions` (person, item, ts_ms, weight and for pairs place, length), `sums`, `contexts`, `lifts`, `told`
+//! (events that a replay may go through) and `moments`.
 
 use faces_rebuild::{
     cooccurrence::{HALF_LIVES_MAX, PairParams},
@@ -11,6 +12,8 @@ use faces_rebuild::{
 };
 
 const DAY_MS: f64 = 86_400_000.0;
+/// An hour, in milliseconds.
+pub const HOUR_MS: i64 = 3_600_000;
 /// Takers never vanish: what is older counts as if it were as old.
 const TAKERS_HALF_LIVES_MAX: f64 = 1_000.0;
 
@@ -74,19 +77,24 @@ pub fn accounts(weights: &Weights, until_ms: i64) -> String {
     )
 }
 
-/// Who did what: each person's interactions in their order, numbered, with how many there are.
-pub fn interactions(weights: &Weights, until_ms: i64) -> String {
+/// Who did what; if they `are_placed`, each person's interactions in their order, numbered, with how many there are, as pairs need it.
+pub fn interactions(weights: &Weights, until_ms: i64, are_placed: bool) -> String {
     let (types, weight) = (weights.types(), weights.weight());
+    let acts = format!(
+        "SELECT p.person, i.item, e.ts_ms, CAST({weight} AS REAL) AS weight
+         FROM events e
+         JOIN items i ON e.bu = i.bu AND e.item_id = i.item_id
+         JOIN persons p ON e.bu = p.bu AND e.local_user_id = p.local_user_id
+         WHERE e.ts_ms < {until_ms} AND e.event_type IN ({types})"
+    );
+    if !are_placed {
+        return acts;
+    }
     format!(
         "SELECT person, item, ts_ms, weight,
            CAST(ROW_NUMBER() OVER (PARTITION BY person ORDER BY ts_ms, item, weight) - 1 AS INT) AS place,
            CAST(COUNT(*) OVER (PARTITION BY person) AS INT) AS length
-         FROM (
-           SELECT p.person, i.item, e.ts_ms, CAST({weight} AS REAL) AS weight
-           FROM events e
-           JOIN items i ON e.bu = i.bu AND e.item_id = i.item_id
-           JOIN persons p ON e.bu = p.bu AND e.local_user_id = p.local_user_id
-           WHERE e.ts_ms < {until_ms} AND e.event_type IN ({types}))"
+         FROM ({acts})"
     )
 }
 
@@ -202,11 +210,36 @@ pub fn pairs(counting: &Counting) -> String {
     )
 }
 
-/// Events in order of time, for the replay.
-pub fn replay(cut_off_ms: i64) -> String {
+/// The events that a replay may go through.
+pub fn told(cut_off_ms: i64) -> String {
     format!(
-        "SELECT ts_ms, bu, local_user_id, item_id, event_type, value FROM events
-         WHERE ts_ms < {cut_off_ms} AND item_id <> '' ORDER BY ts_ms"
+        "SELECT ts_ms, bu, local_user_id, item_id, event_type, value FROM events WHERE ts_ms < {cut_off_ms} AND item_id <> ''"
+    )
+}
+
+/// How many there are by hour.
+pub fn hours() -> String {
+    format!("SELECT ts_ms / {HOUR_MS} AS hour, COUNT(*) AS events FROM told GROUP BY ts_ms / {HOUR_MS}")
+}
+
+/// Events in order of time, for the replay: all from a time on, and before it those of the persons of the moments, whatever account of
+/// theirs took part.
+pub fn replay(whole_from_ms: Option<i64>) -> String {
+    const COLUMNS: &str = "ts_ms, bu, local_user_id, item_id, event_type, value";
+    let Some(from_ms) = whole_from_ms else { return format!("SELECT {COLUMNS} FROM told ORDER BY ts_ms") };
+    format!(
+        "WITH asked AS (SELECT bu, local_user_id FROM moments GROUP BY bu, local_user_id),
+         known AS (
+           SELECT p.person FROM persons p JOIN asked a ON p.bu = a.bu AND p.local_user_id = a.local_user_id GROUP BY p.person),
+         accounts AS (
+           SELECT bu, local_user_id FROM asked
+           UNION SELECT p.bu, p.local_user_id FROM persons p JOIN known k ON p.person = k.person)
+         SELECT {COLUMNS} FROM (
+           SELECT {COLUMNS} FROM told WHERE ts_ms >= {from_ms}
+           UNION ALL
+           SELECT t.ts_ms, t.bu, t.local_user_id, t.item_id, t.event_type, t.value
+           FROM told t JOIN accounts a ON t.bu = a.bu AND t.local_user_id = a.local_user_id WHERE t.ts_ms < {from_ms})
+         ORDER BY ts_ms"
     )
 }
 
@@ -214,7 +247,7 @@ pub fn replay(cut_off_ms: i64) -> String {
 pub fn late(weights: &Weights, events: usize) -> String {
     let types = weights.types();
     format!(
-        "SELECT MIN(ts_ms) AS ts_ms FROM (SELECT ts_ms FROM replay WHERE event_type IN ({types}) ORDER BY ts_ms DESC LIMIT {events})"
+        "SELECT MIN(ts_ms) AS ts_ms FROM (SELECT ts_ms FROM told WHERE event_type IN ({types}) ORDER BY ts_ms DESC LIMIT {events})"
     )
 }
 
@@ -223,7 +256,7 @@ pub fn moment_count(weights: &Weights, from_ms: i64) -> String {
     let types = weights.types();
     format!(
         "SELECT COUNT(*) AS moments FROM (
-           SELECT DISTINCT ts_ms, bu, local_user_id FROM replay WHERE event_type IN ({types}) AND ts_ms >= {from_ms})"
+           SELECT DISTINCT ts_ms, bu, local_user_id FROM told WHERE event_type IN ({types}) AND ts_ms >= {from_ms})"
     )
 }
 
@@ -231,7 +264,7 @@ pub fn moment_count(weights: &Weights, from_ms: i64) -> String {
 pub fn moments(weights: &Weights, from_ms: i64) -> String {
     let types = weights.types();
     format!(
-        "SELECT ts_ms, bu, local_user_id, item_id, event_type, value FROM replay
+        "SELECT ts_ms, bu, local_user_id, item_id, event_type, value FROM told
          WHERE event_type IN ({types}) AND ts_ms >= {from_ms} ORDER BY ts_ms"
     )
 }

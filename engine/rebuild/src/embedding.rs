@@ -31,6 +31,7 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -180,16 +181,19 @@ pub(crate) fn embed_contexts(rows: Vec<Contexts>, params: &EmbeddingParams, prog
 }
 
 /// The sparse matrix of positive pointwise mutual information. Gives every row's memory back as it goes.
-fn ppmi(rows: Vec<Contexts>, params: &EmbeddingParams) -> Sparse {
+fn ppmi(mut rows: Vec<Contexts>, params: &EmbeddingParams) -> Sparse {
     let smoothed: Vec<f64> = rows.iter().map(|row| row.sum.powf(params.context_smoothing)).collect();
     let smoothed_total: f64 = smoothed.iter().sum();
-    let mut matrix = Sparse::with_rows(rows.len());
-    for Contexts { sum, kept } in rows {
-        let associations = kept.into_iter().map(|(item, value)| {
-            let expected = sum * smoothed[item as usize] / smoothed_total;
-            (item, (f64::from(value) / expected).ln() as f32)
+    rows.par_iter_mut().for_each(|Contexts { sum, kept }| {
+        kept.retain_mut(|(item, value)| {
+            let expected = *sum * smoothed[*item as usize] / smoothed_total;
+            *value = (f64::from(*value) / expected).ln() as f32;
+            *value > 0.0
         });
-        matrix.push_row(associations.filter(|&(_, association)| association > 0.0));
+    });
+    let mut matrix = Sparse::with_rows(rows.len());
+    for Contexts { kept, .. } in rows {
+        matrix.push_row(kept);
     }
     matrix
 }

@@ -14,6 +14,8 @@
 //! folder/moments/               the latest of them, which examples for the ranker are taken from
 //! ```
 //!
+//! Popularity, takers, pairs and contexts may be missing, all at once: training then counts them, in memory.
+//!
 //! Sums are whole numbers, so that neither the order of rows nor who added what shows in them. A pair's are in units of
 //! 2^-[`PAIR_BITS`]. A faded total is Σ weight · 2^([`TOTAL_BITS`] - f) of what is `octave + f` half-lives old, 0 ≤ f < 1: what is
 //! very old is as exact as what is new. None of them is divided by the mean weight yet.

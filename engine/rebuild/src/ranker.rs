@@ -35,6 +35,9 @@ pub struct Example {
 pub struct RankerParams {
     /// Most examples, the latest ones.
     pub examples_max: usize,
+    /// Of a data lake's log, about so many of the latest events are gone through for them, and of what was before only what concerns
+    /// the people in the examples.
+    pub replayed_max: usize,
     /// Candidates of an example that were not taken, at most: a random sample.
     pub others_max: usize,
     /// By how many days an example's age it counts half.
@@ -47,7 +50,14 @@ pub struct RankerParams {
 
 impl Default for RankerParams {
     fn default() -> Self {
-        Self { examples_max: 20_000, others_max: 60, half_life_days: 365.0, ridge: 5.0, segment_ridge: 50.0 }
+        Self {
+            examples_max: 20_000,
+            replayed_max: 3_000_000,
+            others_max: 60,
+            half_life_days: 365.0,
+            ridge: 5.0,
+            segment_ridge: 50.0,
+        }
     }
 }
 

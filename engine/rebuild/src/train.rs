@@ -175,7 +175,7 @@ pub fn train_at(
     generation(log, Learnt { popular, co_visited, embeddings }, params, created_at_ms, progress)
 }
 
-/// [`train`] on tables in which everything is counted already: the same generation, but for rounding.
+/// [`train`] on prepared tables. Where pairs are counted in them already: the same generation, but for rounding.
 ///
 /// # Errors
 /// [`RebuildError`].
@@ -187,6 +187,9 @@ pub fn train_prepared(
     let log = prepared.log();
     check(log, params)?;
     prepared.check(&params.into())?;
+    if !prepared.has_counts() {
+        return train(log, params, progress);
+    }
     let report = |stage: Stage| move |share: f64| progress(stage, share);
     let popular = most_popular(log, &prepared.faded("popularity")?, params.popularity.items_max);
     progress(Stage::Popularity, 1.0);

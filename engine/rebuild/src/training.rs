@@ -12,6 +12,7 @@ pub mod weights;
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
+use rayon::slice::ParallelSliceMut as _;
 
 use crate::embeddings::Embeddings;
 
@@ -75,7 +76,7 @@ impl Log {
                 return Err(LogError::BadWeight { place, weight: interaction.weight });
             }
         }
-        interactions.sort_unstable_by(|left, right| {
+        interactions.par_sort_unstable_by(|left, right| {
             (left.person, left.ts_ms, left.item)
                 .cmp(&(right.person, right.ts_ms, right.item))
                 .then(left.weight.total_cmp(&right.weight))

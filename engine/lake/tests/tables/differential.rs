@@ -90,6 +90,7 @@ proptest! {
         window in 1..9_usize,
         contexts_max in prop_oneof![Just(2_usize), Just(4_096)],
         is_cut: bool,
+        counts_pairs: bool,
     ) {
         let lake = Lake::new(&ITEMS, &LINKS);
         let (first, second) = rows.split_at(rows.len() / 2);
@@ -98,7 +99,7 @@ proptest! {
         let params = params(is_faded, window, contexts_max);
         let until_ms = is_cut.then_some(START_MS + 20 * DAY_MS);
         let in_memory = assembled(&lake, &rows, until_ms);
-        let request = faces_lake::Request { until_ms, pairs_bytes: 96 * 40, ..lake.request(&params) };
+        let request = faces_lake::Request { until_ms, pairs_bytes: counts_pairs.then_some(96 * 40), ..lake.request(&params) };
         let manifest = match lake.prepare(&request) {
             Ok(manifest) => manifest,
             Err(error) => {

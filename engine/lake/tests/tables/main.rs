@@ -5,4 +5,5 @@ mod archives;
 mod differential;
 mod lake;
 mod refusals;
+mod replaying;
 mod resuming;

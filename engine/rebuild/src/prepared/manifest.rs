@@ -12,7 +12,7 @@ use crate::{
 /// The value of [`PreparedManifest::format`].
 pub const PREPARED_FORMAT: &str = "faces-prepared";
 /// The version this code writes and reads.
-pub const PREPARED_VERSION: u32 = 1;
+pub const PREPARED_VERSION: u32 = 2;
 
 /// What is counted: the part of [`TrainParams`] that the tables depend on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct Counting {
     pub contexts_max: usize,
     /// Moments that examples for the ranker are taken from, the latest ones.
     pub examples_max: usize,
+    /// Events that are gone through for these, whoever's they are: about so many, the latest ones.
+    pub replayed_max: usize,
 }
 
 impl From<&TrainParams> for Counting {
@@ -38,6 +40,7 @@ impl From<&TrainParams> for Counting {
             associations: params.embedding.pairs,
             contexts_max: params.embedding.contexts_max,
             examples_max: params.ranker.examples_max,
+            replayed_max: params.ranker.replayed_max,
         }
     }
 }

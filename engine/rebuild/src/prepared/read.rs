@@ -154,6 +154,11 @@ impl Prepared {
         }))
     }
 
+    /// Whether pairs and faded totals are counted; else training counts them.
+    pub(crate) fn has_counts(&self) -> bool {
+        self.manifest.tables.iter().any(|table| table.name == "pairs")
+    }
+
     /// Faded totals by item row, over the mean weight; of `popularity` or `takers`.
     pub(crate) fn faded(&self, name: &str) -> Result<Vec<f64>, PreparedError> {
         let files = &table(&self.folder, &self.manifest, name)?.files;

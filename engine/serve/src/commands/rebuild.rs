@@ -113,9 +113,13 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     let work = lake::work_folder(&args.lake, store.root());
     let mut stages = Seconds::new();
     let (learnable, report, inputs) = if args.named().is_lake() {
+        let preparing = Instant::now();
         let prepared = lake::prepare(&args.lake, args.named(), args.until_ms(), &config.training, &work)?;
         let manifest = prepared.manifest().clone();
+        let of_steps: f64 = manifest.seconds_by_step.iter().map(|(_, seconds)| seconds).sum();
         stages.extend(manifest.seconds_by_step.into_iter().map(|(name, seconds)| (format!("sql {name}"), seconds)));
+        // Steps of a run before count as they did then.
+        stages.push(("checking and reading".into(), (preparing.elapsed().as_secs_f64() - of_steps).max(0.0)));
         (Learnable::Prepared(Box::new(prepared)), manifest.report, manifest.inputs)
     } else {
         let reading = Instant::now();

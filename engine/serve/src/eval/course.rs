@@ -4,6 +4,7 @@ use std::{collections::VecDeque, iter::Peekable};
 
 use anyhow::{Context as _, Result};
 use faces_core::record::Record;
+use faces_index::{BuildSpec, IndexKind};
 use faces_rebuild::{
     Generation, RebuildError, TrainParams,
     tables::{EventRow, LinkRow, TableError},
@@ -117,7 +118,13 @@ impl<Rows: Iterator<Item = Result<EventRow, TableError>>> Course for Streamed<'_
     }
 
     fn generation(&self, cut_off_ms: i64) -> Result<Option<Generation>> {
-        trained(&self.log.before(cut_off_ms).sampled(INTERACTIONS_MAX), self.training)
+        let before = self.log.before(cut_off_ms);
+        if before.interactions().len() <= INTERACTIONS_MAX {
+            return trained(&before, self.training);
+        }
+        // To tune indexes would take longer than all that they are asked here.
+        let index = BuildSpec { kind: self.training.index.kind.or(Some(IndexKind::Ivf)), ..self.training.index.clone() };
+        trained(&before.sampled(INTERACTIONS_MAX), &TrainParams { index, ..self.training.clone() })
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use faces_rebuild::{Prepared, TrainParams, prepared::Counting};
+use glob::{Pattern, glob};
 
 /// Options of a rebuild over a data lake.
 #[derive(Args, Debug)]
@@ -54,6 +55,26 @@ impl Named<'_> {
             name.contains("://") || path.is_dir() || (name.contains(['*', '?', '[']) && !path.exists())
         })
     }
+
+    /// That every local name names something: what is in a store, the program says.
+    fn check(&self) -> Result<()> {
+        let names = [Some(self.events), Some(self.items), self.links].into_iter().flatten();
+        match names.filter(|name| !name.contains("://")).find(|name| !is_there(name)) {
+            None => Ok(()),
+            Some(name) => bail!(
+                "{name} names no file; give a Parquet file, a folder of such, a pattern (`lake/events/day=*/*.parquet`) or a URL"
+            ),
+        }
+    }
+}
+
+fn is_there(name: &str) -> bool {
+    let path = Path::new(name);
+    if path.is_file() {
+        return true;
+    }
+    let pattern = if path.is_dir() { format!("{}/**/*", Pattern::escape(name)) } else { name.to_owned() };
+    glob(&pattern).is_ok_and(|found| found.flatten().any(|path| path.is_file()))
 }
 
 /// Where the prepared tables lie.
@@ -68,8 +89,9 @@ pub fn work_folder(args: &LakeArgs, generations: &Path) -> PathBuf {
 /// Has the tables prepared, and opens them.
 ///
 /// # Errors
-/// A program that is missing or fails (it has said why on standard error), or tables that can't be read.
+/// A name of nothing; a program that is missing or fails (it has said why on standard error), or tables that can't be read.
 pub fn prepare(args: &LakeArgs, named: Named<'_>, until_ms: Option<i64>, params: &TrainParams, work: &Path) -> Result<Prepared> {
+    named.check()?;
     let program = match &args.lake_bin {
         Some(program) => program.clone(),
         None => std::env::current_exe().context("can't tell where this program lies")?.with_file_name("faces-lake"),
@@ -87,6 +109,8 @@ pub fn prepare(args: &LakeArgs, named: Named<'_>, until_ms: Option<i64>, params:
         given("--cluster", args.cluster.clone()),
     ];
     command.args(options.into_iter().flatten().flatten());
+    // Training holds the interactions anyway, and counts their pairs itself sooner than SQL on the same machine would.
+    command.args(args.cluster.is_none().then_some("--without-pairs"));
     command.args(args.resume.then_some("--resume"));
     // What people read is ours to print; errors and progress are the program's own.
     command.stdout(std::process::Stdio::null());
@@ -102,4 +126,31 @@ pub fn prepare(args: &LakeArgs, named: Named<'_>, until_ms: Option<i64>, params:
         bail!("{} failed ({status}); nothing was published", program.display());
     }
     Ok(Prepared::open(work)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_no_file_is_told_before_the_program_is_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (lake, items) = (folder.path().join("[lake]/day=1"), folder.path().join("items.csv"));
+        std::fs::create_dir_all(&lake).unwrap();
+        std::fs::write(&items, "item_id,bu\n").unwrap();
+        let names = |events: &str, items: &str| {
+            let named = Named { events: &folder.path().join(events).display().to_string(), items, links: None };
+            named.check().map_err(|error| error.to_string())
+        };
+        let items = items.display().to_string();
+        for events in ["[[]lake]/day=*/*.parquet", "[lake]", "none/*"] {
+            assert!(names(events, &items).unwrap_err().contains(&format!("{events} names no file; give a Parquet file")));
+        }
+        std::fs::write(lake.join("part.parquet"), "").unwrap();
+        for events in ["[[]lake]/day=*/*.parquet", "[lake]", "[lake]/day=1/part.parquet"] {
+            assert_eq!(names(events, &items), Ok(()));
+        }
+        assert!(names("[lake]", "nothing.csv").unwrap_err().contains("nothing.csv names no file"));
+        assert_eq!(names("[lake]", "s3://lake/items.parquet"), Ok(()));
+    }
 }
