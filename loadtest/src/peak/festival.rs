@@ -88,7 +88,8 @@ fn started(command: &str, length: Duration) -> tokio::task::JoinHandle<Result<()
     let command = command.to_owned();
     tokio::spawn(async move {
         tokio::time::sleep(length / 3).await;
-        let run = tokio::task::spawn_blocking(move || Command::new("sh").args(["-c", &command]).status());
+        let run =
+            tokio::task::spawn_blocking(move || Command::new("sh").args(["-c", &command]).stdout(std::io::stderr()).status());
         match run.await {
             Ok(Ok(status)) if status.success() => Ok(()),
             outcome => Err(LoadError::Beside { what: format!("{outcome:?}") }),
