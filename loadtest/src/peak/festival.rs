@@ -83,7 +83,7 @@ pub async fn run(arguments: &FestivalArgs, target: &Target, stop: impl Future<Ou
     Ok(PeakReport::new("festival", peak, target, phases, samples, verdicts, headline.as_ref(), finding))
 }
 
-/// Runs a command of the operator's a third into a phase.
+/// Runs a command of the operator's a third into a phase. What it prints is no part of the report.
 fn started(command: &str, length: Duration) -> tokio::task::JoinHandle<Result<(), LoadError>> {
     let command = command.to_owned();
     tokio::spawn(async move {
