@@ -66,7 +66,7 @@ pub struct PrepareArgs {
     /// Run the SQL on the cluster whose scheduler has this address (df://host:port); its executors must see the same paths.
     #[arg(long, value_name = "URL")]
     cluster: Option<String>,
-    /// Leave what fades and pairs to training, which counts them in memory (some 30 bytes an interaction): faster on one machine.
+    /// Leave what fades and pairs to training where they fit in the memory limit (some 200 bytes an event): faster on one machine.
     #[arg(long)]
     without_pairs: bool,
     /// Keep the steps that a run before, which was killed, has made of the same inputs.
@@ -146,7 +146,8 @@ async fn run_prepare(args: &PrepareArgs) -> Result<()> {
         counting: args.counting.clone().unwrap_or_else(|| (&TrainParams::default()).into()),
         out,
         resumes: args.resume,
-        pairs_bytes: (!args.without_pairs).then_some(args.memory_limit / 4),
+        pairs_bytes: args.memory_limit / 4,
+        training_bytes: if args.without_pairs { args.memory_limit } else { 0 },
     };
     let manifest = prepare(&session, &request, &bar()).await.context("nothing was prepared")?;
     drop(session);

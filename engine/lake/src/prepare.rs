@@ -29,6 +29,8 @@ use crate::{
 
 /// What a pair costs while it is added up, in bytes: keys, sums and the hash table, which doubles as it grows.
 const PAIR_BYTES: u64 = 96;
+/// What training takes for an event whose pairs it counts, in bytes: 4.9 GB in all at 20 M events (benches/RESULTS.md).
+pub const TRAINED_EVENT_BYTES: u64 = 200;
 /// Shares of pairs at most.
 const SHARES_MAX: u64 = 1_024;
 
@@ -49,9 +51,10 @@ pub struct Request {
     pub out: PathBuf,
     /// Whether steps that are there are kept.
     pub resumes: bool,
-    /// Memory for the sums of pairs, which are made in as many shares as this asks for; `None` leaves pairs, and what fades, to training,
-    /// which counts them in memory.
-    pub pairs_bytes: Option<u64>,
+    /// Memory for the sums of pairs: they are made in as many shares as this asks for.
+    pub pairs_bytes: u64,
+    /// Memory of training. Pairs, and what fades, are left to it where they fit ([`TRAINED_EVENT_BYTES`] each event); 0: never.
+    pub training_bytes: u64,
 }
 
 /// What was found of event types.
@@ -73,7 +76,8 @@ pub async fn prepare(session: &Session, request: &Request, bar: &ProgressBar) ->
         None => None,
     };
     let surveyed = survey(&events).await?;
-    let asked = fingerprint(request, [Some(&events), Some(&item_files), link_files.as_ref()]);
+    let counts_pairs = surveyed.rows.iter().sum::<u64>() > request.training_bytes / TRAINED_EVENT_BYTES;
+    let asked = fingerprint(request, [Some(&events), Some(&item_files), link_files.as_ref()], counts_pairs);
     let steps = Steps::open(&request.out, &asked, request.resumes, bar.clone())?;
     let job = Job { session, request, steps, bar };
 
@@ -103,19 +107,18 @@ pub async fn prepare(session: &Session, request: &Request, bar: &ProgressBar) ->
         Err(error @ LakeError::Sql { .. }) => return Err(first_broken(&events, &surveyed).await.unwrap_or(error)),
         counted => counted?,
     };
-    let is_placed = request.pairs_bytes.is_some();
-    let interactions = job.sql("interactions", queries::interactions(&weights, job.until_ms(), is_placed), false).await?;
+    let interactions = job.sql("interactions", queries::interactions(&weights, job.until_ms(), counts_pairs), false).await?;
     if request.counting.examples_max > 0 {
         tables.extend(job.replay(&weights, cut_off_ms).await?);
     }
     job.steps.drop_files("persons")?;
     job.session.register_files("interactions", job.steps.files(&interactions), None).await?;
     tables.push(("interactions", vec![interactions]));
-    if let Some(bytes) = request.pairs_bytes {
+    if counts_pairs {
         let popular = job.sql("popularity", queries::popular(&request.counting, cut_off_ms), false).await?;
         let takers = job.sql("takers", queries::takers(&request.counting, cut_off_ms), false).await?;
         job.lifts(&takers, &item_rows, &report).await?;
-        let (contexts, pairs) = job.pairs(cut_off_ms, bytes).await?;
+        let (contexts, pairs) = job.pairs(cut_off_ms).await?;
         tables.extend([("popularity", vec![popular]), ("takers", vec![takers]), ("contexts", contexts), ("pairs", pairs)]);
     }
 
@@ -290,14 +293,14 @@ impl Job<'_> {
     }
 
     /// Pairs, a share of the items at a time, so that the sums of a share fit in memory.
-    async fn pairs(&self, cut_off_ms: i64, bytes: u64) -> Result<(Vec<Made>, Vec<Made>), LakeError> {
+    async fn pairs(&self, cut_off_ms: i64) -> Result<(Vec<Made>, Vec<Made>), LakeError> {
         let counting = &self.request.counting;
         let bounds: Vec<(u32, u32)> = match self.steps.read_json("shares.json")? {
             Some(bounds) => bounds,
             None => {
                 let loads = self.session.collect("loads", &queries::loads(counting)).await?;
                 let loads = numbers(&loads, "item").into_iter().zip(numbers(&loads, "pairs"));
-                let bounds = shares(loads, (bytes / PAIR_BYTES).max(1));
+                let bounds = shares(loads, (self.request.pairs_bytes / PAIR_BYTES).max(1));
                 self.steps.write_json("shares.json", &bounds)?;
                 bounds
             }
@@ -413,13 +416,13 @@ fn table(name: &str, made: Vec<Made>) -> PreparedTable {
 }
 
 /// Everything that the steps' output hangs on.
-fn fingerprint(request: &Request, sources: [Option<&Source>; 3]) -> String {
+fn fingerprint(request: &Request, sources: [Option<&Source>; 3], counts_pairs: bool) -> String {
     let file = |file: &SourceFile| format!("{} {} {}", file.url, file.bytes, file.mark);
     let sources = sources.map(|source| source.map(|source| source.files.iter().map(file).collect::<Vec<_>>()));
     let [events, items, links] = sources;
     let object = serde_json::json!({
         "events": events, "items": items, "links": links, "until_ms": request.until_ms, "counting": request.counting,
-        "counts_pairs": request.pairs_bytes.is_some(), "version": PREPARED_VERSION,
+        "counts_pairs": counts_pairs, "version": PREPARED_VERSION,
     });
     format!("{object:#}\n")
 }

@@ -57,7 +57,7 @@ mod tests {
         let message = |n: usize| v1::Recommendation {
             item_id: "x".repeat(n),
             score: n as f32,
-            propensity: if n % 2 == 0 { 0.25 } else { 0.0 },
+            propensity: if n.is_multiple_of(2) { 0.25 } else { 0.0 },
             reason: None,
         };
         let expected: Vec<_> = [0, 1, 127, 128, 300].map(message).into();

@@ -234,17 +234,23 @@ fn describe() {
 
 /// Counts and times one call.
 pub fn rpc(method: &'static str, started: Instant, refused: Option<Code>) {
+    struct Known {
+        method: &'static str,
+        refused: Option<Code>,
+        calls: Counter,
+        seconds: Histogram,
+    }
     thread_local! {
-        static KNOWN: RefCell<Vec<(&'static str, Option<Code>, Counter, Histogram)>> = RefCell::default();
+        static KNOWN: RefCell<Vec<Known>> = RefCell::default();
     }
     let make = || {
         let code = refused.map_or("OK", code_name);
-        let counter = counter!(RPC_TOTAL, "method" => method, "code" => code);
-        (method, refused, counter, histogram!(RPC_SECONDS, "method" => method))
+        let calls = counter!(RPC_TOTAL, "method" => method, "code" => code);
+        Known { method, refused, calls, seconds: histogram!(RPC_SECONDS, "method" => method) }
     };
-    let is_it = |(of, code, ..): &(&'static str, Option<Code>, _, _)| ptr::eq(*of, method) && *code == refused;
+    let is_it = |known: &Known| ptr::eq(known.method, method) && known.refused == refused;
     KNOWN.with_borrow_mut(|known| {
-        with_found(known, is_it, make, |(_, _, calls, seconds)| {
+        with_found(known, is_it, make, |Known { calls, seconds, .. }| {
             calls.increment(1);
             seconds.record(started.elapsed().as_secs_f64());
         });

@@ -1,6 +1,7 @@
 //! What SQL counts is what the code that counts in memory counts: the same interactions, and generations equal but for rounding.
 
 use crate::lake::{Lake, event};
+use faces_lake::prepare::TRAINED_EVENT_BYTES;
 use faces_rebuild::{
     CoVisitation, Generation, Prepared, TrainParams,
     cooccurrence::PairParams,
@@ -90,7 +91,7 @@ proptest! {
         window in 1..9_usize,
         contexts_max in prop_oneof![Just(2_usize), Just(4_096)],
         is_cut: bool,
-        counts_pairs: bool,
+        missing_room in prop_oneof![Just(None), Just(Some(0)), Just(Some(1))],
     ) {
         let lake = Lake::new(&ITEMS, &LINKS);
         let (first, second) = rows.split_at(rows.len() / 2);
@@ -99,7 +100,9 @@ proptest! {
         let params = params(is_faded, window, contexts_max);
         let until_ms = is_cut.then_some(START_MS + 20 * DAY_MS);
         let in_memory = assembled(&lake, &rows, until_ms);
-        let request = faces_lake::Request { until_ms, pairs_bytes: counts_pairs.then_some(96 * 40), ..lake.request(&params) };
+        let room = missing_room.map_or(0, |missing| rows.len().saturating_sub(missing));
+        let training_bytes = room as u64 * TRAINED_EVENT_BYTES;
+        let request = faces_lake::Request { until_ms, pairs_bytes: 96 * 40, training_bytes, ..lake.request(&params) };
         let manifest = match lake.prepare(&request) {
             Ok(manifest) => manifest,
             Err(error) => {
@@ -108,6 +111,8 @@ proptest! {
             }
         };
         prop_assert_eq!(&manifest.report, &in_memory.report);
+        let counts_pairs = manifest.tables.iter().any(|table| table.name == "pairs");
+        prop_assert_eq!(counts_pairs, missing_room != Some(0), "training counts them where they fit");
         let prepared = Prepared::open(lake.path("prepared")).unwrap();
         prop_assert_eq!(prepared.log().interactions(), in_memory.log.interactions());
         prop_assert_eq!(prepared.log().cut_off_ms(), in_memory.log.cut_off_ms());

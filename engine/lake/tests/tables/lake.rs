@@ -74,7 +74,8 @@ impl Lake {
             counting: params.into(),
             out: self.path("prepared"),
             resumes: false,
-            pairs_bytes: Some(1 << 20),
+            pairs_bytes: 1 << 20,
+            training_bytes: 0,
         }
     }
 

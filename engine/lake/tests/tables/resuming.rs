@@ -21,7 +21,7 @@ fn lake() -> Lake {
 fn steps_that_are_whole_are_kept_and_others_made_again() {
     let lake = lake();
     // Small shares, so that there are several.
-    let request = Request { pairs_bytes: Some(96 * 500), ..lake.request(&TrainParams::default()) };
+    let request = Request { pairs_bytes: 96 * 500, ..lake.request(&TrainParams::default()) };
     let whole = lake.prepare(&request).unwrap();
     let pairs = whole.tables.iter().find(|table| table.name == "pairs").unwrap();
     assert!(pairs.files.len() > 2 && pairs.rows > 0, "{pairs:?}");

@@ -21,7 +21,7 @@ pub struct LakeArgs {
     /// Folder for prepared tables, emptied before and removed after; default: beside the folder of generations.
     #[arg(long, value_name = "FOLDER")]
     work: Option<PathBuf>,
-    /// Memory of SQL (4GiB, 500MB); beyond it, it spills.
+    /// Memory of SQL (4GiB, 500MB); beyond it, it spills, and pairs that would take training more than this are counted by SQL.
     #[arg(long, value_name = "BYTES")]
     memory_limit: Option<String>,
     /// Folder to spill to.
@@ -109,7 +109,7 @@ pub fn prepare(args: &LakeArgs, named: Named<'_>, until_ms: Option<i64>, params:
         given("--cluster", args.cluster.clone()),
     ];
     command.args(options.into_iter().flatten().flatten());
-    // Training holds the interactions anyway, and counts their pairs itself sooner than SQL on the same machine would.
+    // Training holds the interactions anyway, and counts their pairs sooner than SQL on the same machine, where there is room.
     command.args(args.cluster.is_none().then_some("--without-pairs"));
     command.args(args.resume.then_some("--resume"));
     // What people read is ours to print; errors and progress are the program's own.
