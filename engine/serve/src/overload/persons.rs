@@ -42,7 +42,7 @@ impl Persons {
         let may = until < now_ns + BURST.as_nanos() as u64;
         if may {
             // Two at the same moment may count as one.
-            until_ns.store(until + self.interval_ns, Relaxed);
+            until_ns.store(until.saturating_add(self.interval_ns), Relaxed);
         }
         may
     }
