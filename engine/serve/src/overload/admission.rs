@@ -152,7 +152,7 @@ impl Admission {
         }
         inner.pressure.waited += 1;
         let places = share_of(self.options.queue_max, criticality, &self.options);
-        if inner.queue.len() >= places {
+        if inner.queue.fresh() >= places {
             let Some((evicted, waiter)) = inner.queue.evict(criticality) else {
                 inner.refuse(Refused::Overloaded, criticality);
                 return Entry::Refused(Refused::Overloaded);

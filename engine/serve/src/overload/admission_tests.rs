@@ -97,11 +97,13 @@ fn whoever_has_gone_holds_nobody_up() {
 }
 
 #[test]
-fn what_has_begun_is_never_put_out() {
+fn what_has_begun_is_never_put_out_and_takes_nobodys_place() {
     let (admission, now) = admission(1, 1, [1.0; 3]);
     let _working = permit(enter(&admission, now, Usual));
     let mut again = ticket(admission.enter_again(now, Sheddable, now + SECOND));
-    assert!(matches!(enter(&admission, now, Critical), Entry::Refused(Refused::Overloaded)));
+    let mut critical = ticket(enter(&admission, now, Critical));
+    let _newer = ticket(enter(&admission, now, Critical));
+    assert_eq!(critical.try_recv().unwrap().unwrap_err(), Refused::Overloaded, "of one place");
     assert!(again.try_recv().is_err(), "it waits on");
 }
 

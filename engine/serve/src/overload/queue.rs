@@ -28,11 +28,12 @@ pub(super) struct Waiter<T> {
 pub(super) struct Queue<T> {
     lines: [VecDeque<Waiter<T>>; Criticality::COUNT],
     waiting: usize,
+    begun: usize, // of these
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { lines: [const { VecDeque::new() }; Criticality::COUNT], waiting: 0 }
+        Self { lines: [const { VecDeque::new() }; Criticality::COUNT], waiting: 0, begun: 0 }
     }
 }
 
@@ -42,6 +43,12 @@ impl<T> Queue<T> {
         self.waiting
     }
 
+    /// How many wait for their first turn. Those that had one take nobody's place: a flood of requests whose messages come late would
+    /// else fill the queue with what can't be put out, and have what is more critical refused.
+    pub(super) const fn fresh(&self) -> usize {
+        self.waiting - self.begun
+    }
+
     /// Whether anybody waits who is at least so critical.
     pub(super) fn holds_at_least(&self, criticality: Criticality) -> bool {
         self.waiting > 0 && self.lines.iter().skip(criticality.position()).any(|line| !line.is_empty())
@@ -49,6 +56,7 @@ impl<T> Queue<T> {
 
     pub(super) fn push(&mut self, criticality: Criticality, waiter: Waiter<T>) {
         if let Some(line) = self.lines.get_mut(criticality.position()) {
+            self.begun += usize::from(waiter.has_begun);
             line.push_back(waiter);
             self.waiting += 1;
         }
@@ -62,6 +70,7 @@ impl<T> Queue<T> {
             let next = if stands { line.pop_back() } else { line.pop_front() };
             if let Some(waiter) = next {
                 self.waiting -= 1;
+                self.begun -= usize::from(waiter.has_begun);
                 return Some((criticality, waiter));
             }
         }
