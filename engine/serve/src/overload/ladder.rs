@@ -3,7 +3,7 @@
 //! | level | what speaks | named in answers as |
 //! |---|---|---|
 //! | full | every source | `SERVICE_LEVEL_FULL` |
-//! | lean | what pays most for its cost: no other units, no categories, no regions, no search of the index | `SERVICE_LEVEL_LEAN` |
+//! | lean | what pays most for its cost: other units for newcomers only, no categories, no regions, no search of the index | `SERVICE_LEVEL_LEAN` |
 //! | co_visitation | what was taken together with what the person took, own history, and what trends | `SERVICE_LEVEL_CO_VISITATION` |
 //! | cached | a slate of the same question, at most 30 s old, filtered anew | `SERVICE_LEVEL_CACHED` |
 //! | popular | the unit's popular items, encoded beforehand, filtered | `SERVICE_LEVEL_POPULAR` |
