@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a bench whose world can't be built has failed")]
 
 use std::{
+    collections::HashMap,
     hint::black_box,
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
@@ -26,7 +27,7 @@ use faces_core::{
     },
 };
 use faces_serve::{
-    engine::{Ask, Engine, EngineOptions},
+    engine::{Ask, Engine, EngineOptions, Made, Ranking},
     follow,
 };
 
@@ -82,13 +83,19 @@ fn recommend(criterion: &mut Criterion<CpuTime>) {
         drop(engine.recommend(&Ask { condition: Some(&narrow), ..shop.ask(&stranger) }));
     });
     bench("rerank 100", &|who| drop(engine.rerank(&given, &shop.ask(who))));
+    let ranked = |who| match engine.recommend_again(&shop.ask(who), None) {
+        (_, Made::Anew(Some(ranking))) => (who, ranking),
+        _ => panic!("nothing was ranked"),
+    };
+    let rankings: HashMap<&SourceKey, Ranking> = persons.iter().map(ranked).collect();
+    bench("known person, ranked a moment ago", &|who| drop(engine.recommend_again(&shop.ask(who), rankings.get(who))));
     for size in [1, 4, 16] {
         let mut first = 0;
         group.throughput(Throughput::Elements(size as u64));
         group.bench_function(BenchmarkId::new("known persons together", size), |bencher| {
             bencher.iter(|| {
                 first = (first + size) % (persons.len() - size);
-                let asks: Vec<Ask<'_>> = persons[first..first + size].iter().map(|who| shop.ask(who)).collect();
+                let asks: Vec<_> = persons[first..first + size].iter().map(|who| (shop.ask(who), None)).collect();
                 engine.recommend_each(black_box(&asks))
             });
         });

@@ -180,7 +180,8 @@ fn a_batch_gives_each_what_it_would_get_alone() {
     let queries: Vec<_> = persons.iter().map(|signals| topics.query(&profile, signals)).collect();
     let pipeline = Pipeline::new(&RankingOptions { interest_vectors_max: 3, ..RankingOptions::default() });
     let (mut scratch, mut candidates) = (Scratch::default(), CandidateSet::default());
-    let together = pipeline.recommend_each(&queries, &mut scratch, &mut candidates);
+    let mut together = Vec::new();
+    pipeline.recommend_each(&queries, &mut scratch, &mut candidates, &mut |slate, _| together.push(slate));
     let alone: Vec<_> = queries.iter().map(|query| pipeline.recommend(query, &mut scratch, &mut candidates)).collect();
     assert_eq!(format!("{together:?}"), format!("{alone:?}"));
 }

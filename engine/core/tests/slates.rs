@@ -10,7 +10,7 @@ use faces_core::{
     event::{Behaviour, BehaviourClass},
     ids::{EventTime, ItemId},
     ranking::{
-        Candidate, Condition, Query, RankingOptions, SourceKind,
+        Candidate, Condition, Query, RankingOptions, Slate, SourceKind,
         blend::FixedBlend,
         explain::{BECAUSE_MAX, explain},
     },
@@ -189,10 +189,29 @@ proptest! {
     }
 
     #[test]
+    fn what_was_ranked_gives_slates_of_any_length(past in past(), ask in ask(), wanted in 1..30_usize) {
+        let mut shop = Shop::of(&past.log, &RankingOptions::default());
+        if shop.slate(&ask).is_none() {
+            return Ok(());
+        }
+        let ranked: Vec<_> = shop.scratch.sorted().iter().map(|candidate| (candidate.item, candidate.score.value())).collect();
+        let other = Ask { wanted, ..ask };
+        let shown = |slate: &Slate| slate.items.iter().map(|item| (item.item, item.score, item.placed)).collect::<Vec<_>>();
+        let again = with_query(&shop.state, &shop.model, &other, |query| shown(&shop.pipeline.slate_of(query, &ranked)));
+        let again = again.expect("a known unit");
+        let anew = shown(&shop.slate(&other).expect("a known unit"));
+        prop_assert!(again.len() <= anew.len());
+        if !other.is_late && again.len() == wanted {
+            prop_assert_eq!(again, anew);
+        }
+    }
+
+    #[test]
     fn a_batch_gives_each_its_own_slate(past in past(), asks in vec(ask(), 1..6)) {
         let Shop { state, model, pipeline, mut scratch, mut candidates } = Shop::of(&past.log, &RankingOptions::default());
         let (together, apart) = with_queries(&state, &model, &asks, |queries| {
-            let together = pipeline.recommend_each(queries, &mut scratch, &mut candidates);
+            let mut together = Vec::new();
+            pipeline.recommend_each(queries, &mut scratch, &mut candidates, &mut |slate, _| together.push(slate));
             let apart: Vec<_> = queries.iter().map(|query| pipeline.recommend(query, &mut scratch, &mut candidates)).collect();
             (format!("{together:?}"), format!("{apart:?}"))
         });

@@ -2,7 +2,15 @@
 //!
 //! Knows nothing of wire types, sockets or clocks: time comes in with the request.
 
-use std::{cell::RefCell, sync::Arc, time::Instant};
+use std::{
+    cell::RefCell,
+    hash::{BuildHasher as _, Hash as _, Hasher as _},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use faces_core::{
@@ -11,14 +19,16 @@ use faces_core::{
     key::SourceKey,
     profile::{BEHAVIOURS_MAX, Profile},
     ranking::{
-        Candidate, CandidateSet, Condition, Features, Model, OwnModel, Pipeline, Query, RankingOptions, Regime, Scratch, Signal,
-        Slate, SourceSet,
+        Candidate, CandidateSet, Condition, Features, Model, OwnModel, Pipeline, Query, RankingOptions, Regime, ScoredBy,
+        Scratch, Signal, Slate, SourceSet,
         explain::{Reason, explain},
         query::signals,
         rules::{InForce, Moment, Rules},
     },
     state::State,
 };
+
+use foldhash::fast::FixedState;
 
 use crate::serving::ServingGeneration;
 
@@ -27,6 +37,8 @@ pub struct Engine {
     state: Arc<State>,
     generation: ArcSwapOption<ServingGeneration>,
     rules: ArcSwap<Rules>,
+    /// How often generation or rules were swapped.
+    swaps: AtomicU64,
     pipeline: Pipeline,
     options: EngineOptions,
 }
@@ -132,6 +144,29 @@ pub struct Answer {
     pub newest: Option<EventTime>,
 }
 
+/// All candidates of a slate with their scores, best first, before rules gave places: further slates can be made of it while what it
+/// goes by stays as it was.
+#[derive(Clone, Debug, Default)]
+pub struct Ranking {
+    /// `None` where slates could differ by more than what filters and rules say of these candidates.
+    view: Option<View>,
+    items: Box<[(ItemId, f32)]>,
+    scored_by: ScoredBy,
+}
+
+/// What a ranking goes by, as a hash: all that is known of the person, the generation, and the rules that decide what is ranked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct View(u64);
+
+/// How a slate came to be.
+#[derive(Debug)]
+pub enum Made {
+    /// Of the ranking given.
+    Again,
+    /// By ranking anew, and what was ranked; `None` if it was cut short.
+    Anew(Option<Ranking>),
+}
+
 thread_local! {
     static WORK: RefCell<(Scratch, CandidateSet)> = RefCell::default();
 }
@@ -142,7 +177,7 @@ impl Engine {
     pub fn new(state: Arc<State>, options: EngineOptions) -> Self {
         let (generation, rules) = (ArcSwapOption::empty(), ArcSwap::default());
         let pipeline = Pipeline::new(&options.ranking).with_own_model(options.own_model.clone());
-        Self { state, generation, rules, pipeline, options }
+        Self { state, generation, rules, swaps: AtomicU64::default(), pipeline, options }
     }
 
     /// What came from the log.
@@ -160,6 +195,7 @@ impl Engine {
     /// Puts a generation into service; requests under way finish with the one they began with. Returns the one before.
     pub fn swap(&self, generation: impl Into<Arc<ServingGeneration>>) -> Option<Arc<ServingGeneration>> {
         let before = self.generation.swap(Some(generation.into()));
+        self.swaps.fetch_add(1, Ordering::Release);
         self.follow_catalogue(); // what changed while it was loaded
         before
     }
@@ -167,6 +203,7 @@ impl Engine {
     /// Puts rules in force; requests under way finish with those they began with.
     pub fn swap_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
+        self.swaps.fetch_add(1, Ordering::Release);
     }
 
     /// Brings the generation in service up to what the catalogue says now.
@@ -210,29 +247,101 @@ impl Engine {
         self.pipeline.slate_of(&query, scored)
     }
 
-    /// A slate for each, all from one generation and with shared passes over its index: the same slates as one by one, cheaper.
+    /// As [`Self::recommend`], but of `before`, which was ranked for the same question (person, unit, condition, region, context, owned or
+    /// not) from the same sources, if what it goes by is as it was and enough of it still stands. Cost of a slate made again: the profile,
+    /// the filters and the selector.
     #[must_use]
-    pub fn recommend_each(&self, asks: &[Ask<'_>]) -> Vec<Answer> {
+    pub fn recommend_again(&self, ask: &Ask<'_>, before: Option<&Ranking>) -> (Answer, Made) {
+        let swaps = self.swaps.load(Ordering::Acquire); // before what is swapped is looked at
         let (generation, rules) = (self.generation(), self.rules.load_full());
-        let views: Vec<_> = asks.iter().map(|ask| self.view(ask)).collect();
-        let each = asks.iter().zip(&views);
-        let queries: Vec<_> = each
-            .map(|(ask, (profile, signals))| self.query(ask, profile, signals, generation.as_deref(), self.in_force(ask, &rules)))
-            .collect();
-        let slates = WORK.with_borrow_mut(|(scratch, candidates)| self.pipeline.recommend_each(&queries, scratch, candidates));
-        let each = slates.into_iter().zip(&queries).zip(asks);
-        each.map(|((slate, query), ask)| finish(ask, query, slate, generation.clone())).collect()
+        let profile = self.profile(ask);
+        let query = self.query(ask, &profile, &[], generation.as_deref(), self.in_force(ask, &rules));
+        let view = View::of(&query, swaps);
+        if let Some(slate) = before.and_then(|before| self.again(&query, view, before)) {
+            return (finish(ask, &query, slate, generation.clone()), Made::Again);
+        }
+        let signals = self.signals(ask, &profile);
+        let query = Query { signals: &signals, ..query };
+        let (slate, ranking) = WORK.with_borrow_mut(|(scratch, candidates)| {
+            let slate = self.pipeline.recommend(&query, scratch, candidates);
+            let ranking = Ranking::of(view, &slate, scratch);
+            (slate, ranking)
+        });
+        (finish(ask, &query, slate, generation.clone()), Made::Anew(ranking))
+    }
+
+    /// As [`Self::recommend_again`] for each, all from one generation; what is ranked shares passes over its index: the same slates as one
+    /// by one, cheaper.
+    #[must_use]
+    pub fn recommend_each(&self, asks: &[(Ask<'_>, Option<&Ranking>)]) -> Vec<(Answer, Made)> {
+        let swaps = self.swaps.load(Ordering::Acquire);
+        let (generation, rules) = (self.generation(), self.rules.load_full());
+        let profiles: Vec<Profile> = asks.iter().map(|(ask, _)| self.profile(ask)).collect();
+        let look = |((ask, before), profile): (&(Ask<'_>, Option<&Ranking>), &Profile)| {
+            let query = self.query(ask, profile, &[], generation.as_deref(), self.in_force(ask, &rules));
+            let view = View::of(&query, swaps);
+            match before.and_then(|before| self.again(&query, view, before)) {
+                Some(slate) => ((view, Vec::new()), Some(finish(ask, &query, slate, generation.clone()))),
+                None => ((view, self.signals(ask, profile)), None),
+            }
+        };
+        let (looks, again): (Vec<_>, Vec<_>) = asks.iter().zip(&profiles).map(look).unzip();
+        let to_rank = asks.iter().zip(&profiles).zip(&looks).zip(&again).filter(|(_, again)| again.is_none());
+        let (queries, views): (Vec<_>, Vec<_>) = to_rank
+            .map(|((((ask, _), profile), (view, signals)), _)| {
+                (self.query(ask, profile, signals, generation.as_deref(), self.in_force(ask, &rules)), *view)
+            })
+            .unzip();
+        let (mut views, mut slates) = (views.into_iter(), Vec::with_capacity(queries.len()));
+        WORK.with_borrow_mut(|(scratch, candidates)| {
+            self.pipeline.recommend_each(&queries, scratch, candidates, &mut |slate, scratch| {
+                let ranking = Ranking::of(views.next().flatten(), &slate, scratch);
+                slates.push((slate, Made::Anew(ranking)));
+            });
+        });
+        let mut anew = slates.into_iter().zip(&queries);
+        let answer = |((ask, _), again): (&(Ask<'_>, _), Option<Answer>)| match again {
+            Some(answer) => Some((answer, Made::Again)),
+            None => anew.next().map(|((slate, made), query)| (finish(ask, query, slate, generation.clone()), made)),
+        };
+        asks.iter().zip(again).filter_map(answer).collect()
+    }
+
+    /// A slate of what was ranked before; `None` if that goes by something else, or too little of it still stands.
+    fn again(&self, query: &Query<'_>, view: Option<View>, before: &Ranking) -> Option<Slate> {
+        let slate = (view.is_some() && before.view == view).then(|| self.pipeline.slate_of(query, &before.items))?;
+        (slate.items.len() >= query.wanted).then(|| Slate { scored_by: before.scored_by, ..slate })
+    }
+
+    /// The slate that can still be made of a ranking, whatever became of what it goes by; `None` if too little of it stands.
+    #[must_use]
+    pub fn recommend_of(&self, ask: &Ask<'_>, before: &Ranking) -> Option<Answer> {
+        let (generation, rules) = (self.generation(), self.rules.load_full());
+        let profile = self.profile(ask);
+        let query = self.query(ask, &profile, &[], generation.as_deref(), self.in_force(ask, &rules));
+        let slate = Slate { scored_by: before.scored_by, ..self.pipeline.slate_of(&query, &before.items) };
+        let is_enough = !slate.items.is_empty() && slate.items.len() >= ask.wanted.min(before.items.len());
+        is_enough.then(|| finish(ask, &query, slate, generation.clone()))
     }
 
     /// What is known of the person, and what that means for retrieval.
     fn view(&self, ask: &Ask<'_>) -> (Profile, Vec<Signal>) {
+        let profile = self.profile(ask);
+        let signals = self.signals(ask, &profile);
+        (profile, signals)
+    }
+
+    fn profile(&self, ask: &Ask<'_>) -> Profile {
         let mut profile = self.state.profile(ask.keys, ask.siloed.then_some(ask.bu));
         if ask.as_newcomer {
             forget(&mut profile, |item| self.state.catalogue().bu_of(item) == Some(ask.bu));
         }
         add_context(&mut profile, ask);
-        let signals = signals(&self.state, &profile.taste, ask.bu, ask.now, self.options.ranking.signals);
-        (profile, signals)
+        profile
+    }
+
+    fn signals(&self, ask: &Ask<'_>, profile: &Profile) -> Vec<Signal> {
+        signals(&self.state, &profile.taste, ask.bu, ask.now, self.options.ranking.signals)
     }
 
     /// Items like `item`, without the person's taste but without what the person has.
@@ -323,6 +432,26 @@ impl Engine {
         let name = self.state.catalogue().bu_name(bu);
         let learnt = generation.and_then(|generation| generation.ranker()).map(|ranker| ranker.repeat_units.as_slice());
         self.options.repeat_units.iter().chain(learnt.unwrap_or_default()).any(|unit| unit == name)
+    }
+}
+
+impl View {
+    /// `None` where slates of the same ranking could differ by more than what filters and rules say.
+    fn of(query: &Query<'_>, swaps: u64) -> Option<Self> {
+        let mut hasher = FixedState::default().build_hasher();
+        swaps.hash(&mut hasher);
+        query.rules.of_ranking()?.for_each(|name| name.hash(&mut hasher));
+        let Profile { taste: _, past, rejected, shown, owned, lines: _ } = query.profile; // taste is of the past, lines are of keys
+        (past, rejected, shown, owned).hash(&mut hasher);
+        Some(Self(hasher.finish()))
+    }
+}
+
+impl Ranking {
+    /// What a slate was chosen from, unless it was cut short.
+    fn of(view: Option<View>, slate: &Slate, scratch: &Scratch) -> Option<Self> {
+        let items = || scratch.sorted().iter().map(|candidate| (candidate.item, candidate.score.value())).collect();
+        (!slate.cut_short).then(|| Self { view, items: items(), scored_by: slate.scored_by })
     }
 }
 

@@ -122,8 +122,9 @@ const READING_PAUSES_TOTAL: &str = "faces_reading_pauses_total";
 const CONNECTIONS: &str = "faces_connections";
 /// Connections closed at once because there were `server.connections_max`.
 const CONNECTIONS_REFUSED_TOTAL: &str = "faces_refused_connections_total";
-/// Slates remembered.
-const CACHED_SLATES: &str = "faces_cached_slates";
+/// Rankings remembered, and slates made of one in the place of a new one.
+const REMEMBERED_RANKINGS: &str = "faces_remembered_rankings";
+const REUSED_RANKINGS_TOTAL: &str = "faces_reused_rankings_total";
 /// Processor time of the process, by the names that Prometheus' own clients use.
 const CPU_SECONDS_TOTAL: &str = "process_cpu_seconds_total";
 /// Memory of the process.
@@ -224,7 +225,8 @@ fn describe() {
     describe_counter!(READING_PAUSES_TOTAL, "times that connections were not read from because refusing took too much");
     describe_gauge!(CONNECTIONS, "connections open");
     describe_counter!(CONNECTIONS_REFUSED_TOTAL, "connections closed at once because there were server.connections_max");
-    describe_gauge!(CACHED_SLATES, "slates remembered");
+    describe_gauge!(REMEMBERED_RANKINGS, "rankings remembered");
+    describe_counter!(REUSED_RANKINGS_TOTAL, "slates made of a remembered ranking in the place of a new one");
     describe_gauge!(CPU_SECONDS_TOTAL, Unit::Seconds, "processor time of the process, user and system");
     describe_gauge!(MEMORY_BYTES, Unit::Bytes, "memory of the process");
     describe_gauge!(INDEX_ROWS, "rows in the index of a business unit, as built");
@@ -344,7 +346,8 @@ pub fn refresh_load(overload: &Overload) {
     gauge!(IN_FLIGHT).set(standing.in_flight as f64);
     gauge!(WAITING).set(standing.waiting as f64);
     counter!(READING_PAUSES_TOTAL).absolute(overload.gate.closings());
-    gauge!(CACHED_SLATES).set(overload.cached.len() as f64);
+    gauge!(REMEMBERED_RANKINGS).set(overload.remembered.len() as f64);
+    counter!(REUSED_RANKINGS_TOTAL).absolute(overload.remembered.reused());
     refresh_process();
 }
 

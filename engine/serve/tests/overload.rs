@@ -219,8 +219,10 @@ async fn a_bot_on_one_person_gets_what_is_cheap_and_others_theirs() {
     assert_eq!((first.level(), first.items.len()), (ServiceLevel::Full, 10));
     let again = clients.slate(of("p1")).await;
     assert_eq!((again.level(), ids(&again)), (ServiceLevel::Cached, ids(&first)));
-    let narrow = v1::RecommendRequest { page_size: 3, ..of("p1") };
-    assert_eq!(clients.slate(narrow).await.level(), ServiceLevel::Popular, "another question, but the same person");
+    let shorter = clients.slate(v1::RecommendRequest { page_size: 3, ..of("p1") }).await;
+    assert_eq!((shorter.level(), &ids(&shorter)[..]), (ServiceLevel::Cached, &ids(&first)[..3]));
+    let elsewhere = v1::RecommendRequest { region: "north".into(), ..of("p1") };
+    assert_eq!(clients.slate(elsewhere).await.level(), ServiceLevel::Popular, "another question, but the same person");
     let requests = vec![of("p1"), of("p2"), ask(&[], MARKET)];
     let batch = clients.recommendations.batch_recommend(v1::BatchRecommendRequest { requests }).await.unwrap().into_inner();
     let levels = batch.entries.into_iter().map(|entry| match entry.outcome.unwrap() {

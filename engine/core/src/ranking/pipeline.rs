@@ -142,20 +142,24 @@ impl Pipeline {
         Self { own_model, ..self }
     }
 
-    /// A slate for each request, in their order; the same as one by one, and cheaper, as they share passes over the index. All must
-    /// see the same model, or none.
-    #[must_use]
-    pub fn recommend_each(&self, queries: &[Query<'_>], scratch: &mut Scratch, candidates: &mut CandidateSet) -> Vec<Slate> {
+    /// A slate for each request, in their order, with the scratch that holds what it was [`Scratch::sorted`] from; the same as one by
+    /// one, and cheaper, as they share passes over the index. All must see the same model, or none.
+    pub fn recommend_each(
+        &self,
+        queries: &[Query<'_>],
+        scratch: &mut Scratch,
+        candidates: &mut CandidateSet,
+        each: &mut dyn FnMut(Slate, &Scratch),
+    ) {
         for source in &self.sources {
             source.retrieve_ahead(queries, scratch);
         }
-        let slate = |(place, query): (usize, &Query<'_>)| {
+        for (place, query) in queries.iter().enumerate() {
             scratch.ahead.place = Some(place);
-            self.recommend(query, scratch, candidates)
-        };
-        let slates = queries.iter().enumerate().map(slate).collect();
+            let slate = self.recommend(query, scratch, candidates);
+            each(slate, scratch);
+        }
         scratch.ahead.place = None;
-        slates
     }
 
     /// A slate. Never holds an item twice or one that a filter removes; shorter than wanted only if nothing else is allowed,
@@ -234,17 +238,18 @@ impl Pipeline {
         ScoredBy::Blend
     }
 
-    /// A slate of what another ranker scored, through the same filters and the same selector, without a last resort: to measure that
-    /// ranker beside the sources.
+    /// A slate of what was scored before, or by another ranker, through the same filters and the same selector, without a last resort.
     #[must_use]
     pub fn slate_of(&self, query: &Query<'_>, scored: &[(ItemId, f32)]) -> Slate {
         let filters: Vec<&dyn Filter> = self.filters.iter().map(|f| &**f).filter(|filter| filter.applies(query)).collect();
+        query.state.catalogue().fetch(scored.iter().map(|(item, _)| *item));
         let allowed = scored.iter().filter(|(item, _)| filters.iter().all(|filter| filter.keeps(query, *item)));
         let candidate = |(item, score): &(ItemId, f32)| Candidate { score: Score::new(*score), ..Candidate::new(*item) };
         let mut sorted: Vec<Candidate> = allowed.map(candidate).collect();
         sorted.sort_unstable_by(Candidate::best_first(query.state.catalogue()));
         let mut slate = Slate::default();
         self.selector.select(query, &sorted, &mut slate.items);
+        self.selector.place(&mut slate.items);
         slate
     }
 

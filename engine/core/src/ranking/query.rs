@@ -180,6 +180,14 @@ pub struct Scratch {
     pub(crate) sorted: Vec<Candidate>,
 }
 
+impl Scratch {
+    /// All that the last slate was chosen from, best first, as the scorer had it: before rules changed a score or gave a place.
+    #[must_use]
+    pub fn sorted(&self) -> &[Candidate] {
+        &self.sorted
+    }
+}
+
 /// What was retrieved for the requests of a batch together, before each went its way.
 #[derive(Debug, Default)]
 pub(crate) struct Ahead {

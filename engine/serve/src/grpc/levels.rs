@@ -1,80 +1,104 @@
 //! Slates as good as the moment affords: the ladder's rungs on top of the engine.
 
-use std::{hash::BuildHasher as _, time::Instant};
-
-use faces_core::{
-    ids::ItemId,
-    ranking::{Candidate, Model as _, Score, Slate},
+use std::{
+    hash::BuildHasher as _,
+    sync::Arc,
+    time::{Duration, Instant},
 };
+
+use faces_core::{ids::ItemId, ranking::Model as _};
 use faces_proto::v1;
 use foldhash::fast::FixedState;
 
 use super::{Services, answer, recommendation::Asked, refusal::Refusal, route::Reply, turn::Turn};
 use crate::{
     encoded,
-    engine::{Answer, Ask},
+    engine::{Answer, Ask, Made},
     metrics,
-    overload::{Level, cached::Question},
+    overload::{
+        Level,
+        remembered::{Kept, Question},
+    },
 };
 
 impl Services {
     /// A slate, as good as load and time allow.
     pub(super) fn slate(&self, asked: &Asked, turn: Turn) -> Result<Reply, Refusal> {
-        let (mut level, began) = (self.level(turn)?, Instant::now());
+        let (mut level, now) = (self.level(turn)?, Instant::now());
         if asked.is_flood {
             level = level.max(Level::Cached);
         }
-        let (level, reply) = self.slate_at(level, asked, turn, began);
-        self.overload.ladder.took(level, began.elapsed());
-        Ok(reply)
+        Ok(match level {
+            Level::Full | Level::Lean | Level::CoVisitation => {
+                let before = self.fresh(asked, level, now);
+                let ask = Ask { sources: level.sources(), ..asked.ask(turn.due) };
+                let (answer, made) = self.engine.recommend_again(&ask, before.as_deref().map(|kept| &kept.ranking));
+                let level = self.keep(asked, made, before.as_deref(), now, (level, now.elapsed()));
+                self.count_slate(&answer, asked.wanted());
+                self.ranked(asked, &answer, level)
+            }
+            Level::Cached | Level::Popular => {
+                let remembered = (level == Level::Cached).then(|| self.remembered(asked, turn, now)).flatten();
+                let level = if remembered.is_some() { Level::Cached } else { Level::Popular };
+                let reply = remembered.unwrap_or_else(|| self.popular(asked, turn));
+                self.overload.ladder.took(level, now.elapsed());
+                reply
+            }
+        })
     }
 
     /// As [`Self::slate`] for some requests of a batch, which share passes over the index where they are ranked.
     pub(super) fn respond_each(&self, asked: &[&Asked], turn: Turn) -> Vec<Result<v1::RecommendResponse, Refusal>> {
-        let (level, began) = (self.level(turn), Instant::now());
+        let (level, now) = (self.level(turn), Instant::now());
         let has_flood = asked.iter().any(|asked| asked.is_flood);
         let Some(level) = level.ok().filter(|level| *level < Level::Cached && !has_flood) else {
             return asked.iter().map(|asked| self.slate(asked, turn).map(Reply::into_message)).collect();
         };
-        let asks: Vec<Ask<'_>> = asked.iter().map(|asked| Ask { sources: level.sources(), ..asked.ask(turn.due) }).collect();
+        let before: Vec<_> = asked.iter().map(|asked| self.fresh(asked, level, now)).collect();
+        let asks = asked.iter().map(|asked| Ask { sources: level.sources(), ..asked.ask(turn.due) });
+        let rankings = before.iter().map(|kept| kept.as_deref().map(|kept| &kept.ranking));
+        let asks: Vec<_> = asks.zip(rankings).collect();
         let answers = self.engine.recommend_each(&asks);
-        let each = began.elapsed() / u32::try_from(answers.len().max(1)).unwrap_or(u32::MAX);
-        let respond = |(asked, answer): (&&Asked, &Answer)| {
-            self.overload.ladder.took(level, each);
-            self.remember(asked, answer, began);
-            Ok(self.respond(asked, answer, level))
+        let anew = answers.iter().filter(|(_, made)| matches!(made, Made::Anew(_))).count();
+        let each = now.elapsed() / u32::try_from(anew.max(1)).unwrap_or(u32::MAX);
+        let respond = |((asked, before), (answer, made)): ((&&Asked, &Option<Arc<Kept>>), (Answer, Made))| {
+            let level = self.keep(asked, made, before.as_deref(), now, (level, each));
+            self.count_slate(&answer, asked.wanted());
+            Ok(self.respond(asked, &answer, level))
         };
-        asked.iter().zip(&answers).map(respond).collect()
+        asked.iter().zip(&before).zip(answers).map(respond).collect()
+    }
+
+    /// What was ranked for the same question a moment ago, at least as well as `level`. Reasons are given of new rankings only.
+    fn fresh(&self, asked: &Asked, level: Level, now: Instant) -> Option<Arc<Kept>> {
+        let question = asked.question_of_first_page().filter(|_| !asked.explain)?;
+        self.overload.remembered.get_fresh(question, level, now)
+    }
+
+    /// Counts a slate of a ranking and remembers that if it is new; at which level it was made.
+    fn keep(&self, asked: &Asked, made: Made, before: Option<&Kept>, now: Instant, (level, cost): (Level, Duration)) -> Level {
+        self.recent.note(&asked.keys, asked.bu(), asked.wanted());
+        match made {
+            Made::Again => {
+                let level = before.map_or(level, |kept| kept.level);
+                self.overload.ladder.answered(level);
+                self.overload.remembered.note_reused();
+                level
+            }
+            Made::Anew(ranking) => {
+                self.overload.ladder.took(level, cost);
+                if let Some((ranking, question)) = ranking.zip(asked.question_of_first_page()) {
+                    self.overload.remembered.put(question, Kept { at: now, level, ranking });
+                }
+                level
+            }
+        }
     }
 
     /// How good an answer is afforded now.
     pub(super) fn level(&self, turn: Turn) -> Result<Level, Refusal> {
         let left = turn.due.instant().saturating_duration_since(Instant::now());
         self.overload.ladder.for_request(turn.criticality, left).ok_or(Refusal::DeadlineExceeded)
-    }
-
-    fn slate_at(&self, level: Level, asked: &Asked, turn: Turn, now: Instant) -> (Level, Reply) {
-        match level {
-            Level::Full | Level::Lean | Level::CoVisitation => {
-                let answer = self.engine.recommend(&Ask { sources: level.sources(), ..asked.ask(turn.due) });
-                self.remember(asked, &answer, now);
-                (level, self.ranked(asked, &answer, level))
-            }
-            Level::Cached => self
-                .again(asked, turn, now)
-                .map_or_else(|| (Level::Popular, self.popular(asked, turn)), |reply| (Level::Cached, reply)),
-            Level::Popular => (Level::Popular, self.popular(asked, turn)),
-        }
-    }
-
-    /// Counts a ranked slate and remembers it for harder times.
-    fn remember(&self, asked: &Asked, answer: &Answer, now: Instant) {
-        if let Some(question) = asked.question_of_first_page() {
-            let items = answer.slate.items.iter().map(|candidate| (candidate.item, candidate.score.value()));
-            self.overload.cached.put(question, items.collect(), now);
-        }
-        self.recent.note(&asked.keys, asked.bu(), asked.wanted());
-        self.count_slate(answer, asked.wanted());
     }
 
     /// A slate as a reply.
@@ -92,22 +116,10 @@ impl Services {
         Reply { items, rest: self.response(asked, shown, answer::generation_id(answer), answer.newest, level) }
     }
 
-    /// What still stands of the slate that the same question was answered with a moment ago; `None` if there is none, or it became short.
-    fn again(&self, asked: &Asked, turn: Turn, now: Instant) -> Option<Reply> {
-        let slate = self.overload.cached.get(asked.question_of_first_page()?, now)?;
-        let (items, newest) = self.engine.allowed(&asked.ask(turn.due), |allows| -> Vec<Candidate> {
-            let standing = slate.iter().filter(|(item, _)| allows(*item));
-            standing.map(|(item, score)| Candidate { score: Score::new(*score), ..Candidate::new(*item) }).collect()
-        });
-        if items.is_empty() || items.len() < asked.wanted().min(slate.len()) {
-            return None;
-        }
-        let answer = Answer {
-            slate: Slate { items, ..Slate::default() },
-            reasons: Vec::new(),
-            generation: self.engine.generation(),
-            newest,
-        };
+    /// A slate of what was ranked for the same question in the last half minute, whatever has changed since.
+    fn remembered(&self, asked: &Asked, turn: Turn, now: Instant) -> Option<Reply> {
+        let kept = self.overload.remembered.get(asked.question_of_first_page()?, now)?;
+        let answer = self.engine.recommend_of(&asked.ask(turn.due), &kept.ranking)?;
         metrics::slate_size(answer.slate.items.len(), asked.wanted());
         Some(self.ranked(asked, &answer, Level::Cached))
     }
@@ -133,10 +145,11 @@ impl Services {
 }
 
 impl Asked {
-    /// What a slate may be given again for: all that the request says, but for how it wants to be explained. Later pages are not.
+    /// What a ranking hangs on: all that the request says, but for how many it wants, where they are shown and whether they are explained.
+    /// Later pages are ranked anew.
     pub(super) fn question_of_first_page(&self) -> Option<Question> {
         let context: Vec<(ItemId, u8)> = self.context.iter().map(|(item, kind)| (*item, *kind as u8)).collect();
-        let all = (self.question, self.wanted, &self.placement, &self.region, self.filter_hash, self.suppress_owned, context);
+        let all = (self.question, &self.region, self.filter_hash, self.suppress_owned, context);
         self.served.is_empty().then(|| Question(FixedState::default().hash_one(all)))
     }
 }

@@ -22,8 +22,10 @@ pub struct OverloadConfig {
     pub sheddable_share: f64,
     /// Share of the processor time that refusing may take, in (0, 1], before connections are no longer read from for a moment; 1: they always are.
     pub refusal_cpu_share: f64,
-    /// Slates remembered for up to 30 s, some 400 bytes each; 0: none.
-    pub cached_slates_max: usize,
+    /// Rankings remembered for up to 30 s, some 2 KB each; 0: none.
+    pub remembered_max: usize,
+    /// For how long a ranking stands for a new one where nothing it goes by has changed, ms; 0: only when there is no time for new ones.
+    pub remembered_fresh_ms: u64,
     /// Slates a second that are made for one person, twice as many at once; who asks for more gets those of a moment ago, or what is popular.
     /// 0: no bound.
     pub person_slates_per_second: f64,
@@ -42,7 +44,8 @@ impl Default for OverloadConfig {
             default_share: 0.9,
             sheddable_share: 0.5,
             refusal_cpu_share: 0.3,
-            cached_slates_max: 100_000,
+            remembered_max: 50_000,
+            remembered_fresh_ms: 2_000,
             person_slates_per_second: 50.0,
             caller: CallerConfig::default(),
             callers: BTreeMap::new(),

@@ -1,12 +1,11 @@
 //! What happens when more is asked than can be answered: who waits, who is refused, and how good an answer is still afforded.
 //!
 //! [`admission`] lets as many requests work at once as [`limit`] finds good, and keeps a bounded queue in which the more critical go
-//! first; [`callers`] holds each caller to its ceiling and its rate, [`persons`] each person to its own; [`ladder`] says how dear an answer may be; [`cached`] and [`popular`]
+//! first; [`callers`] holds each caller to its ceiling and its rate, [`persons`] each person to its own; [`ladder`] says how dear an answer may be; [`remembered`] and [`popular`]
 //! are its lowest rungs; [`gate`] stops reading from connections when even refusing costs too much. All of it but the gate is told the
 //! time and knows no sockets; [`crate::grpc`] puts it in front of the services.
 
 pub mod admission;
-pub mod cached;
 pub mod callers;
 pub mod config;
 pub mod criticality;
@@ -16,8 +15,12 @@ pub mod limit;
 pub mod persons;
 pub mod popular;
 mod queue;
+pub mod remembered;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub use self::{
     admission::{Admission, Entry, Permit, Refused},
@@ -27,7 +30,7 @@ pub use self::{
     gate::Gate,
     ladder::{Ladder, Level},
 };
-use self::{cached::Cached, persons::Persons, popular::Popular};
+use self::{persons::Persons, popular::Popular, remembered::Remembered};
 use crate::{background::Background, engine::Engine};
 
 /// All parts of one server.
@@ -42,8 +45,8 @@ pub struct Overload {
     pub persons: Persons,
     /// Whether connections are read from.
     pub gate: Arc<Gate>,
-    /// Slates made a moment ago.
-    pub cached: Cached,
+    /// Rankings made a moment ago.
+    pub remembered: Remembered,
     /// What is popular, ready to be sent.
     pub popular: Popular,
 }
@@ -58,7 +61,7 @@ impl Overload {
             callers: Callers::new(config.caller, config.callers.clone(), now),
             persons: Persons::new(config.person_slates_per_second, now),
             gate: Arc::new(Gate::new(config.refusal_cpu_share, now)),
-            cached: Cached::new(config.cached_slates_max, now),
+            remembered: Remembered::new(config.remembered_max, Duration::from_millis(config.remembered_fresh_ms), now),
             popular: Popular::default(),
         }
     }

@@ -163,7 +163,8 @@ impl House {
             format!("kafka.group_id={}-{}", self.prefix, self.group),
             "kafka.discovery_ms=200".to_owned(),
             "kafka.watermark_ms=50".to_owned(),
-            "server.deadline_ms_max=10000".to_owned(), // tests run on busy machines
+            "server.deadline_ms_max=10000".to_owned(),   // tests run on busy machines
+            "overload.remembered_fresh_ms=0".to_owned(), // and look at what others did a moment ago
             format!("state.folder={}", self.state().display()),
             format!("generations.folder={}", self.generations().display()),
             "generations.watch_ms=20".to_owned(),

@@ -204,6 +204,15 @@ pub struct InForce<'a> {
     pub(crate) explore: Option<(&'a Rule<Explore>, Seeds)>,
 }
 
+impl InForce<'_> {
+    /// Names of the rules that decide what is ranked at all, rather than what becomes of it on the slate. `None` while pins are in force,
+    /// as these also hang on the length of the slate.
+    #[must_use]
+    pub fn of_ranking(&self) -> Option<impl Iterator<Item = &str>> {
+        self.pins.is_empty().then(|| self.hidden.iter().map(|rule| &*rule.name))
+    }
+}
+
 /// What chance hangs on: the same question on the same day is answered alike, on every page, every replica and in every replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seeds {
