@@ -198,7 +198,7 @@ fn changes(criterion: &mut Criterion) {
     let is_found = || {
         let mut is_found = false;
         let near = Near { bu: shop.bu, vector: &vector, count: 10, condition: None };
-        model.nearest(&near, &mut |found, _| is_found |= found == item);
+        model.nearest(&near, &mut |found| is_found |= found == item);
         is_found
     };
     let mut attributes = (*catalogue.attributes(item)).clone();

@@ -262,7 +262,7 @@ fn spread(state: &State, hot: ItemId) -> (usize, usize) {
     const HALF_HOUR: f32 = 30.0;
     let fade = Fade::new(HALF_HOUR / 1_440.0, 0.0);
     let (mut takers, mut minutes) = (0, std::collections::BTreeSet::new());
-    state.neighbours().takers(hot, |line| {
+    state.neighbours().takers(std::iter::once(hot), |_, line| {
         takers += 1;
         state.neighbours().faded(line, NOW, &fade, |item, faded| {
             let age_minutes = -faded.log2() * HALF_HOUR;

@@ -79,11 +79,11 @@ impl Model for Topics {
         cosines.extend(items.iter().map(|item| self.cosine(*item, vector)));
     }
 
-    fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId, f32)) {
+    fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId)) {
         let all = (0..self.vectors.len() as u32).map(ItemId::new);
         let mut all: Vec<_> = all.map(|item| (self.cosine(item, near.vector), item)).collect();
         all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        all.into_iter().take(near.count).for_each(|(cosine, item)| take(item, cosine));
+        all.into_iter().take(near.count).for_each(|(_, item)| take(item));
     }
 
     fn matching(&self, _: BuId, _: &Condition, _: &mut Vec<ItemId>) -> Option<u64> {

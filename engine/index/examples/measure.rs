@@ -228,7 +228,9 @@ fn scores(
 ) -> Vec<Vec<f32>> {
     let (mut scratch, mut found) = (Scratch::new(), Vec::new());
     let answer = |query| {
-        index.search(&Search { query, k: K, effort, allowed }, &mut scratch, &mut found).expect("queries fit the index");
+        index
+            .search(&Search { effort, allowed, ..Search::new(query, K) }, &mut scratch, &mut found)
+            .expect("queries fit the index");
         let (rows, mut scores): (Vec<u32>, Vec<f32>) = (found.iter().map(|neighbour| neighbour.row).collect(), Vec::new());
         exact.score(query, &rows, &mut scratch, &mut scores).expect("rows exist");
         scores
@@ -278,7 +280,9 @@ fn search_us(index: &dyn VectorIndex, queries: &Vectors, effort: Option<Effort>,
     let (mut scratch, mut found) = (Scratch::new(), Vec::new());
     best_us(queries.len(), || {
         for query in queries.iter() {
-            index.search(&Search { query, k: K, effort, allowed }, &mut scratch, &mut found).expect("queries fit the index");
+            index
+                .search(&Search { effort, allowed, ..Search::new(query, K) }, &mut scratch, &mut found)
+                .expect("queries fit the index");
             black_box(&found);
         }
     })

@@ -207,8 +207,11 @@ impl Exact {
         }
     }
 
-    /// Scores what the shortlist left; the best `k` are in `scratch.best` then.
-    pub(crate) fn settle(&self, k: usize, scratch: &mut Scratch) {
+    /// Scores what the shortlist left, unless codes are to have the last word; the best `k` are in `scratch.best` then.
+    pub(crate) fn settle(&self, k: usize, is_rough: bool, scratch: &mut Scratch) {
+        if is_rough && self.fine.is_none() {
+            return refine::skip(k, |slot| self.row_of(slot), scratch);
+        }
         let Scratch { shortlist, refinement, best, work, .. } = scratch;
         shortlist.finish(&mut refinement.candidates);
         if let Some(fine) = &self.fine {
@@ -276,7 +279,7 @@ impl VectorIndex for Exact {
         }
         self.start(search.k, scratch);
         self.scan(search.allowed, usize::MAX, scratch);
-        self.settle(search.k, scratch);
+        self.settle(search.k, search.is_rough, scratch);
         scratch.answer(found);
         Ok(())
     }
@@ -336,7 +339,7 @@ impl Exact {
         }
         for ((search, lane), found) in searches.iter().zip(lanes.iter_mut()).zip(found.iter_mut()) {
             if lane.is_waiting {
-                self.settle(search.k, lane);
+                self.settle(search.k, search.is_rough, lane);
                 lane.answer(found);
             }
         }

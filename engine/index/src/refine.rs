@@ -61,6 +61,13 @@ impl Refinement {
     }
 }
 
+/// Leaves the best `k` by codes in `scratch.best`, `row_of` naming a candidate's row.
+pub(crate) fn skip(k: usize, row_of: impl Fn(u32) -> u32, scratch: &mut Scratch) {
+    let Scratch { shortlist, code, best, .. } = scratch;
+    best.reset(k);
+    shortlist.best().for_each(|key| best.push(Key::new(key.score() + code.offset(), row_of(key.id()))));
+}
+
 /// Leaves the best `k` of the rows in `scratch.best` and of the candidates by true score there, `row_of` naming a candidate's row.
 pub(crate) fn score(table: &Table, k: usize, row_of: impl Fn(u32) -> u32, scratch: &mut Scratch) {
     let mut candidates = std::mem::take(&mut scratch.refinement.candidates);

@@ -67,19 +67,28 @@ pub struct Search<'a> {
     pub effort: Option<Effort>,
     /// The rows that may be answered; `None` is all of them. It must cover exactly the index's rows.
     pub allowed: Option<&'a RowSet>,
+    /// Whether codes may have the last word: cheaper, for who scores what is found by other means. Which rows are the best `k`, in which
+    /// order and with which score is then right to within some 2 % of |q|·|x|. Kinds may give true scores all the same.
+    pub is_rough: bool,
 }
 
 impl<'a> Search<'a> {
     /// Asks for the `k` best of all rows, with the index's own effort.
     #[must_use]
     pub fn new(query: &'a [f32], k: usize) -> Self {
-        Self { query, k, effort: None, allowed: None }
+        Self { query, k, effort: None, allowed: None, is_rough: false }
     }
 
     /// The same question with another effort.
     #[must_use]
     pub fn with_effort(self, effort: Effort) -> Self {
         Self { effort: Some(effort), ..self }
+    }
+
+    /// The same question, to be answered by codes alone.
+    #[must_use]
+    pub fn roughly(self) -> Self {
+        Self { is_rough: true, ..self }
     }
 
     /// The same question about these rows only.
@@ -165,8 +174,8 @@ pub trait VectorIndex: Send + Sync + Debug {
     fn effort(&self) -> Effort;
 
     /// Finds the best rows. `found` is cleared, then holds `min(k, allowed rows)` rows (no row twice), best first,
-    /// equal scores by ascending row. Every answered row is allowed and carries its true score; an approximate
-    /// kind may miss a row, never invent one. Under inner product and cosine a zero query scores every row 0, so the first
+    /// equal scores by ascending row. Every answered row is allowed and, unless the search is
+    /// [rough](Search::is_rough), carries its true score; an approximate kind may miss a row, never invent one. Under inner product and cosine a zero query scores every row 0, so the first
     /// allowed rows are the answer.
     ///
     /// Allocates nothing once `scratch` and `found` have grown to their size.

@@ -141,6 +141,11 @@ impl Shortlist {
         self.candidates.retain(|candidate| candidate.upper >= floor);
     }
 
+    /// The best `k` by the lower ends of their scores, which are those given.
+    pub(crate) fn best(&self) -> impl Iterator<Item = Key> + '_ {
+        self.lower.kept()
+    }
+
     /// Writes the slots that are left and the upper ends of their scores to `left`, which is cleared first.
     pub(crate) fn finish(&mut self, left: &mut Vec<Key>) {
         self.prune();

@@ -67,6 +67,11 @@ impl Top {
         }
     }
 
+    /// The kept keys, in no order.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = Key> + '_ {
+        self.heap.iter().map(|kept| kept.0)
+    }
+
     /// Moves the kept keys to `sorted`, largest first; `sorted` is cleared first.
     pub(crate) fn drain_into(&mut self, sorted: &mut Vec<Key>) {
         sorted.clear();

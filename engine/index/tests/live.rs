@@ -68,7 +68,7 @@ fn check(live: &LiveIndex, model: &Model, random: &mut Random, scratch: &mut Liv
     let mut searches = Vec::new();
     for query in &queries {
         for (allowed, k) in [(None, 7), (Some(&odd), 7), (None, 400), (Some(&few), 9)] {
-            searches.push(Search { query, k, effort: Some(Effort(u32::MAX)), allowed });
+            searches.push(Search { effort: Some(Effort(u32::MAX)), allowed, ..Search::new(query, k) });
             expected.push(model.best(query, k, |handle| allowed.is_none_or(|set| set.contains(handle))));
         }
     }

@@ -221,9 +221,9 @@ impl Neighbours {
         line.each(|item, age| take(item, (newest * fade.of_code(age)).max(fade.least)));
     }
 
-    /// Calls `take` with the lines that took an item, the latest first.
-    pub fn takers(&self, item: ItemId, mut take: impl FnMut(LineId)) {
-        self.postings.visit(item, |slot| take(LineId(slot)));
+    /// Calls `take` with the place of each of `items`, and the lines that took it, the latest first.
+    pub fn takers(&self, items: impl Iterator<Item = ItemId>, mut take: impl FnMut(usize, LineId)) {
+        self.postings.visit(items, |place, slot| take(place, LineId(slot)));
     }
 
     /// How many keys took an item since the start; of one held no more that takes it again, each time.
@@ -238,9 +238,10 @@ impl Neighbours {
         self.taker_count(item) >= TAKERS_MIN
     }
 
-    /// Calls `take` with the items of `bu` taken together with `item`, and how often as a share of the item's own takes.
-    pub fn together(&self, item: ItemId, bu: BuId, shrink: f32, take: impl FnMut(ItemId, f32)) {
-        self.transitions.visit(item, bu, shrink, take);
+    /// Calls `take` with the place of each of `items`, and the items of `bu` taken together with it, and how often as a share of its own
+    /// takes.
+    pub fn together(&self, items: impl Iterator<Item = ItemId>, bu: BuId, shrink: f32, take: impl FnMut(usize, ItemId, f32)) {
+        self.transitions.visit(items, bu, shrink, take);
     }
 
     /// Lines kept.

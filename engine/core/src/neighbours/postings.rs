@@ -12,6 +12,11 @@ const RECENT: usize = 64;
 /// Places for takers of earlier minutes.
 const SAMPLED: usize = 64;
 
+/// Of which so many are on a line of memory.
+const SLOTS_PER_LINE: usize = 64 / size_of::<u32>();
+/// Rows whose lines come from memory together.
+const ROWS_AT_ONCE: usize = 8;
+
 /// Takers by item.
 #[derive(Debug, Default)]
 pub(super) struct Postings {
@@ -81,11 +86,26 @@ impl Postings {
         std::hint::black_box(items.fold(false, |any, item| any | is_locked(item)));
     }
 
-    /// Calls `take` with the takers of an item, the latest first.
-    pub(super) fn visit(&self, item: ItemId, take: impl FnMut(u32)) {
-        if let Some(row) = self.rows.get(item.position()) {
-            let row = row.read();
-            row.recent.newest_first().chain(row.sampled.newest_first()).for_each(take);
+    /// Calls `take` with the place of each of `items`, and its takers, the latest first.
+    pub(super) fn visit(&self, mut items: impl Iterator<Item = ItemId>, mut take: impl FnMut(usize, u32)) {
+        // Held at once, so that looks at memory wait together. Who writes holds one row only, and an item may come twice.
+        let mut rows: [_; ROWS_AT_ONCE] = std::array::from_fn(|_| None);
+        for first in (0..).step_by(ROWS_AT_ONCE) {
+            let mut is_last = false;
+            for row in &mut rows {
+                let item = items.next();
+                is_last |= item.is_none();
+                *row = item.and_then(|item| self.rows.get(item.position())).map(RwLock::read_recursive);
+            }
+            let rings = rows.iter().flatten().flat_map(|row| [&row.recent.slots, &row.sampled.slots]);
+            std::hint::black_box(rings.flat_map(|slots| slots.iter().step_by(SLOTS_PER_LINE)).fold(0, |sum, slot| sum ^ slot));
+            for (row, place) in rows.iter().zip(first..) {
+                let Some(row) = row else { continue };
+                row.recent.newest_first().chain(row.sampled.newest_first()).for_each(|slot| take(place, slot));
+            }
+            if is_last {
+                return;
+            }
         }
     }
 
@@ -101,7 +121,7 @@ mod tests {
 
     fn takers(postings: &Postings) -> Vec<u32> {
         let mut found = Vec::new();
-        postings.visit(ItemId::new(3), |slot| found.push(slot));
+        postings.visit(std::iter::once(ItemId::new(3)), |_, slot| found.push(slot));
         found
     }
 
@@ -113,6 +133,17 @@ mod tests {
         }
         assert_eq!(takers(&postings), [7, 6, 5]);
         assert_eq!((postings.count(ItemId::new(3)), postings.count(ItemId::new(2)), postings.count(ItemId::new(99))), (3, 0, 0));
+    }
+
+    #[test]
+    fn takers_of_many_items_come_in_their_order() {
+        let postings = Postings::default();
+        (0..2 * ROWS_AT_ONCE as u32).for_each(|n| postings.add(ItemId::new(n), 100 + n, 0));
+        let items = || (0..2 * ROWS_AT_ONCE as u32).chain([3, 900]).map(ItemId::new);
+        let mut found = Vec::new();
+        postings.visit(items(), |place, slot| found.push((place, slot)));
+        let known = items().enumerate().filter(|(_, item)| item.number() < 900);
+        assert_eq!(found, known.map(|(place, item)| (place, 100 + item.number())).collect::<Vec<_>>());
     }
 
     #[test]

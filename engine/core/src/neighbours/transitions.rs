@@ -15,6 +15,8 @@ use crate::{
 const PLACES: usize = 64;
 /// Of which so many are on a line of memory.
 const CELLS_PER_LINE: usize = 64 / size_of::<(ItemId, f32)>();
+/// Rows whose lines come from memory together.
+const ROWS_AT_ONCE: usize = 10;
 /// Half-life of a count.
 const HALF_LIFE_MINUTES: f32 = 365.0 * 1_440.0;
 /// Octaves that weights may grow by before a row starts from 1 again: few enough that the oldest is still counted exactly.
@@ -138,16 +140,36 @@ impl Transitions {
         add(row, weight, std::iter::once(pair));
     }
 
-    /// Calls `take` with the items of `bu` taken together with `item`, each with its weight as a share of how often the item itself
-    /// was taken (`shrink` times more, so that a single case is no certainty).
-    pub(super) fn visit(&self, item: ItemId, bu: BuId, shrink: f32, mut take: impl FnMut(ItemId, f32)) {
-        let Some(row) = self.rows.get(item.position()) else { return };
-        let row = row.read();
-        let Some(unit) = row.unit(bu) else { return };
-        // All lines of the row at once, before the first is worked on.
-        std::hint::black_box(unit.cells.iter().step_by(CELLS_PER_LINE).fold(0, |sum, (item, _)| sum ^ item.number()));
-        let scale = 1.0 / (row.total + shrink * fast::exp2(row.octaves(row.newest)));
-        unit.cells.iter().for_each(|(other, weight)| take(*other, weight * scale));
+    /// Calls `take` with the place of each of `items`, and the items of `bu` taken together with it, each with its weight as a share of how
+    /// often the item itself was taken (`shrink` times more, so that a single case is no certainty).
+    pub(super) fn visit(
+        &self,
+        mut items: impl Iterator<Item = ItemId>,
+        bu: BuId,
+        shrink: f32,
+        mut take: impl FnMut(usize, ItemId, f32),
+    ) {
+        // Held at once, so that looks at memory wait together. Who writes holds one row only, and an item may come twice.
+        let mut rows: [_; ROWS_AT_ONCE] = std::array::from_fn(|_| None);
+        for first in (0..).step_by(ROWS_AT_ONCE) {
+            let mut is_last = false;
+            for row in &mut rows {
+                let item = items.next();
+                is_last |= item.is_none();
+                *row = item.and_then(|item| self.rows.get(item.position())).map(RwLock::read_recursive);
+            }
+            let units = rows.each_ref().map(|row| row.as_ref().and_then(|row| row.unit(bu)));
+            let lines = units.iter().flatten().flat_map(|unit| unit.cells.iter().step_by(CELLS_PER_LINE));
+            std::hint::black_box(lines.fold(0, |sum, (item, _)| sum ^ item.number()));
+            for ((row, unit), place) in rows.iter().zip(units).zip(first..) {
+                let Some((row, unit)) = row.as_ref().zip(unit) else { continue };
+                let scale = 1.0 / (row.total + shrink * fast::exp2(row.octaves(row.newest)));
+                unit.cells.iter().for_each(|(other, weight)| take(place, *other, weight * scale));
+            }
+            if is_last {
+                return;
+            }
+        }
     }
 }
 
@@ -167,7 +189,7 @@ mod tests {
 
     fn seen(transitions: &Transitions, bu: BuId) -> Vec<(u32, f32)> {
         let mut found = Vec::new();
-        transitions.visit(ItemId::new(1), bu, 0.0, |item, share| found.push((item.number(), share)));
+        transitions.visit(std::iter::once(ItemId::new(1)), bu, 0.0, |_, item, share| found.push((item.number(), share)));
         found
     }
 
@@ -181,6 +203,19 @@ mod tests {
         }
         assert_eq!(seen(&transitions, SHOP), [(2, 0.5 / 3.0), (3, 1.5 / 3.0)], "late or not, an event weighs by its time");
         assert_eq!(seen(&transitions, BuId(1)), [(4, 1.0 / 3.0)]);
+    }
+
+    #[test]
+    fn rows_of_many_items_come_in_their_order() {
+        let transitions = Transitions::default();
+        let items = || (0..2 * ROWS_AT_ONCE as u32).chain([3, 900]).map(ItemId::new);
+        for n in 0..2 * ROWS_AT_ONCE as u32 {
+            transitions.count(ItemId::new(n), 0, std::iter::once(Pair { other: ItemId::new(100 + n), bu: SHOP, weight: 1.0 }));
+        }
+        let mut found = Vec::new();
+        transitions.visit(items(), SHOP, 0.0, |place, item, _| found.push((place, item.number())));
+        let expected: Vec<_> = items().enumerate().filter(|(_, item)| item.number() < 900).collect();
+        assert_eq!(found, expected.iter().map(|(place, item)| (*place, 100 + item.number())).collect::<Vec<_>>());
     }
 
     #[test]

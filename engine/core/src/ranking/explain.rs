@@ -1,5 +1,7 @@
 //! Why an item is on a slate; worked out on request only, for the items of the slate only.
 
+use std::iter;
+
 use crate::{
     ids::ItemId,
     ranking::{candidate::Candidate, query::Query, rerank::rules_behind, sources, stage::SourceKind},
@@ -65,8 +67,8 @@ fn strength(query: &Query<'_>, source: SourceKind, from: ItemId, to: ItemId) -> 
     let mut add = |item: ItemId, value: f32| strength += if item == to { value } else { 0.0 };
     match (source, query.model) {
         (SourceKind::CoVisitation, Some(model)) => model.co_visited(from, query.bu, &mut add),
-        (SourceKind::Together, _) => neighbours.together(from, query.bu, 0.0, add),
-        (SourceKind::Neighbours, _) => neighbours.takers(from, |line| {
+        (SourceKind::Together, _) => neighbours.together(iter::once(from), query.bu, 0.0, |_, item, share| add(item, share)),
+        (SourceKind::Neighbours, _) => neighbours.takers(iter::once(from), |_, line| {
             let mut look = |line| neighbours.items(line).for_each(|item| add(item, 1.0));
             look(line);
             neighbours.others(line).for_each(look);

@@ -38,13 +38,13 @@ pub trait Model: Send + Sync {
     /// Sets `cosines` to those between `vector` and the vectors of `items`, which are of `bu`, in their order; 0 for an item without one.
     fn cosines(&self, bu: BuId, vector: &[f32], items: &[ItemId], cosines: &mut Vec<f32>);
 
-    /// Calls `take` with the nearest items by cosine, nearest first, with the cosine.
-    fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId, f32));
+    /// Calls `take` with the nearest items by cosine, about in that order; how near they are, [`Self::cosines`] says.
+    fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId));
 
     /// Answers many questions at once, where that is cheaper: `take` also gets the place of the question.
-    fn nearest_of_each(&self, questions: &[Near<'_>], take: &mut dyn FnMut(usize, ItemId, f32)) {
+    fn nearest_of_each(&self, questions: &[Near<'_>], take: &mut dyn FnMut(usize, ItemId)) {
         for (place, near) in questions.iter().enumerate() {
-            self.nearest(near, &mut |item, cosine| take(place, item, cosine));
+            self.nearest(near, &mut |item| take(place, item));
         }
     }
 

@@ -195,8 +195,8 @@ pub(crate) struct Ahead {
     pub(crate) place: Option<usize>,
     /// Interests, one after the other; empty for a person without one.
     pub(crate) vectors: Vec<Vec<f32>>,
-    /// Items near the interests, with their cosine.
-    pub(crate) found: Vec<Vec<(ItemId, f32)>>,
+    /// Items near the interests.
+    pub(crate) found: Vec<Vec<ItemId>>,
 }
 
 impl Ahead {
@@ -206,7 +206,7 @@ impl Ahead {
     }
 
     /// The items near the interests of the present request; `None` if nothing was retrieved ahead.
-    pub(crate) fn found(&self) -> Option<&Vec<(ItemId, f32)>> {
+    pub(crate) fn found(&self) -> Option<&Vec<ItemId>> {
         self.found.get(self.place?)
     }
 }

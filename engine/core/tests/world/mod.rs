@@ -163,13 +163,13 @@ impl Model for HashModel {
         cosines.extend(items.iter().map(|item| self.vector(*item).map_or(0.0, cosine)));
     }
 
-    fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId, f32)) {
+    fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId)) {
         let cosine = |item| Some((self.vector(item)?.iter().zip(near.vector).map(|(a, b)| a * b).sum::<f32>(), item));
         let meets = |item: &ItemId| near.condition.is_none_or(|condition| self.meets(*item, condition));
         // Wrong on purpose: it offers the items of every unit.
         let mut nearest: Vec<_> = (0..self.bus.len() as u32).map(ItemId::new).filter(meets).filter_map(cosine).collect();
         nearest.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        nearest.into_iter().take(near.count).for_each(|(cosine, item)| take(item, cosine));
+        nearest.into_iter().take(near.count).for_each(|(_, item)| take(item));
     }
 
     fn matching(&self, bu: BuId, condition: &Condition, items: &mut Vec<ItemId>) -> Option<u64> {

@@ -171,7 +171,7 @@ impl Graph {
         };
         exact.start(search.k, scratch);
         let scan = exact.scan(search.allowed, effort.saturating_mul(LONGEST_PER_EFFORT), scratch);
-        exact.settle(search.k, scratch);
+        exact.settle(search.k, false, scratch);
         scan.is_exact
     }
 }

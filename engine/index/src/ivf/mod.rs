@@ -356,6 +356,8 @@ impl Ivf {
         shortlist.finish(&mut refinement.candidates);
         if refinement.candidates.len() < search.k {
             self.table.scan(search.k, search.allowed, scratch);
+        } else if search.is_rough && self.long.is_none() {
+            refine::skip(search.k, |slot| self.row_of(slot), scratch);
         } else {
             if let Some(long) = &self.long {
                 refinement.by_codes(&long.fine, search.k, work);

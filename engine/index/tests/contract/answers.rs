@@ -176,7 +176,7 @@ proptest! {
         for (index, effort) in fixture.all().into_iter().zip(efforts) {
             let search = |&(query, filter, k): &(usize, usize, usize)| {
                 let query = if query == 0 { &zero } else { &fixture.queries[query] };
-                Search { query, k, effort: effort.map(Effort), allowed: filters.get(filter) }
+                Search { effort: effort.map(Effort), allowed: filters.get(filter), ..Search::new(query, k) }
             };
             let searches: Vec<Search<'_>> = asked.iter().map(search).collect();
             let mut answers = Vec::new();

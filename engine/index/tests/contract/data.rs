@@ -88,7 +88,7 @@ pub fn found(
     allowed: Option<&RowSet>,
 ) -> Vec<Neighbour> {
     let mut found = vec![Neighbour { row: 9, score: 9.0 }];
-    index.search(&Search { query, k, effort, allowed }, &mut Scratch::new(), &mut found).unwrap();
+    index.search(&Search { effort, allowed, ..Search::new(query, k) }, &mut Scratch::new(), &mut found).unwrap();
     found
 }
 

@@ -30,7 +30,7 @@ fn store() -> (TempDir, Store) {
 
 fn found(space: &Space, query: &[f32]) -> Vec<(u32, u32)> {
     let (mut scratch, mut found) = (Scratch::default(), Vec::new());
-    let search = Search { query, k: 5, effort: None, allowed: None };
+    let search = Search::new(query, 5);
     space.index.search(&search, &mut scratch, &mut found).unwrap();
     found.iter().map(|neighbour| (neighbour.row, neighbour.score.to_bits())).collect()
 }

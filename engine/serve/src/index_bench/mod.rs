@@ -116,7 +116,7 @@ impl Bench {
         let efforts = contestant.efforts(self.k);
         for (at, &effort) in efforts.iter().enumerate() {
             let measured = measure(queries, truth, self.cpu_seconds_min, |query, rows| {
-                built.ask(&Search { query, k: self.k, effort, allowed }, rows)
+                built.ask(&Search { effort, allowed, ..Search::new(query, self.k) }, rows)
             })?;
             let run = Run {
                 kind: contestant,

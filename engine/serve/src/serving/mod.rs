@@ -260,22 +260,20 @@ impl Model for ServingGeneration {
         }
     }
 
-    fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId, f32)) {
+    fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId)) {
         if let Some(space) = self.space(near.bu) {
             space.nearest(near, take);
         }
     }
 
-    fn nearest_of_each(&self, questions: &[Near<'_>], take: &mut dyn FnMut(usize, ItemId, f32)) {
+    fn nearest_of_each(&self, questions: &[Near<'_>], take: &mut dyn FnMut(usize, ItemId)) {
         let mut places: Vec<usize> = (0..questions.len()).collect();
         let bu_of = |place: &usize| questions.get(*place).map(|near| near.bu);
         places.sort_by_key(bu_of); // stable
         for of_unit in places.chunk_by(|a, b| bu_of(a) == bu_of(b)) {
             let asked: Vec<&Near<'_>> = of_unit.iter().filter_map(|place| questions.get(*place)).collect();
             if let Some(space) = asked.first().and_then(|near| self.space(near.bu)) {
-                space.nearest_of_each(&asked, |n, item, cosine| {
-                    of_unit.get(n).into_iter().for_each(|place| take(*place, item, cosine))
-                });
+                space.nearest_of_each(&asked, |n, item| of_unit.get(n).into_iter().for_each(|place| take(*place, item)));
             }
         }
     }

@@ -170,7 +170,7 @@ impl Space {
     }
 
     /// See [`faces_core::ranking::Model::nearest`].
-    pub(super) fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId, f32)) {
+    pub(super) fn nearest(&self, near: &Near<'_>, take: &mut dyn FnMut(ItemId)) {
         WORK.with_borrow_mut(|Work { scratch, found, allowed, spare, .. }| {
             allowed.resize_with(allowed.len().max(1), RowSet::default);
             let search = self.search(near, allowed.first_mut(), spare);
@@ -181,14 +181,14 @@ impl Space {
     }
 
     /// See [`faces_core::ranking::Model::nearest_of_each`].
-    pub(super) fn nearest_of_each(&self, questions: &[&Near<'_>], mut take: impl FnMut(usize, ItemId, f32)) {
+    pub(super) fn nearest_of_each(&self, questions: &[&Near<'_>], mut take: impl FnMut(usize, ItemId)) {
         WORK.with_borrow_mut(|Work { scratch, lists, allowed, spare, .. }| {
             allowed.resize_with(allowed.len().max(questions.len()), RowSet::default);
             let each = questions.iter().zip(allowed.iter_mut());
             let searches: Vec<Search<'_>> = each.map(|(near, rows)| self.search(near, Some(rows), spare)).collect();
             if logged(self.live.snapshot().search_batch(&searches, scratch, lists)) {
                 for (place, found) in lists.iter().enumerate() {
-                    self.give(found, &mut |item, cosine| take(place, item, cosine));
+                    self.give(found, &mut |item| take(place, item));
                 }
             }
         });
@@ -199,19 +199,15 @@ impl Space {
             self.compile(condition, rows, spare);
             &*rows
         });
-        Search { allowed, ..Search::new(near.vector, near.count) }
+        Search { allowed, ..Search::new(near.vector, near.count).roughly() }
     }
 
     fn compile(&self, condition: &Condition, rows: &mut RowSet, spare: &mut Spare) {
         filter::compile(condition, &self.facets.read(), &|item| self.handle(item), rows, spare);
     }
 
-    fn give(&self, found: &[Neighbour], take: &mut dyn FnMut(ItemId, f32)) {
-        for neighbour in found {
-            if let Some(item) = self.items.get(neighbour.row as usize) {
-                take(*item, neighbour.score);
-            }
-        }
+    fn give(&self, found: &[Neighbour], take: &mut dyn FnMut(ItemId)) {
+        found.iter().filter_map(|neighbour| self.items.get(neighbour.row as usize)).for_each(|item| take(*item));
     }
 
     /// Appends the items that meet the condition.

@@ -70,7 +70,7 @@ impl Model for Shop {
 
     fn cosines(&self, _: BuId, _: &[f32], _: &[ItemId], _: &mut Vec<f32>) {}
 
-    fn nearest(&self, _: &Near<'_>, _: &mut dyn FnMut(ItemId, f32)) {}
+    fn nearest(&self, _: &Near<'_>, _: &mut dyn FnMut(ItemId)) {}
 
     fn matching(&self, _: BuId, _: &Condition, _: &mut Vec<ItemId>) -> Option<u64> {
         None

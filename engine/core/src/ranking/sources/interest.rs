@@ -42,9 +42,9 @@ impl Source for Interest {
                 questions.push(near);
             }
         }
-        model.nearest_of_each(&questions, &mut |question, item, cosine| {
+        model.nearest_of_each(&questions, &mut |question, item| {
             let found = places.get(question).and_then(|place| found.get_mut(*place));
-            found.into_iter().for_each(|found| found.push((item, cosine)));
+            found.into_iter().for_each(|found| found.push(item));
         });
     }
 
@@ -55,23 +55,16 @@ impl Source for Interest {
             Some(of_ahead) => vectors.clone_from(of_ahead),
             None => tastes.interests(query, self.vectors_max, vectors),
         }
-        // What other sources found gets its cosine too, so that the blend compares like with like.
-        let is_one = vectors.len() <= model.dimension();
-        if is_one {
-            set_cosines(query, model, vectors, items, cosines, into);
-        }
         match ahead.found() {
-            Some(found) => found.iter().for_each(|(item, cosine)| into.add(*item, SourceKind::Interest, *cosine)),
+            Some(found) => found.iter().for_each(|item| _ = into.entry(*item)),
             None => {
                 for near in self.questions(query, model, vectors) {
-                    model.nearest(&near, &mut |item, cosine| into.add(item, SourceKind::Interest, cosine));
+                    model.nearest(&near, &mut |item| _ = into.entry(item));
                 }
             }
         }
-        if !is_one {
-            // And what one vector found, its cosine to the others.
-            set_cosines(query, model, vectors, items, cosines, into);
-        }
+        // What other sources found gets its cosine too, so that the blend compares like with like.
+        set_cosines(query, model, vectors, items, cosines, into);
     }
 }
 

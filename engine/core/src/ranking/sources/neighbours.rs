@@ -22,7 +22,8 @@ use crate::{
 /// Items of the person looked at, and lines that give theirs.
 const HERE: Reach = Reach { signals: 6, lines: 60 };
 /// The same in other units, which are asked where there is little else to go by, and whose people are often not of the asked unit.
-const ELSEWHERE: Reach = Reach { signals: 16, lines: 200 };
+const ELSEWHERE: Reach = Reach { signals: SIGNALS_MAX, lines: 200 };
+const SIGNALS_MAX: usize = 16;
 /// Items of the person in the asked unit that are enough: with so many, what they did in others adds cost and, on earlier time of
 /// three sets, no hits.
 const ITEMS_ENOUGH: usize = 10;
@@ -100,15 +101,16 @@ fn find_alike(query: &Query<'_>, scratch: &mut Scratch, is_elsewhere: bool) {
     let Reach { signals, lines } = if is_elsewhere { ELSEWHERE } else { HERE };
     let neighbours = query.state.neighbours();
     let Scratch { likeness, alike, .. } = scratch;
-    let asked = query.signals.iter().filter(|signal| signal.is_elsewhere == is_elsewhere);
-    for (place, signal) in asked.take(signals).enumerate() {
+    let asked = query.signals.iter().filter(|signal| signal.is_elsewhere == is_elsewhere).take(signals);
+    let mut weights = [0.0; SIGNALS_MAX];
+    for ((place, signal), weight) in asked.clone().enumerate().zip(&mut weights) {
         let later = 1.0 - place as f32 / signals as f32;
-        let rare = 1.0 / fast::log2(1.0 + neighbours.taker_count(signal.item).max(1) as f32);
-        neighbours.takers(signal.item, |line| {
-            if !query.profile.lines.contains(&line) {
-                likeness.add(line, later * rare, place as u8);
-            }
-        });
+        *weight = later / fast::log2(1.0 + neighbours.taker_count(signal.item).max(1) as f32); // the rarer the more
     }
+    neighbours.takers(asked.map(|signal| signal.item), |place, line| {
+        if !query.profile.lines.contains(&line) {
+            likeness.add(line, weights.get(place).copied().unwrap_or_default(), place as u8);
+        }
+    });
     likeness.drain_best(lines, alike);
 }

@@ -37,20 +37,18 @@ impl Source for Together {
     fn retrieve(&self, query: &Query<'_>, scratch: &mut Scratch, into: &mut CandidateSet) {
         let neighbours = query.state.neighbours();
         let Scratch { sums, latest, .. } = scratch;
-        let here = query.signals.iter().filter(|signal| !signal.is_elsewhere);
-        for (place, signal) in here.take(SIGNALS_MAX).enumerate() {
-            let is_latest = place < LATEST_PLACES;
-            let fade = LATEST_FADE.powi(place as i32);
-            neighbours.together(signal.item, query.bu, SHRINK, |item, share| {
-                if item == signal.item {
-                    return;
-                }
-                sums.add(item, signal.weight * share);
-                if is_latest {
-                    latest.add(item, fade * share);
-                }
-            });
+        let here = query.signals.iter().filter(|signal| !signal.is_elsewhere).take(SIGNALS_MAX);
+        let mut weights = [(0.0, 0.0); SIGNALS_MAX]; // for the last few 0 past their end
+        for ((place, signal), weights) in here.clone().enumerate().zip(&mut weights) {
+            *weights = (signal.weight, if place < LATEST_PLACES { LATEST_FADE.powi(place as i32) } else { 0.0 });
         }
+        neighbours.together(here.map(|signal| signal.item), query.bu, SHRINK, |place, item, share| {
+            let (weight, fade) = weights.get(place).copied().unwrap_or_default();
+            sums.add(item, weight * share);
+            if fade > 0.0 {
+                latest.add(item, fade * share);
+            }
+        });
         let may_name = |item| neighbours.may_name(item);
         sums.offer(query, SourceKind::Together, self.candidates_max, may_name, into);
         latest.offer(query, SourceKind::Latest, self.candidates_max, may_name, into);
