@@ -323,6 +323,13 @@ impl Catalogue {
         self.cards.of(item)?.bu()
     }
 
+    /// Has the external ids of some items come from memory at once: each is two looks that hang on each other, those of several items don't.
+    pub fn fetch_names(&self, items: impl Iterator<Item = ItemId> + Clone) {
+        std::hint::black_box(items.clone().fold(0, |sum, item| sum ^ self.name_hash(item)));
+        let first = |item| self.item_name(item).and_then(|name| name.bytes().next()).unwrap_or_default();
+        std::hint::black_box(items.fold(0, |sum, item| sum ^ first(item)));
+    }
+
     /// External id of an item.
     #[must_use]
     pub fn item_name(&self, item: ItemId) -> Option<&str> {

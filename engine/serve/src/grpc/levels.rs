@@ -107,6 +107,7 @@ impl Services {
             return Reply { items: Vec::new(), rest: self.respond(asked, answer, level) };
         }
         let (catalogue, slate) = (self.engine.state().catalogue(), &answer.slate.items);
+        catalogue.fetch_names(slate.iter().map(|candidate| candidate.item));
         let mut items = Vec::with_capacity(encoded::room_for(slate.len()));
         for candidate in slate {
             let item_id = catalogue.item_name(candidate.item).unwrap_or_default();
