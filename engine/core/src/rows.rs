@@ -6,6 +6,10 @@
 
 use std::sync::OnceLock;
 
+use parking_lot::{RwLock, RwLockReadGuard};
+
+use crate::ids::ItemId;
+
 /// Rows of a block.
 const ROWS: usize = 1 << 10;
 /// Blocks of a shelf, and shelves.
@@ -37,6 +41,32 @@ impl<Row: Default> Rows<Row> {
     pub(crate) fn get_or_new(&self, position: usize) -> Option<&Row> {
         let shelf = self.shelves.get(position / ROWS / BLOCKS)?.get_or_init(|| many(BLOCKS));
         shelf.get(position / ROWS % BLOCKS)?.get_or_init(|| many(ROWS)).get(position % ROWS)
+    }
+}
+
+impl<Row> Rows<RwLock<Row>>
+where
+    RwLock<Row>: Default,
+{
+    /// Has the rows of some items come from memory at once, for who is going to look at one after the other.
+    pub(crate) fn fetch(&self, items: impl Iterator<Item = ItemId>) {
+        let is_locked = |item: ItemId| self.get(item.position()).is_some_and(RwLock::is_locked_exclusive);
+        std::hint::black_box(items.fold(false, |any, item| any | is_locked(item)));
+    }
+
+    /// Holds the rows of the next `N` items, so that looks at what they lead to can wait together, and says whether there may be more. For
+    /// rows of which whoever writes holds one only: an item may come twice.
+    pub(crate) fn read_next<const N: usize>(
+        &self,
+        items: &mut impl Iterator<Item = ItemId>,
+    ) -> ([Option<RwLockReadGuard<'_, Row>>; N], bool) {
+        let mut may_be_more = true;
+        let rows = std::array::from_fn(|_| {
+            let item = items.next();
+            may_be_more &= item.is_some();
+            item.and_then(|item| self.get(item.position())).map(RwLock::read_recursive)
+        });
+        (rows, may_be_more)
     }
 }
 

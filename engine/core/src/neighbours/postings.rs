@@ -82,28 +82,20 @@ impl Postings {
 
     /// Has the rows of some items come from memory at once.
     pub(super) fn fetch(&self, items: impl Iterator<Item = ItemId>) {
-        let is_locked = |item: ItemId| self.rows.get(item.position()).is_some_and(RwLock::is_locked_exclusive);
-        std::hint::black_box(items.fold(false, |any, item| any | is_locked(item)));
+        self.rows.fetch(items);
     }
 
     /// Calls `take` with the place of each of `items`, and its takers, the latest first.
     pub(super) fn visit(&self, mut items: impl Iterator<Item = ItemId>, mut take: impl FnMut(usize, u32)) {
-        // Held at once, so that looks at memory wait together. Who writes holds one row only, and an item may come twice.
-        let mut rows: [_; ROWS_AT_ONCE] = std::array::from_fn(|_| None);
         for first in (0..).step_by(ROWS_AT_ONCE) {
-            let mut is_last = false;
-            for row in &mut rows {
-                let item = items.next();
-                is_last |= item.is_none();
-                *row = item.and_then(|item| self.rows.get(item.position())).map(RwLock::read_recursive);
-            }
+            let (rows, may_be_more) = self.rows.read_next::<ROWS_AT_ONCE>(&mut items);
             let rings = rows.iter().flatten().flat_map(|row| [&row.recent.slots, &row.sampled.slots]);
             std::hint::black_box(rings.flat_map(|slots| slots.iter().step_by(SLOTS_PER_LINE)).fold(0, |sum, slot| sum ^ slot));
             for (row, place) in rows.iter().zip(first..) {
                 let Some(row) = row else { continue };
                 row.recent.newest_first().chain(row.sampled.newest_first()).for_each(|slot| take(place, slot));
             }
-            if is_last {
+            if !may_be_more {
                 return;
             }
         }

@@ -119,8 +119,7 @@ impl Unit {
 impl Transitions {
     /// Has the rows of some items come from memory at once.
     pub(super) fn fetch(&self, items: impl Iterator<Item = ItemId>) {
-        let is_locked = |item: ItemId| self.rows.get(item.position()).is_some_and(RwLock::is_locked_exclusive);
-        std::hint::black_box(items.fold(false, |any, item| any | is_locked(item)));
+        self.rows.fetch(items);
     }
 
     /// Counts that an item was taken, together with those.
@@ -149,15 +148,8 @@ impl Transitions {
         shrink: f32,
         mut take: impl FnMut(usize, ItemId, f32),
     ) {
-        // Held at once, so that looks at memory wait together. Who writes holds one row only, and an item may come twice.
-        let mut rows: [_; ROWS_AT_ONCE] = std::array::from_fn(|_| None);
         for first in (0..).step_by(ROWS_AT_ONCE) {
-            let mut is_last = false;
-            for row in &mut rows {
-                let item = items.next();
-                is_last |= item.is_none();
-                *row = item.and_then(|item| self.rows.get(item.position())).map(RwLock::read_recursive);
-            }
+            let (rows, may_be_more) = self.rows.read_next::<ROWS_AT_ONCE>(&mut items);
             let units = rows.each_ref().map(|row| row.as_ref().and_then(|row| row.unit(bu)));
             let lines = units.iter().flatten().flat_map(|unit| unit.cells.iter().step_by(CELLS_PER_LINE));
             std::hint::black_box(lines.fold(0, |sum, (item, _)| sum ^ item.number()));
@@ -166,7 +158,7 @@ impl Transitions {
                 let scale = 1.0 / (row.total + shrink * fast::exp2(row.octaves(row.newest)));
                 unit.cells.iter().for_each(|(other, weight)| take(place, *other, weight * scale));
             }
-            if is_last {
+            if !may_be_more {
                 return;
             }
         }

@@ -142,8 +142,8 @@ impl Pipeline {
         Self { own_model, ..self }
     }
 
-    /// A slate for each request, in their order, with the scratch that holds what it was [`Scratch::sorted`] from; the same as one by
-    /// one, and cheaper, as they share passes over the index. All must see the same model, or none.
+    /// A slate for each request, in their order, with the scratch that holds what it was chosen from ([`Scratch::sorted`]); the same as one
+    /// by one, and cheaper, as they share passes over the index. All must see the same model, or none.
     pub fn recommend_each(
         &self,
         queries: &[Query<'_>],
