@@ -68,7 +68,7 @@ pub struct Search<'a> {
     /// The rows that may be answered; `None` is all of them. It must cover exactly the index's rows.
     pub allowed: Option<&'a RowSet>,
     /// Whether codes may have the last word: cheaper, for who scores what is found by other means. Which rows are the best `k`, in which
-    /// order and with which score is then right to within some 2 % of |q|·|x|. Kinds may give true scores all the same.
+    /// order and with which score is then right to within some 3 % of |q|·|x|. Kinds may give true scores all the same.
     pub is_rough: bool,
 }
 

@@ -157,6 +157,36 @@ fn asking_for_much_finds_as_much() {
     }
 }
 
+/// Codes alone find nearly the same rows, with scores near the true ones, as many at a time as one likes.
+#[test]
+fn a_rough_search_is_nearly_right() {
+    for fixture in fixtures().filter(|fixture| fixture.exact.metric() != Metric::L2) {
+        for index in [&*fixture.exact, &*fixture.ivf] {
+            let searches: Vec<Search<'_>> = fixture.queries.iter().map(|query| Search::new(query, K).roughly()).collect();
+            let (mut scratch, mut rough, mut batch) = (Scratch::new(), Vec::new(), Vec::new());
+            index.search_batch(&searches, &mut scratch, &mut batch).unwrap();
+            let mut hits = 0;
+            for (search, of_batch) in searches.iter().zip(&batch) {
+                index.search(search, &mut scratch, &mut rough).unwrap();
+                assert_eq!(of_batch, &rough);
+                let truth = found(index, search.query, K, None, None);
+                let rows: Vec<u32> = rough.iter().map(|neighbour| neighbour.row).collect();
+                hits += truth.iter().filter(|neighbour| rows.contains(&neighbour.row)).count();
+                let mut scores = Vec::new();
+                index.score(search.query, &rows, &mut scratch, &mut scores).unwrap();
+                let length = |vector: &[f32]| vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+                for (neighbour, score) in rough.iter().zip(scores) {
+                    let mut row = Vec::new();
+                    assert!(index.row_into(neighbour.row, &mut row));
+                    let scale = if index.metric() == Metric::Cosine { 1.0 } else { length(search.query) * length(&row) };
+                    assert!((neighbour.score - score).abs() <= 0.04 * scale, "{neighbour:?} {score} {scale}");
+                }
+            }
+            assert!(hits as f64 >= 0.9 * (K * searches.len()) as f64, "{:?} {hits}", index.kind());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 

@@ -61,12 +61,13 @@ impl Services {
         let answers = self.engine.recommend_each(&asks);
         let anew = answers.iter().filter(|(_, made)| matches!(made, Made::Anew(_))).count();
         let each = now.elapsed() / u32::try_from(anew.max(1)).unwrap_or(u32::MAX);
-        let respond = |((asked, before), (answer, made)): ((&&Asked, &Option<Arc<Kept>>), (Answer, Made))| {
+        let mut responses = Vec::with_capacity(answers.len());
+        for ((asked, before), (answer, made)) in asked.iter().zip(&before).zip(answers) {
             let level = self.keep(asked, made, before.as_deref(), now, (level, each));
             self.count_slate(&answer, asked.wanted());
-            Ok(self.respond(asked, &answer, level))
-        };
-        asked.iter().zip(&before).zip(answers).map(respond).collect()
+            responses.push(Ok(self.respond(asked, &answer, level)));
+        }
+        responses
     }
 
     /// What was ranked for the same question a moment ago, at least as well as `level`. Reasons are given of new rankings only.
