@@ -95,11 +95,13 @@ mod tests {
             ("\"latest\"", "\"moon_phase\"", "moon_phase"),
             ("\"segment\": \"cold\"", "\"segment\": \"frozen\"", "no weights for segment cold"),
             ("\"repeat_units\"", "\"repeated\"", "unknown field"),
-            ("0.14285715", "1e60", "out of range"),
         ] {
             let error = decode(written.replacen(from, to, 9).as_bytes()).unwrap_err();
             assert!(error.contains(reason), "{to}: {error}");
         }
+        // Who reads numbers says so first where it was built to look for that.
+        let error = decode(written.replacen("0.14285715", "1e60", 9).as_bytes()).unwrap_err();
+        assert!(["out of range", "has the weight inf"].iter().any(|reason| error.contains(reason)), "{error}");
         let short = written.replacen("\"neighbours\",", "", 1);
         assert!(decode(short.as_bytes()).unwrap_err().contains("weights for"));
     }
