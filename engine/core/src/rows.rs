@@ -55,7 +55,8 @@ where
     }
 
     /// Holds the rows of the next `N` items, so that looks at what they lead to can wait together, and says whether there may be more. For
-    /// rows of which whoever writes holds one only: an item may come twice.
+    /// rows of which whoever writes holds one only: an item may come twice. Who reads so goes ahead of who waits to write, or two that read
+    /// the same rows in other orders could wait for each other; so a row that some reader holds at every moment could not be written.
     pub(crate) fn read_next<const N: usize>(
         &self,
         items: &mut impl Iterator<Item = ItemId>,

@@ -5,7 +5,7 @@
 //! | full | every source | `SERVICE_LEVEL_FULL` |
 //! | lean | what pays most for its cost: other units for newcomers only, no categories, no regions, no search of the index | `SERVICE_LEVEL_LEAN` |
 //! | co_visitation | what was taken together with what the person took, own history, and what trends | `SERVICE_LEVEL_CO_VISITATION` |
-//! | cached | a slate of the same question, at most 30 s old, filtered anew | `SERVICE_LEVEL_CACHED` |
+//! | cached | what was ranked for the same question, at most 30 s old, filtered and chosen from anew | `SERVICE_LEVEL_CACHED` |
 //! | popular | the unit's popular items, encoded beforehand, filtered | `SERVICE_LEVEL_POPULAR` |
 //!
 //! Below the last rung the least critical requests are refused ([`super::admission`]), and below that connections are no longer read from
@@ -49,7 +49,7 @@ pub enum Level {
     Lean,
     /// Co-visitation and own history.
     CoVisitation,
-    /// Slates made a moment ago.
+    /// What was ranked a moment ago.
     Cached,
     /// What is popular.
     Popular,
