@@ -5,10 +5,17 @@
 //! the result depends on the set of examples alone. Segments are fitted around what all people have in common, the more freely the
 //! more examples they have. People new to a unit also speak for strangers, with what hangs on the person left out.
 
+mod judging;
+mod logit;
+
 use faces_core::ranking::{Ranker, Regime, Segment, features};
-use nalgebra::{DMatrix, DVector};
-use rayon::prelude::*;
+use nalgebra::DVector;
 use serde::{Deserialize, Serialize};
+
+use self::{
+    judging::{Fold, JUDGED_FROM, JUDGED_MIN, Judged, Orders, Rival, judged_together, of_regimes},
+    logit::{newton, scales},
+};
 
 const WIDTH: usize = features::COUNT;
 
@@ -55,7 +62,7 @@ impl Default for RankerParams {
             replayed_max: 3_000_000,
             others_max: 60,
             half_life_days: 365.0,
-            ridge: 5.0,
+            ridge: 30.0,
             segment_ridge: 50.0,
         }
     }
@@ -78,9 +85,6 @@ impl RankerParams {
     }
 }
 
-const STEPS_MAX: usize = 25;
-const GAIN_MIN: f64 = 1e-6;
-
 /// A ranker with what it was judged by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainedRanker {
@@ -97,11 +101,11 @@ pub struct Verdict {
     pub segment: String,
     /// Whether the unit's hottest items were ruled out.
     pub is_tail: bool,
-    /// Examples of the later period that it was judged on.
+    /// Examples that it was judged on, each later than what was fitted.
     pub examples: usize,
-    /// What was best of all else in the earlier period: a single feature or, for people new to the unit, what strangers get.
+    /// What is best of all else: a single feature or, for people new to the unit, what strangers get.
     pub single: String,
-    /// Its NDCG@20 in the later period, of examples whose target was retrieved.
+    /// NDCG@20 of what was best of all else in the earlier examples, on the later ones whose target was retrieved.
     pub single_ndcg: f64,
     /// The blend's.
     pub blend_ndcg: f64,
@@ -113,10 +117,11 @@ pub struct Verdict {
 
 /// Fits a ranker to what happened before `now_ms`; `None` without a single example in which something was taken.
 ///
-/// It is fitted to the earlier examples first, and judged on the later ones: where the lower bound of the blend's gain over the best
-/// single feature is negative, that feature alone orders the regime; where there are too few to judge by, the fixed blend does. People
-/// new to a unit get what strangers get unless the blend is surely better than that too: examples of them are few, and what other units
-/// say of them hurts as often as it helps, so that they ask for more certainty than the others. What is published is then fitted to all.
+/// Before, it is fitted to the examples up to several moments of the past, and judged each time on those that came next
+/// ([`JUDGED_FROM`]): where the lower bound of the blend's gain over the best single feature is negative, that feature alone orders the
+/// regime; where there are too few examples to judge by, the fixed blend does. People new to a unit get what strangers get unless the
+/// blend is surely better than that too: examples of them are few, and what other units say of them hurts as often as it helps, so that
+/// they ask for more certainty than the others. What is published is then fitted to all.
 #[must_use]
 pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<TrainedRanker> {
     let is_useful = |example: &&Example| !example.taken.is_empty() && example.others() > 0 && example.ts_ms < now_ms;
@@ -128,25 +133,32 @@ pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<T
     }
     useful.extend(as_strangers.iter().map(|example| Weighed::new(example, true, params, now_ms)));
     useful.sort_by_key(|weighed| (weighed.example.ts_ms, weighed.is_copy)); // stable
-    let (earlier, later) = useful.split_at((useful.len() as f64 * EARLIER_SHARE) as usize);
     let scales = scales(useful.iter().filter(|weighed| !weighed.is_copy));
-    let weights = fit_regimes(&useful, &scales, params);
-    let tried = fit_regimes(earlier, &scales, params);
-    let (mut published, mut verdicts) = (weights.map(Some), Vec::new());
-    let mut of_strangers = [None; 2]; // fitted to the earlier examples and to all, by whether the head is missing
+    let folds = JUDGED_FROM.map(|share| Fold::new(&useful, share, &scales, params));
+    let (mut published, mut verdicts) = (fit_regimes(&useful, &scales, params).map(Some), Vec::new());
+    let mut of_strangers: [Option<Orders>; 2] = [None; 2]; // by whether the head is missing
     for (place, regime) in Regime::all().into_iter().enumerate() {
-        let (earlier, later) = (of_regime(earlier, regime), of_regime(later, regime));
+        let together = judged_together(regime, &folds);
         let strangers = of_strangers[usize::from(regime.is_tail)].filter(|_| regime.segment == Segment::Cold);
-        let rival = Rival::of(&earlier, strangers);
-        let verdict = judge(regime, &later, &tried[place], &rival);
+        let rival = Rival::of(&of_regimes(&useful, &together), strangers.map(|orders| orders.published));
+        let mut judged = Vec::new();
+        let mut rivals = [rival.weights; JUDGED_FROM.len()];
+        for (n, fold) in folds.iter().enumerate() {
+            rivals[n] = Rival::of(&of_regimes(fold.earlier, &together), strangers.map(|orders| orders.tried[n])).weights;
+            judged.extend(
+                of_regimes(fold.later, &together).into_iter().map(|weighed| Judged::new(weighed, &fold.tried, &rivals[n])),
+            );
+        }
+        let verdict = Verdict::of(regime, &judged, rival.name);
         if verdict.examples < JUDGED_MIN {
             published[place] = None;
         } else if !verdict.is_blend {
-            published[place] = Some(rival.published);
+            published[place] = Some(rival.weights);
         }
         if let (Segment::Stranger, Some(published)) = (regime.segment, published[place]) {
-            let tried = if verdict.is_blend { tried[place] } else { rival.tried };
-            of_strangers[usize::from(regime.is_tail)] = Some([impersonal(&tried), impersonal(&published)]);
+            let tried = if verdict.is_blend { folds.each_ref().map(|fold| fold.tried[place]) } else { rivals };
+            of_strangers[usize::from(regime.is_tail)] =
+                Some(Orders { tried: tried.map(|weights| impersonal(&weights)), published: impersonal(&published) });
         }
         verdicts.push(verdict);
     }
@@ -154,39 +166,6 @@ pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<T
 }
 
 type Weights = [f32; WIDTH];
-
-/// Examples of a regime; imagined ones only where there are too few real ones to judge by.
-fn of_regime<'a, 'b>(examples: &'b [Weighed<'a>], regime: Regime) -> Vec<&'b Weighed<'a>> {
-    let all: Vec<_> = examples.iter().filter(|weighed| weighed.example.regime == regime).collect();
-    let real: Vec<_> = all.iter().copied().filter(|weighed| !weighed.example.is_imagined).collect();
-    if real.len() < JUDGED_MIN { all } else { real }
-}
-
-/// What a blend has to be better than.
-struct Rival {
-    name: &'static str,
-    /// Fitted to the earlier examples: what the blend is judged against.
-    tried: Weights,
-    /// Fitted to all: what stands in for the blend.
-    published: Weights,
-}
-
-impl Rival {
-    /// The best of the earlier period: a single feature, or what strangers get, so that to be known in other units never hurts those
-    /// who are new to this one.
-    fn of(earlier: &[&Weighed<'_>], strangers: Option<[Weights; 2]>) -> Self {
-        let single = best_single(earlier);
-        let of_single = Self { name: features::NAMES[single], tried: alone(single), published: alone(single) };
-        let worth = |weights: &Weights| earlier.iter().map(|weighed| weighed.example.ndcg(weights)).sum::<f64>();
-        match strangers {
-            Some([tried, published]) if worth(&tried) >= worth(&of_single.tried) => Self { name: AS_STRANGER, tried, published },
-            _ => of_single,
-        }
-    }
-}
-
-/// What the order that strangers get is called in verdicts.
-const AS_STRANGER: &str = "as a stranger";
 
 /// Weights without what hangs on the person.
 fn impersonal(weights: &Weights) -> Weights {
@@ -211,97 +190,6 @@ fn fit_regimes(examples: &[Weighed<'_>], scales: &[f64], params: &RankerParams) 
         std::array::from_fn(|n| (weights[n] * scales[n]) as f32)
     })
 }
-
-/// A single feature as weights; demand breaks its ties.
-fn alone(feature: usize) -> Weights {
-    let mut weights = [0.0; WIDTH];
-    weights[TIE_BREAK] = 1e-3;
-    weights[feature] = 1.0;
-    weights
-}
-
-/// The feature to order a slate alone: recent demand, the baseline that is hardest to beat with little to learn from, unless another
-/// one is surely better.
-fn best_single(examples: &[&Weighed<'_>]) -> usize {
-    let of = |feature: usize| {
-        let weights = alone(feature);
-        examples.iter().map(move |weighed| weighed.example.ndcg(&weights))
-    };
-    let usual: Vec<f64> = of(TIE_BREAK).collect();
-    let gain = |feature: usize| Gain::of(of(feature).zip(&usual).map(|(other, usual)| other - usual));
-    let sure = SINGLES.into_iter().map(|feature| (gain(feature), feature)).filter(|(gain, _)| gain.low(CONFIDENCE_Z) > 0.0);
-    sure.fold((0.0, TIE_BREAK), |best, (gain, feature)| if gain.mean > best.0 { (gain.mean, feature) } else { best }).1
-}
-
-/// A mean of differences, with its standard error.
-struct Gain {
-    mean: f64,
-    error: f64,
-}
-
-impl Gain {
-    fn of(differences: impl Iterator<Item = f64>) -> Self {
-        let (mut n, mut sum, mut squares) = (0.0_f64, 0.0, 0.0);
-        differences.for_each(|difference| {
-            n += 1.0;
-            sum += difference;
-            squares += difference * difference;
-        });
-        let mean = sum / n.max(1.0);
-        let variance = (squares / n.max(1.0) - mean * mean).max(0.0);
-        Self { mean, error: (variance / n.max(1.0)).sqrt() }
-    }
-
-    /// Lower end of the interval that reaches so many standard errors down.
-    fn low(&self, z: f64) -> f64 {
-        self.mean - z * self.error
-    }
-}
-
-fn judge(regime: Regime, later: &[&Weighed<'_>], blend: &Weights, rival: &Rival) -> Verdict {
-    let pairs: Vec<(f64, f64)> =
-        later.iter().map(|weighed| (weighed.example.ndcg(blend), weighed.example.ndcg(&rival.tried))).collect();
-    let n = pairs.len() as f64;
-    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| if pairs.is_empty() { 0.0 } else { pairs.iter().map(of).sum::<f64>() / n };
-    let z = if regime.segment == Segment::Cold { NEWCOMERS_Z } else { CONFIDENCE_Z };
-    let gain_low = Gain::of(pairs.iter().map(|(blend, single)| blend - single)).low(z);
-    Verdict {
-        segment: regime.segment.name().to_owned(),
-        is_tail: regime.is_tail,
-        examples: pairs.len(),
-        single: rival.name.to_owned(),
-        single_ndcg: mean(&|(_, single)| *single),
-        blend_ndcg: mean(&|(blend, _)| *blend),
-        gain_low,
-        is_blend: pairs.len() >= JUDGED_MIN && gain_low >= 0.0,
-    }
-}
-
-/// Share of examples that come first, and that the blend is judged by the others.
-const EARLIER_SHARE: f64 = 0.7;
-/// Fewest examples that a regime may be judged by.
-const JUDGED_MIN: usize = 30;
-/// One-sided 90 %.
-const CONFIDENCE_Z: f64 = 1.2816;
-/// One-sided 99 %, for people new to a unit.
-const NEWCOMERS_Z: f64 = 2.3263;
-/// Features that may order a slate alone, one for each source.
-const SINGLES: [usize; 12] = [
-    features::place("demand_30_log"),
-    features::place("demand_7_log"),
-    features::place("demand_180_log"),
-    features::place("demand_1_log"),
-    features::place("neighbours_log"),
-    features::place("neighbours_elsewhere_log"),
-    features::place("together_log"),
-    features::place("latest_log"),
-    features::place("co_visitation_log"),
-    features::place("history_log"),
-    features::place("interest"),
-    features::place("had_30"),
-];
-/// Demand of the last months.
-const TIE_BREAK: usize = features::place("demand_30_log");
 
 /// An example, and how much it counts.
 #[derive(Debug, Clone, Copy)]
@@ -335,25 +223,6 @@ impl Example {
         Some(of_stranger)
     }
 
-    /// NDCG@20 of the candidates by some weights, as near as the sample of others tells their rank.
-    fn ndcg(&self, weights: &Weights) -> f64 {
-        let mut scored: Vec<(f32, bool)> = self
-            .values
-            .chunks_exact(WIDTH)
-            .enumerate()
-            .map(|(n, row)| (row.iter().zip(weights).map(|(value, weight)| value * weight).sum(), n < self.taken.len()))
-            .collect();
-        scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let (mut rank, mut gain) = (0.0_f64, 0.0);
-        for (_, is_taken) in scored {
-            rank += if is_taken { 1.0 } else { f64::from(self.stands_for) };
-            if is_taken && rank <= 20.0 {
-                gain += 1.0 / (rank + 1.0).log2();
-            }
-        }
-        gain / (0..self.taken.len().min(20)).map(|n| 1.0 / (n as f64 + 2.0).log2()).sum::<f64>()
-    }
-
     fn candidates(&self) -> usize {
         self.values.len() / WIDTH
     }
@@ -363,124 +232,6 @@ impl Example {
     }
 }
 
-/// What brings each feature to a standard deviation of 1 inside an example; 0 for one that never varies.
-fn scales<'a>(examples: impl Iterator<Item = &'a Weighed<'a>>) -> Vec<f64> {
-    let mut squares = vec![0.0; WIDTH];
-    let mut count = 0.0;
-    for Weighed { example, .. } in examples {
-        let n = example.candidates() as f64;
-        let mut sums = [0.0; WIDTH];
-        let mut sums_of_squares = [0.0; WIDTH];
-        for row in example.values.chunks_exact(WIDTH) {
-            for (place, value) in row.iter().enumerate() {
-                sums[place] += f64::from(*value);
-                sums_of_squares[place] += f64::from(*value).powi(2);
-            }
-        }
-        for place in 0..WIDTH {
-            squares[place] += sums_of_squares[place] - sums[place].powi(2) / n;
-        }
-        count += n;
-    }
-    squares
-        .into_iter()
-        .map(|square: f64| (square / count).max(0.0).sqrt())
-        .map(|sd| if sd > 1e-4 { 1.0 / sd } else { 0.0 })
-        .collect()
-}
-
-/// Gain, gradient and curvature of the log-likelihood at some weights.
-struct Slope {
-    likelihood: f64,
-    gradient: DVector<f64>,
-    curvature: DMatrix<f64>,
-}
-
-impl Slope {
-    fn zero() -> Self {
-        Self { likelihood: 0.0, gradient: DVector::zeros(WIDTH), curvature: DMatrix::zeros(WIDTH, WIDTH) }
-    }
-
-    fn plus(mut self, other: Self) -> Self {
-        self.likelihood += other.likelihood;
-        self.gradient += other.gradient;
-        self.curvature += other.curvature;
-        self
-    }
-
-    fn add(&mut self, weighed: &Weighed<'_>, scales: &[f64], weights: &DVector<f64>, with_curvature: bool) {
-        let (example, counts) = (weighed.example, weighed.counts);
-        let n = example.candidates();
-        let rows = DMatrix::from_fn(WIDTH, n, |feature, candidate| {
-            f64::from(example.values[candidate * WIDTH + feature]) * scales[feature]
-        });
-        let offset = f64::from(example.stands_for).ln();
-        let mut scores = rows.tr_mul(weights);
-        scores.iter_mut().skip(example.taken.len()).for_each(|score| *score += offset);
-        let top = scores.max();
-        let total: f64 = scores.iter().map(|score| (score - top).exp()).sum();
-        let chances = scores.map(|score| (score - top).exp() / total);
-        let all: f64 = example.taken.iter().map(|worth| f64::from(*worth)).sum();
-        let shares = DVector::from_iterator(example.taken.len(), example.taken.iter().map(|worth| f64::from(*worth) / all));
-        let log_total = total.ln() + top;
-        self.likelihood += counts * scores.iter().zip(&shares).map(|(score, share)| (score - log_total) * share).sum::<f64>();
-        let mean = &rows * &chances;
-        let taken_mean = rows.columns(0, example.taken.len()) * &shares;
-        self.gradient += (taken_mean - &mean) * counts;
-        if with_curvature {
-            let mut weighted = rows.clone();
-            weighted.column_iter_mut().zip(chances.iter()).for_each(|(mut column, chance)| column *= *chance);
-            self.curvature.gemm(counts, &weighted, &rows.transpose(), 1.0);
-            self.curvature.ger(-counts, &mean, &mean, 1.0);
-        }
-    }
-}
-
-fn slope(examples: &[&Weighed<'_>], scales: &[f64], weights: &DVector<f64>, with_curvature: bool) -> Slope {
-    // Chunks of a fixed size, added in their order: the same sums whatever the number of threads.
-    let chunks: Vec<Slope> = examples
-        .par_chunks(256)
-        .map(|chunk| {
-            let mut slope = Slope::zero();
-            chunk.iter().for_each(|weighed| slope.add(weighed, scales, weights, with_curvature));
-            slope
-        })
-        .collect();
-    chunks.into_iter().fold(Slope::zero(), Slope::plus)
-}
-
-/// The weights that make what was taken most likely, held to `home` by `ridge`.
-fn newton(examples: &[&Weighed<'_>], scales: &[f64], home: &DVector<f64>, ridge: f64) -> DVector<f64> {
-    let mut weights = home.clone();
-    let penalty = |weights: &DVector<f64>| 0.5 * ridge * (weights - home).norm_squared();
-    for _ in 0..STEPS_MAX {
-        let at = slope(examples, scales, &weights, true);
-        let gradient = &at.gradient - (&weights - home) * ridge;
-        let curvature = at.curvature + DMatrix::identity(WIDTH, WIDTH) * ridge;
-        let Some(factors) = curvature.cholesky() else { break };
-        let step = factors.solve(&gradient);
-        let worth = at.likelihood - penalty(&weights);
-        let mut length = 1.0;
-        let better = loop {
-            let next = &weights + &step * length;
-            let worth_there = slope(examples, scales, &next, false).likelihood - penalty(&next);
-            if worth_there > worth {
-                break Some((next, worth_there - worth));
-            }
-            length *= 0.5;
-            if length < 1e-3 {
-                break None;
-            }
-        };
-        let Some((next, gain)) = better else { break };
-        weights = next;
-        if gain < GAIN_MIN * examples.len() as f64 {
-            break;
-        }
-    }
-    weights
-}
-
 #[cfg(test)]
 mod tests {
     use rand_chacha::{
@@ -488,7 +239,7 @@ mod tests {
         rand_core::{Rng as _, SeedableRng as _},
     };
 
-    use super::*;
+    use super::{judging::AS_STRANGER, *};
 
     /// Moments in which the candidate with the most of `decides`, blurred by `noise`, is taken.
     fn moments(count: usize, decides: &[usize], noise: f32) -> Vec<Example> {
@@ -550,6 +301,27 @@ mod tests {
         assert_eq!((cold.0.single.as_str(), cold.0.is_blend), (AS_STRANGER, false), "{cold:?}");
         assert_eq!(cold.1, impersonal(&stranger.1));
         assert!(cold.1[0] == 0.0 && stranger.1[0] != 0.0, "what hangs on the person is left out");
+    }
+
+    #[test]
+    fn a_segment_with_few_moments_is_judged_with_the_other_known_people() {
+        let of = |segment: Segment, count: usize| {
+            let regime = Regime { segment, is_tail: false };
+            let moments = moments(count, &[1, 13], 0.1).into_iter().enumerate();
+            moments.map(move |(n, example)| Example { regime, ts_ms: (n * 1_000 / count) as i64, ..example })
+        };
+        let verdict = |examples: &[Example], segment: Segment| {
+            let trained = fit(examples, &RankerParams::default(), NOW_MS).unwrap();
+            trained.verdicts[Regime { segment, is_tail: false }.position()].clone()
+        };
+        let few: Vec<_> = of(Segment::Warm, 20).collect();
+        let alone = verdict(&few, Segment::Warm);
+        assert!(!alone.is_blend && alone.examples < JUDGED_MIN, "{alone:?}");
+        let both: Vec<_> = of(Segment::Warm, 20).chain(of(Segment::Thin, 500)).collect();
+        let together = verdict(&both, Segment::Warm);
+        assert!(together.is_blend && together.examples > 300, "{together:?}");
+        let of_thin = verdict(&both, Segment::Thin);
+        assert!(of_thin.is_blend && of_thin.examples < together.examples, "who has enough is judged alone: {of_thin:?}");
     }
 
     #[test]

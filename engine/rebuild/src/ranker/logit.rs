@@ -1,0 +1,127 @@
+//! The conditional logit itself: Newton's method on a penalised likelihood.
+
+use nalgebra::{DMatrix, DVector};
+use rayon::prelude::*;
+
+use super::{WIDTH, Weighed};
+
+const STEPS_MAX: usize = 25;
+const GAIN_MIN: f64 = 1e-6;
+
+/// What brings each feature to a standard deviation of 1 inside an example; 0 for one that never varies.
+pub(super) fn scales<'a>(examples: impl Iterator<Item = &'a Weighed<'a>>) -> Vec<f64> {
+    let mut squares = vec![0.0; WIDTH];
+    let mut count = 0.0;
+    for Weighed { example, .. } in examples {
+        let n = example.candidates() as f64;
+        let mut sums = [0.0; WIDTH];
+        let mut sums_of_squares = [0.0; WIDTH];
+        for row in example.values.chunks_exact(WIDTH) {
+            for (place, value) in row.iter().enumerate() {
+                sums[place] += f64::from(*value);
+                sums_of_squares[place] += f64::from(*value).powi(2);
+            }
+        }
+        for place in 0..WIDTH {
+            squares[place] += sums_of_squares[place] - sums[place].powi(2) / n;
+        }
+        count += n;
+    }
+    squares
+        .into_iter()
+        .map(|square: f64| (square / count).max(0.0).sqrt())
+        .map(|sd| if sd > 1e-4 { 1.0 / sd } else { 0.0 })
+        .collect()
+}
+
+/// Gain, gradient and curvature of the log-likelihood at some weights.
+struct Slope {
+    likelihood: f64,
+    gradient: DVector<f64>,
+    curvature: DMatrix<f64>,
+}
+
+impl Slope {
+    fn zero() -> Self {
+        Self { likelihood: 0.0, gradient: DVector::zeros(WIDTH), curvature: DMatrix::zeros(WIDTH, WIDTH) }
+    }
+
+    fn plus(mut self, other: Self) -> Self {
+        self.likelihood += other.likelihood;
+        self.gradient += other.gradient;
+        self.curvature += other.curvature;
+        self
+    }
+
+    fn add(&mut self, weighed: &Weighed<'_>, scales: &[f64], weights: &DVector<f64>, with_curvature: bool) {
+        let (example, counts) = (weighed.example, weighed.counts);
+        let n = example.candidates();
+        let rows = DMatrix::from_fn(WIDTH, n, |feature, candidate| {
+            f64::from(example.values[candidate * WIDTH + feature]) * scales[feature]
+        });
+        let offset = f64::from(example.stands_for).ln();
+        let mut scores = rows.tr_mul(weights);
+        scores.iter_mut().skip(example.taken.len()).for_each(|score| *score += offset);
+        let top = scores.max();
+        let total: f64 = scores.iter().map(|score| (score - top).exp()).sum();
+        let chances = scores.map(|score| (score - top).exp() / total);
+        let all: f64 = example.taken.iter().map(|worth| f64::from(*worth)).sum();
+        let shares = DVector::from_iterator(example.taken.len(), example.taken.iter().map(|worth| f64::from(*worth) / all));
+        let log_total = total.ln() + top;
+        self.likelihood += counts * scores.iter().zip(&shares).map(|(score, share)| (score - log_total) * share).sum::<f64>();
+        let mean = &rows * &chances;
+        let taken_mean = rows.columns(0, example.taken.len()) * &shares;
+        self.gradient += (taken_mean - &mean) * counts;
+        if with_curvature {
+            let mut weighted = rows.clone();
+            weighted.column_iter_mut().zip(chances.iter()).for_each(|(mut column, chance)| column *= *chance);
+            self.curvature.gemm(counts, &weighted, &rows.transpose(), 1.0);
+            self.curvature.ger(-counts, &mean, &mean, 1.0);
+        }
+    }
+}
+
+fn slope(examples: &[&Weighed<'_>], scales: &[f64], weights: &DVector<f64>, with_curvature: bool) -> Slope {
+    // Chunks of a fixed size, added in their order: the same sums whatever the number of threads.
+    let chunks: Vec<Slope> = examples
+        .par_chunks(256)
+        .map(|chunk| {
+            let mut slope = Slope::zero();
+            chunk.iter().for_each(|weighed| slope.add(weighed, scales, weights, with_curvature));
+            slope
+        })
+        .collect();
+    chunks.into_iter().fold(Slope::zero(), Slope::plus)
+}
+
+/// The weights that make what was taken most likely, held to `home` by `ridge`.
+pub(super) fn newton(examples: &[&Weighed<'_>], scales: &[f64], home: &DVector<f64>, ridge: f64) -> DVector<f64> {
+    let mut weights = home.clone();
+    let penalty = |weights: &DVector<f64>| 0.5 * ridge * (weights - home).norm_squared();
+    for _ in 0..STEPS_MAX {
+        let at = slope(examples, scales, &weights, true);
+        let gradient = &at.gradient - (&weights - home) * ridge;
+        let curvature = at.curvature + DMatrix::identity(WIDTH, WIDTH) * ridge;
+        let Some(factors) = curvature.cholesky() else { break };
+        let step = factors.solve(&gradient);
+        let worth = at.likelihood - penalty(&weights);
+        let mut length = 1.0;
+        let better = loop {
+            let next = &weights + &step * length;
+            let worth_there = slope(examples, scales, &next, false).likelihood - penalty(&next);
+            if worth_there > worth {
+                break Some((next, worth_there - worth));
+            }
+            length *= 0.5;
+            if length < 1e-3 {
+                break None;
+            }
+        };
+        let Some((next, gain)) = better else { break };
+        weights = next;
+        if gain < GAIN_MIN * examples.len() as f64 {
+            break;
+        }
+    }
+    weights
+}
