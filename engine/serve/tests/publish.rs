@@ -14,6 +14,7 @@ use std::{
 
 use faces_rebuild::{Store, generation::GenerationError};
 use house::{
+    disk::Disk,
     faces,
     shops::{self, Tables},
     write_lines,
@@ -286,6 +287,35 @@ fn a_disk_without_room_is_named_and_nothing_is_half_published() {
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".staging"));
     assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn a_full_device_is_named_and_what_was_current_stays() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("disk")).unwrap();
+    let Some(disk) = Disk::mount(&desk.path("disk"), 1_024) else { return };
+    let folder = disk.root().join("generations");
+    let arguments = desk.arguments(&folder, &["--set", "gates.quality_moments_max=0"]);
+    let rebuild = || said(faces(&arguments.iter().map(String::as_str).collect::<Vec<_>>()));
+    // Before there is a generation, and beside one.
+    let mut current = None;
+    for _ in 0..2 {
+        for kib in [0, 8, 16, 24] {
+            disk.leave_kib(kib);
+            let (code, _, errors) = rebuild();
+            disk.clear();
+            let is_named = errors.contains("No space left on device") && errors.contains(folder.to_str().unwrap());
+            assert!(code == Some(1) && is_named, "{kib} KiB left: {errors}");
+            let store = Store::open(&folder).unwrap();
+            let (listed, pointed) = (store.list().unwrap(), store.current().unwrap());
+            assert_eq!((listed, pointed), (current.iter().cloned().collect(), current.clone()), "{kib} KiB left");
+            let mut names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            assert!(!names.any(|name| name.starts_with(".staging")), "{kib} KiB left");
+        }
+        let (code, object, errors) = rebuild();
+        assert_eq!(code, Some(0), "with room again: {errors}");
+        current = Some(object["generation_id"].as_str().unwrap().parse().unwrap());
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod clients;
+pub(crate) mod disk;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod shops;
