@@ -99,6 +99,9 @@ pub struct Generations {
     pub memory_mib_max: u64,
     /// Recent queries that are kept in memory, to warm a generation up with before it serves; 0: none.
     pub warm_queries: usize,
+    /// How often the server leaves these, if there are new ones, in the folder (and the object store), for the next rebuild to ask, seconds;
+    /// 0: never. Keys of people lie there then.
+    pub mirror_seconds: u64,
     /// File of the secret key that `faces rebuild` signs generations with. Empty: they are not signed.
     pub sign_key: PathBuf,
     /// Public key (64 hexadecimal digits) that generations must be signed with to be loaded. Empty: any is loaded.
@@ -117,6 +120,7 @@ impl Default for Generations {
             lease_seconds: 60,
             memory_mib_max: 0,
             warm_queries: 256,
+            mirror_seconds: 60,
             sign_key: PathBuf::new(),
             verify_key: String::new(),
             watch_over: WatchOver::default(),

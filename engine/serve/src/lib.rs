@@ -21,6 +21,7 @@ pub mod images;
 pub mod index_bench;
 pub mod logs;
 pub mod metrics;
+pub mod mirrored;
 pub mod overload;
 pub mod oversight;
 pub mod own_model;

@@ -26,7 +26,7 @@ use crate::{
     follow,
     grpc::{self, Door, Services, connections::ConnectionLimits},
     images::{self, Loading},
-    metrics,
+    metrics, mirrored,
     overload::Overload,
     oversight::{Health, RecentQueries},
     own_model,
@@ -118,6 +118,8 @@ impl App {
         });
         let follower = follow::start(Arc::clone(&engine)).context("can't start the thread that follows the catalogue")?;
         let settler = settle(Arc::clone(&state)).context("can't start the thread that settles what is derived")?;
+        let mirror = mirrored::start(Arc::clone(&recent), Arc::clone(&state), &config);
+        let mirror = mirror.context("can't start the thread that leaves recent queries")?;
         let watchers = overload.start(&engine).context("can't start the threads that watch the load")?;
 
         let sink = Arc::clone(&state);
@@ -165,7 +167,7 @@ impl App {
         });
         let stopped = stopped.await;
         admin_server.abort();
-        drop((follower, settler, watchers, shared));
+        drop((follower, settler, mirror, watchers, shared));
         for task in [watch, readiness, upkeep].into_iter().chain(rules) {
             task.abort();
         }

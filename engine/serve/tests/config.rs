@@ -99,6 +99,7 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("generations.watch_over.latency_ratio_max", "1", "0.9"),
         ("gates.recall_10_min", "1", "1.1"),
         ("gates.items_lost_share_max", "0", "nan"),
+        ("gates.mirrored_queries_min", "1", "0"),
         ("gates.latency_ratio_max", "1", "0"),
         ("server.connections_max", "1", "0"),
         ("server.streams_max", "1", "0"),

@@ -194,6 +194,41 @@ async fn generations_swap_under_load_without_a_failed_request() {
 }
 
 #[tokio::test]
+async fn what_a_server_was_asked_the_next_rebuild_asks_both_generations() {
+    let Some(house) = House::open(&BUS, &["generations.mirror_seconds=1"]).await else { return };
+    let mut clients = house.clients().await;
+    shops::fill(&mut clients).await;
+    let first = shops::rebuild(&house.path(""), &house.generations(), 0, &[]);
+    assert_eq!(clients.next_generation("").await, first);
+    for n in 0..240 {
+        // Of eight queries one is noted: of people of the log, and of strangers.
+        clients.slate(ask(&[key(MARKET, &format!("p{n}"))], CINEMA)).await;
+    }
+    let mirrored = house.generations().join("mirrored");
+    let lines = || {
+        let files: Vec<_> = fs::read_dir(&mirrored).ok()?.map(|entry| entry.unwrap().path()).collect();
+        files
+            .iter()
+            .find(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+            .map(|path| fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let left = eventually("what was asked to be left", async || lines().filter(|lines| lines.len() >= 30)).await;
+    assert!(left.iter().any(|line| line.contains(r#""bu":"cinema","wanted":10,"keys":[["market",1,"p"#)), "{left:?}");
+    fs::write(mirrored.join("torn.jsonl"), &left[0][..10]).unwrap();
+
+    // A clock must not decide.
+    let gates = ["--set", "gates.latency_ratio_max=1e9", "--set", "gates.mirrored_queries_min=30"];
+    let (second, warnings) = shops::rebuild_and_warn(&house.path(""), &house.generations(), 1, &gates);
+    assert!(warnings.contains("mirrored/torn.jsonl are not asked: line 1 is no query: it breaks off"), "{warnings}");
+    assert_eq!(clients.next_generation(&first).await, second);
+    let manifest = faces_says(&["generations", "--folder", house.generations().to_str().unwrap(), "show", &second]);
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let findings = manifest["gates"]["findings"].as_array().unwrap();
+    let latency = findings.iter().find(|finding| finding["gate"] == "latency").unwrap();
+    assert!(latency["outcome"] == "passed" && latency["detail"].as_str().unwrap().ends_with("mirrored queries"), "{latency}");
+}
+
+#[tokio::test]
 async fn a_generation_after_which_answers_get_worse_is_taken_back_by_itself() {
     let watched = ["generations.watch_over.calls_min=20", "generations.watch_over.latency_ratio_max=1e9"];
     let Some(house) = House::open(&BUS, &watched).await else { return };

@@ -30,6 +30,8 @@ pub struct GateLimits {
     pub quality_moments_min: usize,
     /// Moments at most; 0: quality and latency are not looked at.
     pub quality_moments_max: usize,
+    /// Queries that servers were asked in the last day at least, by which latency is judged; where there are fewer, by the log's moments.
+    pub mirrored_queries_min: usize,
     /// Processor time of an answer at most, as a multiple of the served generation's.
     pub latency_ratio_max: f64,
 }
@@ -49,6 +51,7 @@ impl Default for GateLimits {
             quality_loss_share_max: 0.05,
             quality_moments_min: 200,
             quality_moments_max: 5_000,
+            mirrored_queries_min: 100,
             latency_ratio_max: 2.0,
         }
     }
@@ -56,7 +59,7 @@ impl Default for GateLimits {
 
 impl GateLimits {
     /// Key, value, whether it fits, and what it must be.
-    pub fn ranges(&self) -> [(&'static str, f64, bool, &'static str); 12] {
+    pub fn ranges(&self) -> [(&'static str, f64, bool, &'static str); 13] {
         let share = |key, value: f64| (key, value, (0.0..=1.0).contains(&value), "a number from 0 to 1");
         let hours = |key, value: f64| (key, value, value >= 0.0, "a number of at least 0");
         [
@@ -76,6 +79,7 @@ impl GateLimits {
             share("gates.filter_coverage_min", self.filter_coverage_min),
             share("gates.quality_loss_share_max", self.quality_loss_share_max),
             ("gates.quality_moments_min", self.quality_moments_min as f64, self.quality_moments_min >= 1, "at least 1"),
+            ("gates.mirrored_queries_min", self.mirrored_queries_min as f64, self.mirrored_queries_min >= 1, "at least 1"),
             ("gates.latency_ratio_max", self.latency_ratio_max, self.latency_ratio_max >= 1.0, "a number of at least 1"),
         ]
     }

@@ -1,6 +1,6 @@
 //! `faces generations`: what the store holds, and which one serves.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::SystemTime};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::{
     config::Config,
+    mirrored,
     publish::{open_shared, open_store, take_lease},
 };
 
@@ -66,7 +67,7 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Deletes old ones, and what jobs left half-written. What is current, what a roll-back would go to and what a server of this machine
+    /// Deletes old ones, what jobs left half-written, and mirrored queries that no server renews. What is current, what a roll-back would go to and what a server of this machine
     /// loads or serves stay.
     Gc {
         /// How many of the newest stay.
@@ -126,10 +127,15 @@ pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
         Action::History => history(&store, args.json),
         Action::Gc { keep, dry_run, wait } => {
             let lease = take_lease(&store, "gc", config, *wait)?;
-            let collected = store.collect(*keep, *dry_run)?;
+            let (collected, now) = (store.collect(*keep, *dry_run)?, SystemTime::now());
+            let mut mirrored = mirrored::collect(store.root(), now, *dry_run)?;
             drop(lease);
-            let of_shared = open_shared(config)?.map(|shared| shared.collect(*keep, *dry_run)).transpose()?;
-            print_collected(&collected, of_shared.as_deref().unwrap_or_default(), *dry_run, args.json);
+            let mut of_shared = Vec::new();
+            if let Some(shared) = open_shared(config)? {
+                of_shared = shared.collect(*keep, *dry_run)?;
+                mirrored.extend(shared.collect_mirrored(now, *dry_run)?.iter().map(|path| PathBuf::from(path.as_ref())));
+            }
+            print_collected(&collected, &of_shared, &mirrored, *dry_run, args.json);
             Ok(())
         }
     }
@@ -152,7 +158,7 @@ fn history(store: &Store, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn print_collected(collected: &Collected, of_shared: &[GenerationId], is_dry: bool, json: bool) {
+fn print_collected(collected: &Collected, of_shared: &[GenerationId], mirrored: &[PathBuf], is_dry: bool, json: bool) {
     let name = |kept: &Kept| match kept {
         Kept::Current => "current",
         Kept::Before => "before",
@@ -164,12 +170,20 @@ fn print_collected(collected: &Collected, of_shared: &[GenerationId], is_dry: bo
         let Collected { deleted, leftovers, .. } = collected;
         println!(
             "{}",
-            json!({ "deleted": deleted, "deleted_shared": of_shared, "kept": kept, "leftovers": leftovers, "dry_run": is_dry })
+            json!({
+                "deleted": deleted,
+                "deleted_shared": of_shared,
+                "deleted_mirrored": mirrored,
+                "kept": kept,
+                "leftovers": leftovers,
+                "dry_run": is_dry
+            })
         );
         return;
     }
     collected.deleted.iter().for_each(|id| println!("- {id}  {}", if is_dry { "would go" } else { "deleted" }));
     of_shared.iter().for_each(|id| println!("- {id}  {} from the object store", if is_dry { "would go" } else { "deleted" }));
+    mirrored.iter().for_each(|path| println!("- {}  {}", path.display(), if is_dry { "would go" } else { "deleted" }));
     collected.kept.iter().for_each(|(id, why)| println!("  {id}  stays: {}", name(why)));
     if collected.leftovers > 0 {
         println!("{} folders of jobs that died{}", collected.leftovers, if is_dry { " would go" } else { " deleted" });

@@ -12,7 +12,7 @@ use foldhash::fast::FixedState;
 
 use super::{Services, answer, recommendation::Asked, refusal::Refusal, route::Reply, turn::Turn};
 use crate::{
-    encoded,
+    clock, encoded,
     engine::{Answer, Ask, Made},
     metrics,
     overload::{
@@ -78,7 +78,7 @@ impl Services {
 
     /// Counts a slate of a ranking and remembers that if it is new; at which level it was made.
     fn keep(&self, asked: &Asked, made: Made, before: Option<&Kept>, now: Instant, (level, cost): (Level, Duration)) -> Level {
-        self.recent.note(&asked.keys, asked.bu(), asked.wanted());
+        self.recent.note(&asked.keys, asked.bu(), asked.wanted(), clock::now());
         match made {
             Made::Again => {
                 let level = before.map_or(level, |kept| kept.level);

@@ -1,7 +1,7 @@
 //! Whether answers got worse with a new generation: what is counted of them, who asked lately, and when to go back.
 //!
 //! Counts and clocks are told to the [`Overseer`], which decides; [`crate::swap`] acts. Of who asked, a bounded ring of the latest is kept
-//! in memory and nowhere else: to warm a generation up before it serves.
+//! in memory: to warm a generation up before it serves, and for [`crate::mirrored`].
 
 mod counts;
 mod overseer;

@@ -6,12 +6,13 @@
 //! ranker. Where there are too few (a second rebuild of the same log), both have seen the day. The candidate itself is asked in any case,
 //! and must not be worse either: a recipe that is right does not make what came of it whole.
 //!
-//! Latency is always the candidate's own, in processor time of this thread: a busy machine does not count.
+//! Latency is always the candidate's own, in processor time of this thread: a busy machine does not count. It is best asked what servers are
+//! asked ([`crate::mirrored`]), by the state at the log's end; where too little of that is there, it is that of the moments.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
-use faces_core::{ids::EventTime, state::State};
+use faces_core::{ids::EventTime, key::SourceKey, state::State};
 use faces_rebuild::{
     Generation, Prepared,
     gates::{Bound, Finding, Gate, GateLimits},
@@ -22,11 +23,12 @@ use faces_rebuild::{
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
-    engine::{Ask, Engine},
+    engine::{Answer, Ask, Engine},
     eval::{
         Course, Estimate, GroupUplift, InMemory, Judge, KindSet, Log, Measure, Outcomes, Query, QuerySet, ReplayOptions, Rounds,
         Run, Streamed, Tables,
     },
+    mirrored::MirroredQuery,
     rows,
     serving::ServingGeneration,
 };
@@ -34,6 +36,7 @@ use crate::{
 const DAY_MS: i64 = 86_400_000;
 
 /// The moments that generations are asked about.
+#[derive(Default)]
 struct Moments {
     set: QuerySet,
     /// When the first may happen; a rehearsal is trained on what came before.
@@ -48,6 +51,8 @@ pub struct Contest<'a> {
     pub log: Log,
     /// Where that is the latest part of a data lake: all of it.
     pub lake: Option<&'a Prepared>,
+    /// What servers were asked lately.
+    pub mirrored: Vec<MirroredQuery>,
     /// As it would be served.
     pub options: &'a ReplayOptions,
     /// Thresholds.
@@ -59,25 +64,46 @@ pub struct Contest<'a> {
 impl Contest<'_> {
     /// What the gates of quality and latency find.
     ///
-    /// Cost: applying the log once, up to three answers a moment, and mostly the training of one generation.
+    /// Cost: applying the log once, up to three answers a moment and two a mirrored query, and mostly the training of one generation.
     ///
     /// # Errors
     /// A link that is none; training that fails.
     pub fn run(mut self, serving: Generation, candidate: Generation) -> Result<[Finding; 2]> {
         let end_ms = self.end_ms;
         self.log.events.retain(|row| row.ts_ms < end_ms && rows::event(row).is_ok());
-        let Some(moments) = self.moments(serving.manifest.cut_off_ms) else {
-            let why = format!("fewer than {} moments on the log's last day", self.limits.quality_moments_min);
-            return Ok([Finding::skipped(Gate::Quality, &why), Finding::skipped(Gate::Latency, &why)]);
-        };
-        let rehearsal = moments.is_unseen.then(|| self.rehearse(&candidate, moments.from_ms)).transpose()?.flatten();
-        if moments.is_unseen && rehearsal.is_none() {
-            let why = "the log up to its last day is too poor to train on";
-            return Ok([Finding::skipped(Gate::Quality, why), Finding::skipped(Gate::Latency, why)]);
+        // A unit that the log does not know has nothing to be ranked.
+        let units: HashSet<&str> = self.log.items.iter().map(|row| row.bu.as_str()).collect();
+        self.mirrored.retain(|query| units.contains(query.bu.as_str()));
+        if self.mirrored.len() < self.limits.mirrored_queries_min {
+            self.mirrored.clear();
         }
+        let judged = self.moments_and_rehearsal(&serving, &candidate)?;
+        let unjudged = judged.as_ref().err().cloned();
+        if let (Some(why), true) = (&unjudged, self.mirrored.is_empty()) {
+            return Ok([Gate::Quality, Gate::Latency].map(|gate| Finding::skipped(gate, why)));
+        }
+        let (moments, rehearsal) = judged.unwrap_or_default();
         let names = [&serving, &candidate].map(|generation| generation.manifest.id.to_string());
         let asked = self.ask(&moments, serving, candidate, rehearsal)?;
-        Ok([self.quality(&moments, &asked, &names), self.latency(&asked, &names)])
+        let quality =
+            unjudged.map_or_else(|| self.quality(&moments, &asked, &names), |why| Finding::skipped(Gate::Quality, &why));
+        Ok([quality, self.latency(&asked, &names)])
+    }
+
+    /// What quality is judged by, or why it can't be.
+    fn moments_and_rehearsal(
+        &self,
+        serving: &Generation,
+        candidate: &Generation,
+    ) -> Result<Result<(Moments, Option<Generation>), String>> {
+        let Some(moments) = self.moments(serving.manifest.cut_off_ms) else {
+            return Ok(Err(format!("fewer than {} moments on the log's last day", self.limits.quality_moments_min)));
+        };
+        if !moments.is_unseen {
+            return Ok(Ok((moments, None)));
+        }
+        let rehearsal = self.rehearse(candidate, moments.from_ms)?.map(|rehearsal| (moments, Some(rehearsal)));
+        Ok(rehearsal.ok_or_else(|| "the log up to its last day is too poor to train on".to_owned()))
     }
 
     /// The moments at which accounts took something: those that what is served has not seen, if they are enough, or else the last day.
@@ -119,7 +145,7 @@ impl Contest<'_> {
             None => Box::new(InMemory::new(self.options, self.log.tables(), &visible)),
         };
         let catalogue = (self.log.items.as_slice(), self.log.links.as_slice());
-        let mut run = Run::new(self.options, course, catalogue, moments.from_ms, moments.from_ms).untrained();
+        let mut run = Run::new(self.options, course, catalogue, self.end_ms, self.end_ms).untrained();
         let state = Arc::clone(run.engine.state());
         let engine = |generation: Generation| {
             let engine = Engine::new(Arc::clone(&state), self.options.engine.clone());
@@ -127,24 +153,26 @@ impl Contest<'_> {
             engine
         };
         let (served, new, rehearsal) = (engine(serving), engine(candidate), rehearsal.map(&engine));
-        let mut times = Vec::with_capacity(moments.set.queries.len());
-        for (n, query) in moments.set.queries.iter().enumerate() {
+        let mut times = Vec::with_capacity(moments.set.queries.len().max(self.mirrored.len()));
+        for query in &moments.set.queries {
             run.advance(query.ts_ms)?;
-            // Who comes first finds the caches cold: they take turns.
-            let mut timed = [(Vec::new(), Duration::ZERO), (Vec::new(), Duration::ZERO)];
-            for place in if n % 2 == 0 { [0, 1] } else { [1, 0] } {
-                if let (Some(slot), Some(engine)) = (timed.get_mut(place), [&served, &new].get(place)) {
-                    let began = cpu_time();
-                    let items = slate(engine, &state, query, self.options.wanted)?;
-                    *slot = (items, cpu_time().saturating_sub(began));
-                }
-            }
-            let [(before, served_for), (now, new_for)] = timed;
-            times.push([served_for, new_for]);
-            let rehearsed = rehearsal.as_ref().map(|rehearsal| slate(rehearsal, &state, query, self.options.wanted));
-            let answers: Vec<Vec<String>> = std::iter::once(Ok(now)).chain(rehearsed).collect::<Result<_>>()?;
+            let keys = [rows::account(&query.bu, &query.local_user_id)?];
+            let ask = asking(&state, &keys, (&query.bu, query.ts_ms), self.options.wanted)?;
+            let named = |answer: &Answer| names(&state, answer);
+            let ([before, now], spent) = in_turn([&served, &new], times.len(), &ask);
+            times.push(spent);
+            let rehearsed = rehearsal.as_ref().map(|rehearsal| named(&rehearsal.recommend(&ask)));
+            let (before, answers) = (named(&before), std::iter::once(named(&now)).chain(rehearsed).collect::<Vec<_>>());
             judge.add(query, before.iter().enumerate().map(|(n, item)| (n + 1, item.as_str())))?;
             judge.add_variants(query, &answers)?;
+        }
+        if !self.mirrored.is_empty() {
+            run.advance(self.end_ms)?;
+            times.clear();
+        }
+        for query in &self.mirrored {
+            let ask = asking(&state, &query.keys, (&query.bu, self.end_ms), query.wanted)?;
+            times.push(in_turn([&served, &new], times.len(), &ask).1);
         }
         let (before, of_answers) = judge.finish_all();
         let compared = |after: &Outcomes| GroupUplift::by_segment(&before, after, Rounds::new(Rounds::USUAL)).into_iter().next();
@@ -167,11 +195,12 @@ impl Contest<'_> {
     }
 
     fn latency(&self, asked: &Asked, names: &[String; 2]) -> Finding {
-        latency(&asked.times, self.limits.latency_ratio_max, names)
+        let what = if self.mirrored.is_empty() { "moments of the log" } else { "mirrored queries" };
+        latency(&asked.times, what, self.limits.latency_ratio_max, names)
     }
 }
 
-/// Answers to all moments.
+/// Answers to all that was asked.
 struct Asked {
     /// Over what is served: of the candidate, and of its rehearsal.
     uplifts: Vec<GroupUplift>,
@@ -199,7 +228,7 @@ fn judged(all: &GroupUplift, whose: &str, loss_max: f64, [serving, candidate]: &
 }
 
 /// The middle one of the times of each.
-fn latency(times: &[[Duration; 2]], ratio_max: f64, [serving, candidate]: &[String; 2]) -> Finding {
+fn latency(times: &[[Duration; 2]], what: &str, ratio_max: f64, [serving, candidate]: &[String; 2]) -> Finding {
     let middle = |place: usize| {
         let mut micros: Vec<f64> = times.iter().filter_map(|both| Some(both.get(place)?.as_secs_f64() * 1e6)).collect();
         micros.sort_by(f64::total_cmp);
@@ -209,7 +238,7 @@ fn latency(times: &[[Duration; 2]], ratio_max: f64, [serving, candidate]: &[Stri
     if before <= 0.0 {
         return Finding::skipped(Gate::Latency, "this system does not tell processor time so finely");
     }
-    let detail = format!("an answer takes {now:.0} µs of a processor against {before:.0} µs, median of {}", times.len());
+    let detail = format!("an answer takes {now:.0} µs of a processor against {before:.0} µs, median of {} {what}", times.len());
     let parts = vec![(serving.clone(), before), (candidate.clone(), now)];
     Finding::judged(Gate::Latency, Bound::AtMost, now / before, ratio_max, detail).with_parts(parts)
 }
@@ -232,12 +261,30 @@ fn moments_from(events: &[EventRow], from_ms: i64, moments_max: usize) -> QueryS
     QuerySet { queries: all.iter().step_by(step).enumerate().map(query).collect(), ..QuerySet::default() }
 }
 
-fn slate(engine: &Engine, state: &State, query: &Query, wanted: usize) -> Result<Vec<String>> {
-    let catalogue = state.catalogue();
-    let bu = catalogue.bu_or_new(&query.bu).context("too many business units")?;
-    let keys = [rows::account(&query.bu, &query.local_user_id)?];
-    let answer = engine.recommend(&Ask { wanted, ..Ask::new(&keys, bu, EventTime::from_millis(query.ts_ms)) });
-    Ok(answer.slate.items.iter().filter_map(|candidate| catalogue.item_name(candidate.item)).map(str::to_owned).collect())
+fn asking<'a>(state: &State, keys: &'a [SourceKey], (bu, ts_ms): (&str, i64), wanted: usize) -> Result<Ask<'a>> {
+    let bu = state.catalogue().bu_or_new(bu).context("too many business units")?;
+    Ok(Ask { wanted, ..Ask::new(keys, bu, EventTime::from_millis(ts_ms)) })
+}
+
+/// The answers of two engines, and what each took. Who comes first finds the caches cold: they take turns.
+fn in_turn([served, new]: [&Engine; 2], turn: usize, ask: &Ask<'_>) -> ([Answer; 2], [Duration; 2]) {
+    let timed = |engine: &Engine| {
+        let began = cpu_time();
+        (engine.recommend(ask), cpu_time().saturating_sub(began))
+    };
+    let ((before, served_for), (now, new_for)) = if turn.is_multiple_of(2) {
+        let first = timed(served);
+        (first, timed(new))
+    } else {
+        let first = timed(new);
+        (timed(served), first)
+    };
+    ([before, now], [served_for, new_for])
+}
+
+fn names(state: &State, answer: &Answer) -> Vec<String> {
+    let name = |item| state.catalogue().item_name(item).map(str::to_owned);
+    answer.slate.items.iter().filter_map(|candidate| name(candidate.item)).collect()
 }
 
 /// Spent by this thread.

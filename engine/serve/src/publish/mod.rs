@@ -29,6 +29,7 @@ use crate::{
     clock,
     config::{Config, Generations},
     eval::{Log, ReplayOptions},
+    mirrored::{self, MirroredQuery},
     shared::Shared,
 };
 
@@ -192,12 +193,38 @@ impl<'a> Publication<'a> {
             Some(_) if is_refused(&verdict, Gate::Integrity) => skipped("what contradicts itself can't be asked"),
             Some(serving) => {
                 let options = replay_options(self.config);
-                let end_ms = candidate.manifest.cut_off_ms;
-                Contest { log, lake: source.lake(), options: &options, limits, end_ms }.run(serving, candidate)?
+                let (mirrored, end_ms) = (self.mirrored(), candidate.manifest.cut_off_ms);
+                Contest { log, lake: source.lake(), mirrored, options: &options, limits, end_ms }.run(serving, candidate)?
             }
         };
         verdict.findings.extend(of_served_code);
         Ok(verdict)
+    }
+
+    /// What servers were asked in the last day. What can't be read is said and passed over: the log's moments are there in any case.
+    fn mirrored(&self) -> Vec<MirroredQuery> {
+        let mut files = mirrored::read(self.store.root());
+        if let Some((shared, _)) = &self.shared {
+            match shared.mirrored() {
+                Ok(there) => {
+                    // Of a server that shares the folder too, once.
+                    let is_here =
+                        |name: Option<&str>| files.iter().any(|(path, _)| path.file_name().and_then(|own| own.to_str()) == name);
+                    let there = there.into_iter().filter(|(path, _)| !is_here(path.filename()));
+                    let there: Vec<_> = there.map(|(path, queries)| (PathBuf::from(path.as_ref()), queries)).collect();
+                    files.extend(there);
+                }
+                Err(error) => eprintln!("warning: mirrored queries of other machines are not asked: {error:#}"),
+            }
+        }
+        let mut queries = Vec::new();
+        for (path, of_file) in files {
+            match of_file {
+                Ok(of_file) => queries.extend(of_file),
+                Err(error) => eprintln!("warning: the mirrored queries in {} are not asked: {error:#}", path.display()),
+            }
+        }
+        mirrored::lately(queries, clock::now(), self.config.gates.quality_moments_max)
     }
 
     /// What servers have; one that can't be loaded they don't have either.

@@ -3,6 +3,7 @@
 //! ```text
 //! prefix/turns/000000000017.json     what became current, when, how and why; the highest number is what is current
 //! prefix/gen-0123456789abcdef/       a generation's files, the manifest last
+//! prefix/mirrored/faces-0.jsonl      what a server was asked lately
 //! ```
 //!
 //! A turn is a file that is created only if there is none of its name: so the pointer moves by compare-and-set on any store, and its
@@ -12,6 +13,7 @@
 //! into theirs, where it is checked before it counts. Everything asynchronous stays inside.
 
 mod follow;
+mod mirrored;
 mod transfer;
 
 use anyhow::{Context as _, Result, bail};

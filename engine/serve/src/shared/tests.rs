@@ -109,3 +109,25 @@ fn old_generations_go_but_for_what_is_current_and_what_was_before() {
     assert_eq!(maker.shared.collect(2, false).unwrap(), [ids[1].clone()]);
     assert_eq!(maker.shared.generations().unwrap().len(), 3);
 }
+
+#[test]
+fn what_servers_were_asked_is_there_for_all_and_goes_when_nobody_renews_it() {
+    let place = tempfile::tempdir().unwrap();
+    let (server, maker) = (machine(place.path()), machine(place.path()));
+    assert!(maker.shared.mirrored().unwrap().is_empty());
+    server.shared.leave_mirrored("a.jsonl", "broken").unwrap();
+    let line = "{\"at_ms\":1,\"bu\":\"shop\",\"wanted\":10,\"keys\":[]}\n";
+    server.shared.leave_mirrored("a.jsonl", line).unwrap();
+    server.shared.leave_mirrored("b.jsonl", "broken").unwrap();
+    let [a, b] = maker.shared.mirrored().unwrap().try_into().unwrap();
+    assert_eq!((a.0.filename(), a.1.unwrap().len(), b.1.is_err()), (Some("a.jsonl"), 1, true));
+    assert!(
+        maker.shared.latest().unwrap().is_none() && maker.shared.generations().unwrap().is_empty(),
+        "no generation is made of it"
+    );
+    let now = std::time::SystemTime::now();
+    let in_two_days = now + std::time::Duration::from_secs(2 * 86_400);
+    let collect = |at, is_dry| maker.shared.collect_mirrored(at, is_dry).unwrap().len();
+    assert_eq!((collect(now, false), collect(in_two_days, true), collect(in_two_days, false)), (0, 2, 2));
+    assert!(maker.shared.mirrored().unwrap().is_empty());
+}

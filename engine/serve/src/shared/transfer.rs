@@ -104,7 +104,7 @@ impl Shared {
         Ok(())
     }
 
-    fn list(&self, prefix: &Path) -> Result<Vec<ObjectMeta>> {
+    pub(super) fn list(&self, prefix: &Path) -> Result<Vec<ObjectMeta>> {
         let listed = self.runtime.block_on(self.place.store.list(Some(prefix)).try_collect());
         listed.with_context(|| self.failed("list", prefix))
     }

@@ -10,7 +10,7 @@ use faces_proto::v1::{self, EventType};
 use super::{
     calls::{event, item_ref, key, now_ms},
     clients::Clients,
-    faces_says, write_lines,
+    faces, write_lines,
 };
 
 pub(crate) const MARKET: &str = "market";
@@ -100,11 +100,19 @@ pub(crate) fn write_tables(folder: &Path, seed: usize) -> Tables {
 
 /// Runs `faces rebuild` on a history of the shops; the id of the generation.
 pub(crate) fn rebuild(folder: &Path, generations: &Path, seed: usize, options: &[&str]) -> String {
+    rebuild_and_warn(folder, generations, seed, options).0
+}
+
+/// As [`rebuild`]; the id of the generation, and what was said beside it.
+pub(crate) fn rebuild_and_warn(folder: &Path, generations: &Path, seed: usize, options: &[&str]) -> (String, String) {
     let tables = write_tables(folder, seed);
     let [events, items, links] = [&tables.events, &tables.items, &tables.links].map(|path| path.to_str().unwrap());
     let mut arguments = vec!["rebuild", "--events", events, "--items", items, "--links", links, "--json"];
     arguments.extend(["--out", generations.to_str().unwrap(), "--set", "training.embedding.dimension=8"]);
     arguments.extend(options);
-    let said: serde_json::Value = serde_json::from_str(&faces_says(&arguments)).unwrap();
-    said["generation_id"].as_str().unwrap().to_owned()
+    let output = faces(&arguments);
+    let warnings = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "faces {arguments:?}: {warnings}");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    (said["generation_id"].as_str().unwrap().to_owned(), warnings)
 }

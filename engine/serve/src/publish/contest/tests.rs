@@ -54,8 +54,18 @@ fn trained(log: &Log, until_ms: i64) -> Generation {
 }
 
 fn run(log: Log, serving: Generation, candidate: Generation, limits: GateLimits) -> [Finding; 2] {
+    run_with(Vec::new(), log, serving, candidate, limits)
+}
+
+fn run_with(
+    mirrored: Vec<MirroredQuery>,
+    log: Log,
+    serving: Generation,
+    candidate: Generation,
+    limits: GateLimits,
+) -> [Finding; 2] {
     let options = options();
-    Contest { log, lake: None, options: &options, limits: &limits, end_ms: NOW_MS }.run(serving, candidate).unwrap()
+    Contest { log, lake: None, mirrored, options: &options, limits: &limits, end_ms: NOW_MS }.run(serving, candidate).unwrap()
 }
 
 /// Latency must not decide here: it is a clock's.
@@ -73,6 +83,36 @@ fn a_day_more_passes_and_is_rehearsed_without_it() {
     assert_eq!((quality.outcome, latency.outcome), (Outcome::Passed, Outcome::Passed), "{quality:?} {latency:?}");
     assert!(quality.detail.contains("trained like the candidate, but without them"), "{quality:?}");
     assert!(latency.value > Some(0.0) && latency.parts.len() == 2, "{latency:?}");
+    assert!(latency.detail.contains("median of 200 moments of the log"), "{latency:?}");
+}
+
+/// Of people of the log, of strangers, and of a unit that the log does not know.
+fn asked(of_shop: u32, elsewhere: u32) -> Vec<MirroredQuery> {
+    let query = |bu: &str, n: u32| {
+        let keys = vec![rows::account(bu, &(n * 2).to_string()).unwrap()];
+        MirroredQuery { at: EventTime::from_millis(NOW_MS), bu: bu.into(), wanted: 10, keys }
+    };
+    (0..of_shop).map(|n| query("shop", n)).chain((0..elsewhere).map(|n| query("elsewhere", n))).collect()
+}
+
+#[test]
+fn enough_mirrored_queries_are_asked_instead_of_moments() {
+    let log = log(0);
+    let pair = || (trained(&log, YESTERDAY_MS), trained(&log, NOW_MS));
+    let of = |mirrored, limits| {
+        let (serving, candidate) = pair();
+        run_with(mirrored, log.clone(), serving, candidate, limits)
+    };
+    let [quality, latency] = of(asked(100, 0), limits());
+    assert_eq!((quality.outcome, latency.outcome), (Outcome::Passed, Outcome::Passed), "{quality:?} {latency:?}");
+    assert!(latency.value > Some(0.0) && latency.detail.contains("median of 100 mirrored queries"), "{latency:?}");
+    let [_, latency] = of(asked(99, 50), limits());
+    assert!(latency.detail.contains("median of 200 moments of the log"), "too few of known units: {latency:?}");
+    // Too few moments for quality do not keep latency from being judged.
+    let [quality, latency] = of(asked(120, 7), GateLimits { quality_moments_min: 401, ..limits() });
+    assert_eq!((quality.outcome, latency.outcome), (Outcome::Skipped, Outcome::Passed), "{quality:?} {latency:?}");
+    assert!(quality.detail.contains("fewer than 401 moments"), "{quality:?}");
+    assert!(latency.detail.contains("median of 120 mirrored queries"), "{latency:?}");
 }
 
 #[test]
@@ -119,11 +159,11 @@ fn too_few_moments_judge_nothing() {
 fn answers_that_cost_too_much_are_refused() {
     let names = ["old".to_owned(), "new".to_owned()];
     let times = |new_us: [u64; 3]| new_us.map(|new| [Duration::from_micros(40), Duration::from_micros(new)]);
-    let judged = |new_us| latency(&times(new_us), 2.0, &names);
+    let judged = |new_us| latency(&times(new_us), "moments of the log", 2.0, &names);
     let passed = judged([30, 80, 5_000]);
     assert_eq!((passed.outcome, passed.value), (Outcome::Passed, Some(2.0)), "one that was disturbed does not count");
     let refused = judged([30, 81, 90]);
     assert_eq!(refused.outcome, Outcome::Refused);
     assert!(refused.detail.contains("81 µs of a processor against 40 µs"), "{refused:?}");
-    assert_eq!(latency(&[[Duration::ZERO; 2]], 2.0, &names).outcome, Outcome::Skipped);
+    assert_eq!(latency(&[[Duration::ZERO; 2]], "moments of the log", 2.0, &names).outcome, Outcome::Skipped);
 }
