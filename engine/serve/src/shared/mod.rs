@@ -74,6 +74,8 @@ impl Shared {
         let (path, text) = (self.path_of(turn.turn), serde_json::to_vec(&turn)?);
         match self.runtime.block_on(self.place.store.put_opts(&path, text.into(), PutOptions::from(PutMode::Create))) {
             Ok(_) => Ok(turn),
+            // Its own: the answer was lost, and the client asked again by itself.
+            Err(object_store::Error::AlreadyExists { .. }) if self.turn(turn.turn)? == turn => Ok(turn),
             Err(object_store::Error::AlreadyExists { .. }) => bail!(
                 "{} was moved by somebody else meanwhile; {id} is there but not current, so compare the two and activate the one you want",
                 self.place.url

@@ -1,8 +1,13 @@
-use std::path::Path as Folder;
+use std::{path::Path as Folder, sync::Arc};
 
 use faces_rebuild::{
     TrainParams, train,
     training::{Interaction, Log, TrainingItem},
+};
+use futures::stream::BoxStream;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutPayload,
+    PutResult, Result as StoreResult,
 };
 use tempfile::TempDir;
 
@@ -130,4 +135,61 @@ fn what_servers_were_asked_is_there_for_all_and_goes_when_nobody_renews_it() {
     let collect = |at, is_dry| maker.shared.collect_mirrored(at, is_dry).unwrap().len();
     assert_eq!((collect(now, false), collect(in_two_days, true), collect(in_two_days, false)), (0, 2, 2));
     assert!(maker.shared.mirrored().unwrap().is_empty());
+}
+
+/// A store whose answer to what is created is lost; asked again by the client, it says that it is there already.
+#[derive(Debug)]
+struct Deaf(Arc<dyn ObjectStore>);
+
+impl std::fmt::Display for Deaf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+#[tonic::async_trait]
+impl ObjectStore for Deaf {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> StoreResult<PutResult> {
+        let is_created = options.mode == PutMode::Create;
+        let put = self.0.put_opts(location, payload, options).await?;
+        let again = || object_store::Error::AlreadyExists { path: location.to_string(), source: "it is there".into() };
+        if is_created { Err(again()) } else { Ok(put) }
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, options: PutMultipartOptions) -> StoreResult<Box<dyn MultipartUpload>> {
+        self.0.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
+        self.0.get_opts(location, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, StoreResult<Path>>) -> BoxStream<'static, StoreResult<Path>> {
+        self.0.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
+        self.0.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
+        self.0.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
+        self.0.copy_opts(from, to, options).await
+    }
+}
+
+#[test]
+fn a_turn_whose_answer_was_lost_is_known_as_ones_own() {
+    let place = tempfile::tempdir().unwrap();
+    let mut maker = machine(place.path());
+    maker.shared.place.store = Arc::new(Deaf(Arc::clone(&maker.shared.place.store)));
+    let first = maker.publish(0);
+    assert_eq!(maker.shared.latest().unwrap(), Some(first.clone()));
+    let late = maker.stage(1);
+    let refused = maker.shared.publish(&maker.store, &late, None, How::Published, "").unwrap_err();
+    assert!(refused.to_string().contains("moved by somebody else"), "{refused}");
+    assert_eq!(maker.shared.latest().unwrap(), Some(first));
 }
