@@ -1,21 +1,23 @@
 //! The same plans on a Ballista cluster: a scheduler, executors, and a session that hands its plans to them.
 //!
 //! `faces-lake scheduler` and `faces-lake executor` run one with the very code that plans; a cluster that is there already serves as
-//! well, if it is of the same version. Executors must see the paths and stores that tables lie in.
+//! well, if it is of the same version and knows the stores. All must see the paths and stores that tables lie in.
 
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result, anyhow};
 use ballista::prelude::{SessionConfigExt as _, SessionContextExt as _};
-use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::{config::TaskSchedulingPolicy, utils::default_session_builder};
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use ballista_scheduler::{cluster::BallistaCluster, config::SchedulerConfig, scheduler_process::start_server};
 use clap::Args;
 use datafusion::{
     error::DataFusionError,
-    execution::SessionStateBuilder,
+    execution::{SessionStateBuilder, runtime_env::RuntimeEnvBuilder},
     prelude::{SessionConfig, SessionContext},
 };
+
+use crate::stores::Stores;
 
 /// Options of a scheduler.
 #[derive(Args, Debug)]
@@ -59,8 +61,14 @@ pub(crate) async fn context(scheduler: &str, config: SessionConfig) -> Result<Se
     // First what plans that are cut into stages need (filters that one stage gives another at run time would wait for ever), then the name:
     // a configuration with a name is taken for one that has all that.
     let config = config.upgrade_for_ballista().with_ballista_job_name("faces-lake");
-    let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+    let runtime = runtime_with(&Arc::default()).build_arc()?;
+    let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
     SessionContext::remote_with_state(scheduler, state).await
+}
+
+/// What queries run in, with the stores of this process.
+fn runtime_with(stores: &Arc<Stores>) -> RuntimeEnvBuilder {
+    RuntimeEnvBuilder::new().with_object_store_registry(Arc::<Stores>::clone(stores))
 }
 
 /// What goes on, for who runs a cluster; `RUST_LOG` says how much.
@@ -74,6 +82,7 @@ fn log_to_stderr() {
 /// An address that can't be listened on.
 pub async fn run_scheduler(args: &SchedulerArgs) -> Result<()> {
     log_to_stderr();
+    let stores = Arc::default();
     let config = SchedulerConfig {
         bind_host: args.listen.ip().to_string(),
         bind_port: args.listen.port(),
@@ -81,6 +90,11 @@ pub async fn run_scheduler(args: &SchedulerArgs) -> Result<()> {
         external_host: args.listen.ip().to_string(),
         executor_timeout_seconds: args.executor_timeout_seconds,
         expire_dead_executor_interval_seconds: args.executor_timeout_seconds.div_ceil(4).max(1),
+        // A session of its own for each run: what one has listed may have changed at the next.
+        override_session_builder: Some(Arc::new(move |config: SessionConfig| {
+            let state = default_session_builder(config)?;
+            Ok(SessionStateBuilder::new_from_existing(state).with_runtime_env(runtime_with(&stores).build_arc()?).build())
+        })),
         ..SchedulerConfig::default()
     };
     let cluster = BallistaCluster::new_from_config(&config).await.map_err(|error| anyhow!("{error}"))?;
@@ -95,6 +109,7 @@ pub async fn run_scheduler(args: &SchedulerArgs) -> Result<()> {
 pub async fn run_executor(args: &ExecutorArgs) -> Result<()> {
     log_to_stderr();
     std::fs::create_dir_all(&args.work).with_context(|| format!("can't make the folder {}", args.work.display()))?;
+    let runtime = runtime_with(&Arc::default()).with_temp_file_path(&args.work).build_arc()?;
     let config = ExecutorProcessConfig {
         bind_host: args.host.clone(),
         task_scheduling_policy: TaskSchedulingPolicy::PullStaged,
@@ -108,6 +123,7 @@ pub async fn run_executor(args: &ExecutorArgs) -> Result<()> {
         work_dir: Some(args.work.display().to_string()),
         executor_heartbeat_interval_seconds: 5,
         memory_pool_size: Some(args.memory_limit),
+        override_runtime_producer: Some(Arc::new(move |_| Ok(Arc::clone(&runtime)))),
         ..ExecutorProcessConfig::default()
     };
     let served = start_executor_process(Arc::new(config)).await;

@@ -63,7 +63,7 @@ pub struct PrepareArgs {
     /// Threads; by default one a core.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Run the SQL on the cluster whose scheduler has this address (df://host:port); its executors must see the same paths.
+    /// Run the SQL on the cluster whose scheduler has this address (df://host:port); all its processes must see the same paths and stores.
     #[arg(long, value_name = "URL")]
     cluster: Option<String>,
     /// Leave what fades and pairs to training where they fit in the memory limit (some 200 bytes an event): faster on one machine.

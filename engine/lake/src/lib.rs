@@ -29,6 +29,7 @@ pub mod queries;
 pub mod session;
 pub mod sources;
 mod steps;
+mod stores;
 pub mod survey;
 
 pub use error::LakeError;

@@ -101,7 +101,7 @@ pub async fn prepare(session: &Session, request: &Request, bar: &ProgressBar) ->
     tables.push(("links", vec![made]));
     let linked = LinkedAccounts::read(link_rows.into_iter().map(Ok), request.until_ms)?;
 
-    job.register_events(&events, &surveyed.urls, &surveyed).await?;
+    job.register_events(&surveyed.urls, &surveyed).await?;
     let counted = job.count(&linked, &surveyed, item_rows.len() as u64).await;
     let Counted { weights, report, cut_off_ms } = match counted {
         Err(error @ LakeError::Sql { .. }) => return Err(first_broken(&events, &surveyed).await.unwrap_or(error)),
@@ -177,20 +177,20 @@ impl Job<'_> {
         self.steps.step(step, async |folder| self.session.write(step, &sql, folder, is_ordered).await).await
     }
 
-    async fn register_events(&self, source: &Source, urls: &[String], surveyed: &Survey) -> Result<(), LakeError> {
+    async fn register_events(&self, urls: &[String], surveyed: &Survey) -> Result<(), LakeError> {
         let type_of = |name: &str| surveyed.schema.field_with_name(name).map(|field| field.data_type().clone()).ok();
         let has_times = matches!(type_of("ts_ms"), Some(DataType::Timestamp(..)));
         if urls.is_empty() {
             return Err(LakeError::NoInteractions { events: 0, given: self.request.events.clone() });
         }
-        self.session.register_source("files", source, urls, &surveyed.schema).await?;
+        self.session.register_files("files", urls.to_vec(), Some(&surveyed.schema)).await?;
         self.session.register_view("events", &queries::events(has_times, type_of("value").is_some())).await
     }
 
     /// Looks into the files whose footers leave something open.
     async fn settle_doubts(&self, source: &Source, surveyed: &Survey) -> Result<(), LakeError> {
         for file in surveyed.unsure.iter().filter_map(|place| source.files.get(*place)) {
-            self.register_events(source, std::slice::from_ref(&file.url), surveyed).await?;
+            self.register_events(std::slice::from_ref(&file.url), surveyed).await?;
             let found = self.session.collect("survey", &queries::doubts()).await;
             let found = match found {
                 Err(LakeError::Sql { source, .. }) => {

@@ -20,7 +20,7 @@ use datafusion::{
     prelude::{ParquetReadOptions, SessionConfig, SessionContext},
 };
 
-use crate::{LakeError, sources::Source};
+use crate::{LakeError, stores::Stores};
 
 /// What SQL may use of this machine.
 #[derive(Debug, Clone)]
@@ -60,6 +60,7 @@ impl Session {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
             .with_disk_manager_builder(disk)
+            .with_object_store_registry(Arc::new(Stores::default()))
             .build_arc()
             .map_err(LakeError::sql("start"))?;
         let state =
@@ -75,17 +76,6 @@ impl Session {
     pub async fn cluster(scheduler: &str, partitions: usize) -> Result<Self, LakeError> {
         let context = crate::cluster::context(scheduler, config(partitions)).await.map_err(LakeError::sql("connect"))?;
         Ok(Self { context, attempts: ATTEMPTS })
-    }
-
-    /// Makes the files of a source known as a table.
-    ///
-    /// # Errors
-    /// [`LakeError::Sql`].
-    pub async fn register_source(&self, name: &str, source: &Source, urls: &[String], schema: &Schema) -> Result<(), LakeError> {
-        if source.root.scheme() != "file" {
-            self.context.register_object_store(&source.root, Arc::clone(&source.store));
-        }
-        self.register_files(name, urls.to_vec(), Some(schema)).await
     }
 
     /// Makes Parquet files known as a table; without a schema, as the files have it.

@@ -10,7 +10,7 @@ use glob::{MatchOptions, Pattern};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, path::Path as StorePath};
 use url::Url;
 
-use crate::LakeError;
+use crate::{LakeError, stores};
 
 /// A file in a store.
 #[derive(Debug, Clone)]
@@ -53,10 +53,8 @@ impl Source {
         let refused = |reason: String| LakeError::Source { given: given.into(), reason };
         let is_url = given.contains("://");
         let url = if is_url { Url::parse(given).map_err(|error| refused(error.to_string()))? } else { local_url(given)? };
-        let options = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
         let base = Url::parse(&url[..url::Position::BeforePath]).map_err(|error| refused(error.to_string()))?;
-        let (store, _) = object_store::parse_url_opts(&base, options).map_err(|error| refused(error.to_string()))?;
-        let store: Arc<dyn ObjectStore> = Arc::from(store);
+        let store = stores::open(&base).map_err(|error| refused(error.to_string()))?;
         let whole = percent_decoded(url.path());
         let whole = whole.trim_matches('/');
         let fixed: Vec<&str> = whole.split('/').take_while(|part| !part.contains(['*', '?', '['])).collect();
