@@ -9,7 +9,7 @@ use super::{Example, RankerParams, Verdict, WIDTH, Weighed, Weights, fit_regimes
 pub(super) const JUDGED_FROM: [f64; 3] = [0.4, 0.6, 0.8];
 const JUDGED_SHARE: f64 = 0.2;
 /// Fewest examples that a regime may be judged by.
-pub(super) const JUDGED_MIN: usize = 30;
+pub(super) const JUDGED_MIN: usize = 60;
 /// Fewest examples of a segment of known people to be judged by themselves.
 const JUDGED_ALONE_MIN: usize = 200;
 /// One-sided 90 %.
