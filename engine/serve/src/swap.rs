@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, watch};
 
 use self::load::{Loaded, Loading};
 use crate::{
+    background::aside,
     config::Generations,
     engine::Engine,
     metrics,
@@ -132,7 +133,7 @@ impl GenerationSwap {
             memory_mib_max: self.memory_mib_max,
             recent: self.recent.all(),
         };
-        let loaded = tokio::task::spawn_blocking(move || {
+        let loaded = aside("faces-load", move || {
             let Loaded { serving, held } = loading.load(&id)?;
             anyhow::Ok((loading.engine.swap(serving), held))
         });
