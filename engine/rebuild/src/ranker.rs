@@ -117,10 +117,11 @@ pub struct Verdict {
 
 /// Fits a ranker to what happened before `now_ms`; `None` without a single example in which something was taken.
 ///
-/// Before, it is fitted to the first 40, 60 and 80 % of the examples, and judged each time on the fifth that comes next: where the lower bound of the blend's gain over the best single feature is negative, that feature alone orders the
-/// regime; where there are too few examples to judge by, the fixed blend does. People new to a unit get what strangers get unless the
-/// blend is surely better than that too: examples of them are few, and what other units say of them hurts as often as it helps, so that
-/// they ask for more certainty than the others. What is published is then fitted to all.
+/// Before, it is fitted to the first 40, 60 and 80 % of the examples, and judged each time on the fifth that comes next: where the lower
+/// bound of the blend's gain over the best single feature is negative, that feature alone orders the regime; where there are too few
+/// examples to judge by, the fixed blend does. People new to a unit get what strangers get unless the blend is surely better than that
+/// too: examples of them are few, and what other units say of them hurts as often as it helps, so that they ask for more certainty than the
+/// others. What is published is then fitted to all.
 #[must_use]
 pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<TrainedRanker> {
     let is_useful = |example: &&Example| !example.taken.is_empty() && example.others() > 0 && example.ts_ms < now_ms;
