@@ -1,8 +1,10 @@
 //! The SQL, as functions of what is counted. Every sum is of whole numbers: order and partitioning do not show.
 //!
 //! Tables: `files` (events as they lie there), `events` (the same, cleaned), `items` (item, unit, bu, item_id), `persons` (bu,
-//! local_user_id, person), `interactions` (person, item, ts_ms, weight and for pairs place, length), `sums`, `contexts`, `lifts`, `told`
+//! local_user_id, person, length: how many interactions they have), `interactions` (person, item, ts_ms, weight and for pairs place, length), `sums`, `contexts`, `lifts`, `told`
 //! (events that a replay may go through) and `moments`.
+//!
+//! A join holds its left side in memory, so what grows with the log stands on the right.
 
 use faces_rebuild::{
     cooccurrence::{HALF_LIVES_MAX, PairParams},
@@ -71,7 +73,7 @@ pub fn accounts(weights: &Weights, until_ms: i64) -> String {
     let types = weights.types();
     format!(
         "SELECT e.bu, e.local_user_id, COUNT(*) AS events, MAX(e.ts_ms) AS newest
-         FROM events e JOIN items i ON e.bu = i.bu AND e.item_id = i.item_id
+         FROM items i JOIN events e ON e.bu = i.bu AND e.item_id = i.item_id
          WHERE e.ts_ms < {until_ms} AND e.event_type IN ({types})
          GROUP BY e.bu, e.local_user_id"
     )
@@ -81,21 +83,19 @@ pub fn accounts(weights: &Weights, until_ms: i64) -> String {
 pub fn interactions(weights: &Weights, until_ms: i64, are_placed: bool) -> String {
     let (types, weight) = (weights.types(), weights.weight());
     let acts = format!(
-        "SELECT p.person, i.item, e.ts_ms, CAST({weight} AS REAL) AS weight
-         FROM events e
-         JOIN items i ON e.bu = i.bu AND e.item_id = i.item_id
-         JOIN persons p ON e.bu = p.bu AND e.local_user_id = p.local_user_id
-         WHERE e.ts_ms < {until_ms} AND e.event_type IN ({types})"
+        "SELECT p.person, p.length, a.item, a.ts_ms, a.weight
+         FROM persons p JOIN (
+           SELECT e.bu, e.local_user_id, i.item, e.ts_ms, CAST({weight} AS REAL) AS weight
+           FROM items i JOIN events e ON e.bu = i.bu AND e.item_id = i.item_id
+           WHERE e.ts_ms < {until_ms} AND e.event_type IN ({types})) a
+         ON a.bu = p.bu AND a.local_user_id = p.local_user_id"
     );
-    if !are_placed {
-        return acts;
-    }
-    format!(
-        "SELECT person, item, ts_ms, weight,
-           CAST(ROW_NUMBER() OVER (PARTITION BY person ORDER BY ts_ms, item, weight) - 1 AS INT) AS place,
-           CAST(COUNT(*) OVER (PARTITION BY person) AS INT) AS length
-         FROM ({acts})"
-    )
+    let places = if are_placed {
+        ", CAST(ROW_NUMBER() OVER (PARTITION BY person ORDER BY ts_ms, item, weight) - 1 AS INT) AS place, length"
+    } else {
+        ""
+    };
+    format!("SELECT person, item, ts_ms, weight{places} FROM ({acts})")
 }
 
 /// Popularity: weights, faded by age.
@@ -142,7 +142,7 @@ fn window(counting: &Counting) -> usize {
 }
 
 /// Pairs of the items from `first` on and before `end` with all others, both sums at once. Interactions of one person lie in blocks as
-/// long as the window, so that an interaction meets its own block and its neighbours alone, however long the history is.
+/// long as the window, so that an interaction meets its own block and the two beside it alone, however long the history is.
 pub fn sums(counting: &Counting, cut_off_ms: i64, first: u32, end: u32) -> String {
     let window = window(counting);
     let fade = half_life_days(counting).map_or("1.0".into(), |days| {
@@ -158,9 +158,8 @@ pub fn sums(counting: &Counting, cut_off_ms: i64, first: u32, end: u32) -> Strin
            FROM interactions WHERE length > 1),
          own AS (SELECT item, ts_ms, place, length, root, fade, block FROM acts WHERE item >= {first} AND item < {end}),
          near AS (
-           SELECT item, ts_ms, place, root, fade, block FROM own
-           UNION ALL SELECT item, ts_ms, place, root, fade, block - 1 FROM own WHERE place >= {window}
-           UNION ALL SELECT item, ts_ms, place, root, fade, block + 1 FROM own WHERE (place / {window} + 1) * {window} < length)
+           SELECT item, ts_ms, place, root, fade, block + step AS block FROM own CROSS JOIN (VALUES (-1), (0), (1)) steps (step)
+           WHERE step = 0 OR step = -1 AND place >= {window} OR step = 1 AND (place / {window} + 1) * {window} < length)
          SELECT a.item, b.item AS other, SUM({transitions}) AS transitions, SUM({associations}) AS associations
          FROM near a JOIN acts b ON a.block = b.block AND a.item <> b.item AND abs(a.place - b.place) <= {window}
          GROUP BY a.item, b.item"
@@ -196,7 +195,7 @@ pub fn pairs(counting: &Counting) -> String {
     format!(
         "SELECT item, other, transitions, associations FROM (
            SELECT s.item, s.other, s.transitions, s.associations
-           FROM sums s JOIN contexts c ON c.item = s.item WHERE c.others <= {contexts_max}
+           FROM contexts c JOIN sums s ON s.item = c.item WHERE c.others <= {contexts_max}
            UNION ALL
            SELECT item, other,
              CASE WHEN place <= {neighbours_max} THEN transitions ELSE 0 END AS transitions,
@@ -205,7 +204,9 @@ pub fn pairs(counting: &Counting) -> String {
              SELECT s.item, s.other, s.transitions, s.associations,
                ROW_NUMBER() OVER (PARTITION BY s.item, l.unit ORDER BY CAST(s.transitions * l.lift AS REAL) DESC, s.other) AS place,
                ROW_NUMBER() OVER (PARTITION BY s.item ORDER BY s.associations DESC, s.other) AS context
-             FROM sums s JOIN contexts c ON c.item = s.item JOIN lifts l ON l.item = s.other WHERE c.others > {contexts_max})
+             FROM lifts l JOIN (
+               SELECT sums.item, sums.other, sums.transitions, sums.associations
+               FROM contexts c JOIN sums ON sums.item = c.item WHERE c.others > {contexts_max}) s ON s.other = l.item)
            WHERE place <= {neighbours_max} OR context <= {contexts_max})"
     )
 }
@@ -230,15 +231,15 @@ pub fn replay(whole_from_ms: Option<i64>) -> String {
     format!(
         "WITH asked AS (SELECT bu, local_user_id FROM moments GROUP BY bu, local_user_id),
          known AS (
-           SELECT p.person FROM persons p JOIN asked a ON p.bu = a.bu AND p.local_user_id = a.local_user_id GROUP BY p.person),
+           SELECT p.person FROM asked a JOIN persons p ON p.bu = a.bu AND p.local_user_id = a.local_user_id GROUP BY p.person),
          accounts AS (
            SELECT bu, local_user_id FROM asked
-           UNION SELECT p.bu, p.local_user_id FROM persons p JOIN known k ON p.person = k.person)
+           UNION SELECT p.bu, p.local_user_id FROM known k JOIN persons p ON p.person = k.person)
          SELECT {COLUMNS} FROM (
            SELECT {COLUMNS} FROM told WHERE ts_ms >= {from_ms}
            UNION ALL
            SELECT t.ts_ms, t.bu, t.local_user_id, t.item_id, t.event_type, t.value
-           FROM told t JOIN accounts a ON t.bu = a.bu AND t.local_user_id = a.local_user_id WHERE t.ts_ms < {from_ms})
+           FROM accounts a JOIN told t ON t.bu = a.bu AND t.local_user_id = a.local_user_id WHERE t.ts_ms < {from_ms})
          ORDER BY ts_ms"
     )
 }

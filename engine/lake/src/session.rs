@@ -154,6 +154,8 @@ impl Session {
 fn config(threads: usize) -> SessionConfig {
     SessionConfig::new()
         .with_target_partitions(threads)
+        // Its guess of how many rows a join leaves would have the events themselves held in memory. Queries say which side is.
+        .set_bool("datafusion.optimizer.join_reordering", false)
         .set_str("datafusion.execution.parquet.compression", "zstd(1)")
         .set_bool("datafusion.execution.parquet.binary_as_string", true)
 }

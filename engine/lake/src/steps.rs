@@ -8,7 +8,9 @@
 
 use std::{
     fs,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    thread,
     time::Instant,
 };
 
@@ -84,13 +86,13 @@ impl Steps {
             return Err(error);
         }
         fs::rename(&partial, &whole).map_err(LakeError::io("rename", &partial))?;
-        let mut content = Content::default();
-        let mut files = Vec::new();
-        for file in self.parquet_files(name)? {
-            content = content.and(Content::of(&self.folder.join(&file))?);
-            let path = self.folder.join(&file);
-            files.push(PreparedFile::of(&self.folder, &file).map_err(LakeError::io("read", &path))?);
-        }
+        let files = self.parquet_files(name)?;
+        let looked_at: Result<Vec<_>, LakeError> = thread::scope(|scope| {
+            let looking: Vec<_> = files.iter().map(|file| scope.spawn(|| self.look_at(file))).collect();
+            looking.into_iter().map(|looking| looking.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        });
+        let (contents, files): (Vec<Content>, Vec<PreparedFile>) = looked_at?.into_iter().unzip();
+        let content = contents.into_iter().fold(Content::default(), Content::and);
         let made = Made { rows: content.rows, content: content.text(), files, seconds: started.elapsed().as_secs_f64() };
         self.write_json(&format!("{name}.json"), &made)?;
         self.bar.inc(1);
@@ -132,6 +134,12 @@ impl Steps {
         let (path, new) = (self.path(name), self.path(&format!("{name}.new")));
         fs::write(&new, text).map_err(LakeError::io("write", &new))?;
         fs::rename(&new, &path).map_err(LakeError::io("write", &path))
+    }
+
+    fn look_at(&self, file: &str) -> Result<(Content, PreparedFile), LakeError> {
+        let path = self.folder.join(file);
+        let prepared = PreparedFile::of(&self.folder, file).map_err(LakeError::io("read", &path))?;
+        Ok((Content::of(&path)?, prepared))
     }
 
     /// The Parquet files of a step with rows or without, in the order of their names.

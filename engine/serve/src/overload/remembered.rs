@@ -1,5 +1,7 @@
-//! Rankings made a moment ago, to make slates of again: while what they go by is as it was, since several shelves of one page ask for the
-//! same person in the same second; and whatever has changed, when there is no time for new ones.
+//! Rankings made a moment ago, to make slates of again. While what they go by is as it was they stand for new ones: for a moment, since
+//! several shelves of one page ask for the same person in the same second, and for as long as they are kept once the level has gone down,
+//! since what was ranked by every source half a minute ago is better than what fewer sources say now. When there is no time even for
+//! that, whatever has changed.
 //!
 //! Holds items and scores only: whoever takes a ranking out filters it anew, so that nothing is shown that was bought, sold out or hidden since.
 //! Bounded by age and by number: two tables, of which the older is let go when the younger is full or has become too old to
@@ -94,10 +96,11 @@ impl Remembered {
         (now.saturating_duration_since(kept.at) <= AGE_MAX).then(|| Arc::clone(kept))
     }
 
-    /// The same, if it can stand for a new ranking at `level`.
+    /// The same, if it can stand for a new ranking at `level` where nothing of what it goes by has changed.
     #[must_use]
     pub fn get_fresh(&self, question: Question, level: Level, now: Instant) -> Option<Arc<Kept>> {
-        self.get(question, now).filter(|kept| kept.level <= level && now.saturating_duration_since(kept.at) < self.fresh)
+        let age_max = if level == Level::Full || self.fresh.is_zero() { self.fresh } else { AGE_MAX };
+        self.get(question, now).filter(|kept| kept.level <= level && now.saturating_duration_since(kept.at) < age_max)
     }
 
     /// Counts a slate that one stood for.
@@ -146,18 +149,28 @@ mod tests {
     fn a_ranking_is_kept_until_it_is_too_old_and_stands_for_a_new_one_while_fresh() {
         let now = Instant::now();
         let remembered = Remembered::new(1_000, FRESH, now);
-        remembered.put(question(1), kept(Level::Lean, now));
+        remembered.put(question(1), kept(Level::Full, now));
         let after = |at: Instant| remembered.get(question(1), at).map(|kept| kept.at);
         assert_eq!(after(now + AGE_MAX), Some(now));
         assert_eq!(after(now + AGE_MAX + Duration::from_millis(1)), None);
         assert!(remembered.get(question(2), now).is_none());
         let is_fresh = |level: Level, at: Instant| remembered.get_fresh(question(1), level, at).is_some();
-        let before_the_end = now + FRESH - Duration::from_millis(1);
-        assert_eq!(Level::ALL.map(|level| is_fresh(level, before_the_end)), [false, true, true, true, true]);
-        assert!(!is_fresh(Level::Lean, now + FRESH));
-        remembered.put(question(1), kept(Level::Full, now + AGE_MAX));
+        assert!(is_fresh(Level::Full, now + FRESH - Duration::from_millis(1)));
+        assert!(!is_fresh(Level::Full, now + FRESH));
+        assert!(is_fresh(Level::Lean, now + AGE_MAX - Duration::from_millis(1)), "better than a new one of fewer sources");
+        assert!(!is_fresh(Level::Lean, now + AGE_MAX));
+        remembered.put(question(1), kept(Level::Lean, now + AGE_MAX));
         assert_eq!(after(now + AGE_MAX), Some(now + AGE_MAX));
-        assert!(is_fresh(Level::Full, now + AGE_MAX));
+        assert_eq!(Level::ALL.map(|level| is_fresh(level, now + AGE_MAX)), [false, true, true, true, true]);
+    }
+
+    #[test]
+    fn where_none_is_fresh_none_stands_for_a_new_one() {
+        let now = Instant::now();
+        let remembered = Remembered::new(1_000, Duration::ZERO, now);
+        remembered.put(question(1), kept(Level::Full, now));
+        assert!(Level::ALL.into_iter().all(|level| remembered.get_fresh(question(1), level, now).is_none()));
+        assert!(remembered.get(question(1), now).is_some());
     }
 
     #[test]
