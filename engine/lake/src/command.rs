@@ -146,7 +146,7 @@ async fn run_prepare(args: &PrepareArgs) -> Result<()> {
         counting: args.counting.clone().unwrap_or_else(|| (&TrainParams::default()).into()),
         out,
         resumes: args.resume,
-        pairs_bytes: args.memory_limit / 2,
+        pairs_bytes: args.memory_limit,
         training_bytes: if args.without_pairs { args.memory_limit } else { 0 },
     };
     let manifest = prepare(&session, &request, &bar()).await.context("nothing was prepared")?;

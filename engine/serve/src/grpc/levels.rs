@@ -88,6 +88,7 @@ impl Services {
             }
             Made::Anew(ranking) => {
                 self.overload.ladder.took(level, cost);
+                self.overload.persons.had(&asked.keys, now);
                 if let Some((ranking, question)) = ranking.zip(asked.question_of_first_page()) {
                     self.overload.remembered.put(question, Kept { at: now, level, ranking });
                 }

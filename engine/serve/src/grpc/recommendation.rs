@@ -88,7 +88,7 @@ pub(super) struct Asked {
     pub(super) question: u64,
     pub(super) served: Vec<u64>,
     pub(super) suppress_owned: Option<bool>,
-    /// Asked for more often than one person's slate is made.
+    /// Of somebody who was ranked anew too often to be so again now.
     pub(super) is_flood: bool,
     pub(super) explain: bool,
 }

@@ -27,7 +27,7 @@ pub struct OverloadConfig {
     /// For how long a ranking stands for a new one where nothing it goes by has changed, ms; once the level is below full, up to 30 s. 0: only
     /// when there is no time for new ones.
     pub remembered_fresh_ms: u64,
-    /// Slates a second that are made for one person, twice as many at once; who asks for more gets those of a moment ago, or what is popular.
+    /// New rankings a second of one person, twice as many at once; who asks for more gets those of a moment ago, or what is popular.
     /// 0: no bound.
     pub person_slates_per_second: f64,
     /// Callers that are not named below.

@@ -1,4 +1,4 @@
-//! How often one person's slate is made anew: who asks for one and the same person over and over (a bot, a client that retries in a
+//! How often one person is ranked anew: who asks for one and the same person over and over (a bot, a client that retries in a
 //! circle) gets what was answered a moment ago, or what is popular, at a small part of the cost.
 //!
 //! Each person has a place in a table of one size, by the hash of its leading key, with the generic cell rate algorithm in it. Persons who
@@ -33,18 +33,25 @@ impl Persons {
         Self { start: now, interval_ns: (1e9 / per_second) as u64, until_ns }
     }
 
-    /// Whether a slate may be made for whom `keys` speak of, which is then counted. Anonymous requests always may.
+    /// Whether whom `keys` speak of may be ranked anew. Anonymous requests always may.
     pub fn may_have(&self, keys: &[SourceKey], now: Instant) -> bool {
-        let Some(key) = keys.first() else { return true };
-        let Some(until_ns) = self.until_ns.get(key.hash().raw() as usize & (PLACES - 1)) else { return true };
-        let now_ns = now.saturating_duration_since(self.start).as_nanos() as u64;
-        let until = until_ns.load(Relaxed).max(now_ns);
-        let may = until < now_ns + BURST.as_nanos() as u64;
-        if may {
-            // Two at the same moment may count as one.
-            until_ns.store(until.saturating_add(self.interval_ns), Relaxed);
-        }
-        may
+        let Some(until_ns) = self.place(keys) else { return true };
+        until_ns.load(Relaxed) < self.since_start(now) + BURST.as_nanos() as u64
+    }
+
+    /// Counts a new ranking of whom `keys` speak of; two at the same moment may count as one.
+    pub fn had(&self, keys: &[SourceKey], now: Instant) {
+        let Some(until_ns) = self.place(keys) else { return };
+        let until = until_ns.load(Relaxed).max(self.since_start(now));
+        until_ns.store(until.saturating_add(self.interval_ns), Relaxed);
+    }
+
+    fn place(&self, keys: &[SourceKey]) -> Option<&AtomicU64> {
+        self.until_ns.get(keys.first()?.hash().raw() as usize & (PLACES - 1))
+    }
+
+    fn since_start(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.start).as_nanos() as u64
     }
 }
 
@@ -62,7 +69,10 @@ mod tests {
     fn one_person_has_its_rate_and_others_theirs() {
         let now = Instant::now();
         let persons = Persons::new(5.0, now);
-        let had = |id: &str, at: Instant| (0..100).filter(|_| persons.may_have(&keys(id), at)).count();
+        let had = |id: &str, at: Instant| {
+            let rankings = (0..100).take_while(|_| persons.may_have(&keys(id), at));
+            rankings.inspect(|_| persons.had(&keys(id), at)).count()
+        };
         assert_eq!((had("a", now), had("b", now)), (10, 10));
         assert_eq!(had("a", now + Duration::from_secs(1)), 5);
         assert_eq!(had("a", now + Duration::from_secs(60)), 10, "what was not used is not saved up");
@@ -71,8 +81,13 @@ mod tests {
     #[test]
     fn without_a_rate_or_a_person_there_is_no_bound() {
         let now = Instant::now();
-        assert!((0..1_000).all(|_| Persons::new(0.0, now).may_have(&keys("a"), now)));
-        let persons = Persons::new(1.0, now);
-        assert!((0..1_000).all(|_| persons.may_have(&[], now)));
+        let may_always = |persons: &Persons, keys: &[SourceKey]| {
+            (0..1_000).all(|_| {
+                persons.had(keys, now);
+                persons.may_have(keys, now)
+            })
+        };
+        assert!(may_always(&Persons::new(0.0, now), &keys("a")));
+        assert!(may_always(&Persons::new(1.0, now), &[]));
     }
 }
