@@ -30,7 +30,7 @@ use crate::{
 /// What a pair costs while it is added up, in bytes: keys, sums and the hash table, which doubles as it grows. Pairs are counted as often as
 /// they occur when shares are cut, so a share mostly takes half of this; where it takes more than there is, it spills.
 const PAIR_BYTES: u64 = 96;
-/// What training takes for an event whose pairs it counts, in bytes: 4.9 GB in all at 20 M events (benches/RESULTS.md).
+/// What training takes for an event whose pairs it counts, in bytes: 3.2 to 4.9 GB in all at 20 M events (benches/RESULTS.md).
 pub const TRAINED_EVENT_BYTES: u64 = 200;
 /// Shares of pairs at most.
 const SHARES_MAX: u64 = 1_024;
