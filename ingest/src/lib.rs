@@ -26,11 +26,13 @@ pub mod validate;
 mod client;
 mod dead_letter;
 mod framing;
+mod give_way;
 mod message;
 mod wire;
 
 pub use config::{Cluster, IngestConfig};
 pub use consumer::{Boundary, Ingest, IngestError};
+pub use give_way::give_way;
 pub use positions::{LastRecord, Position, Positions};
 pub use producer::{LogRecord, LogWriter, WriteError, WriterConfig};
 pub use progress::Progress;

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use faces_ingest::give_way;
+
 /// How soon a thread that waits notices that it should stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -23,7 +25,18 @@ pub struct Background {
 pub struct Stop(AtomicBool);
 
 impl Background {
-    /// Starts a thread. `body` returns soon after it is asked to stop.
+    /// Starts a thread that gives way to those that answer. `body` returns soon after it is asked to stop.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start_aside(name: &str, body: impl FnOnce(&Stop) + Send + 'static) -> std::io::Result<Self> {
+        Self::start(name, |stop| {
+            give_way();
+            body(stop);
+        })
+    }
+
+    /// The same for one that requests wait for.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -37,10 +50,6 @@ impl Background {
     }
 }
 
-/// How much less than a thread that answers one gets that works aside: a tenth where both want the same core.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
-
 /// Does `work` on a thread of its own that gives way to those that answer.
 ///
 /// # Errors
@@ -48,8 +57,7 @@ const NICE: i32 = 10;
 pub async fn aside<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
     let (done, result) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        #[cfg(target_os = "linux")] // elsewhere it would be the whole process
-        let _ = rustix::process::nice(NICE); // not allowed, it is no slower than before
+        give_way();
         let _ = done.send(work()); // who asked may be gone
     })?;
     Ok(result.await?)

@@ -93,7 +93,7 @@ pub fn open(folder: &Path, config: &Config) -> Result<ImageStore> {
 /// # Errors
 /// When the system has no thread left.
 pub fn start(mut store: ImageStore, state: Arc<State>, boundary: Boundary, period: Duration) -> std::io::Result<Background> {
-    Background::start("faces-images", move |stop: &Stop| {
+    Background::start_aside("faces-images", move |stop: &Stop| {
         let mut sweep_due = Instant::now();
         loop {
             let goes_on = stop.sleep(period);

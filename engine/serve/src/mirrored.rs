@@ -78,7 +78,7 @@ pub fn start(recent: Arc<RecentQueries>, state: Arc<State>, config: &Config) -> 
         return Ok(None);
     }
     let config = config.clone();
-    let thread = Background::start("faces-mirror", move |stop| {
+    let thread = Background::start_aside("faces-mirror", move |stop| {
         let shared = open_shared(&config).ok().flatten(); // that it can be opened, following it has shown
         let (mut left, mut is_failing) = (Vec::new(), false);
         while stop.sleep(period) {

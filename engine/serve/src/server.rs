@@ -215,7 +215,7 @@ const SETTLE_PERIOD_MAX: Duration = Duration::from_millis(500);
 
 /// Starts the thread that brings what is derived up to date.
 fn settle(state: Arc<State>) -> std::io::Result<Background> {
-    Background::start("faces-settle", move |stop| {
+    Background::start_aside("faces-settle", move |stop| {
         let mut pause = SETTLE_PERIOD;
         while stop.sleep(pause) {
             let began = Instant::now();

@@ -66,6 +66,7 @@ impl Reader {
     }
 
     pub(super) fn run(mut self) {
+        crate::give_way();
         let (sink, consumer) = (Arc::clone(&self.shared.sink), Arc::clone(&self.consumer));
         let mut writer = sink.writer();
         while !self.shared.stop.is_requested() && !self.shared.progress.has_failed() {

@@ -15,7 +15,7 @@ use crate::background::Background;
 pub fn start(shared: Shared, store: Store, period: Duration) -> std::io::Result<Background> {
     let (shared, mut known) = (Arc::new(shared), None);
     follow(&shared, &store, &mut known);
-    Background::start("faces-shared", move |stop| {
+    Background::start_aside("faces-shared", move |stop| {
         while stop.sleep(period) {
             follow(&shared, &store, &mut known);
         }
