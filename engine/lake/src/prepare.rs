@@ -32,6 +32,8 @@ use crate::{
 const PAIR_BYTES: u64 = 96;
 /// What training takes for an event whose pairs it counts, in bytes: 3.2 to 4.9 GB in all at 20 M events (benches/RESULTS.md).
 pub const TRAINED_EVENT_BYTES: u64 = 200;
+/// Raised with what steps hand each other, so that a run does not go on from those of another build that made them otherwise.
+const STEPS_VERSION: u32 = 2;
 /// Shares of pairs at most.
 const SHARES_MAX: u64 = 1_024;
 
@@ -423,7 +425,7 @@ fn fingerprint(request: &Request, sources: [Option<&Source>; 3], counts_pairs: b
     let [events, items, links] = sources;
     let object = serde_json::json!({
         "events": events, "items": items, "links": links, "until_ms": request.until_ms, "counting": request.counting,
-        "counts_pairs": counts_pairs, "version": PREPARED_VERSION,
+        "counts_pairs": counts_pairs, "version": PREPARED_VERSION, "steps": STEPS_VERSION,
     });
     format!("{object:#}\n")
 }

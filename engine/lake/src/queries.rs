@@ -1,8 +1,8 @@
 //! The SQL, as functions of what is counted. Every sum is of whole numbers: order and partitioning do not show.
 //!
 //! Tables: `files` (events as they lie there), `events` (the same, cleaned), `items` (item, unit, bu, item_id), `persons` (bu,
-//! local_user_id, person, length: how many interactions they have), `interactions` (person, item, ts_ms, weight and for pairs place, length), `sums`, `contexts`, `lifts`, `told`
-//! (events that a replay may go through) and `moments`.
+//! local_user_id, person, length: how many interactions they have), `interactions` (person, item, ts_ms, weight and for pairs place,
+//! length), `sums`, `contexts`, `lifts`, `told` (events that a replay may go through) and `moments`.
 //!
 //! A join holds its left side in memory, so what grows with the log stands on the right.
 
