@@ -24,8 +24,8 @@ pub struct OverloadConfig {
     pub refusal_cpu_share: f64,
     /// Rankings remembered for up to 30 s, some 2 KB each; 0: none.
     pub remembered_max: usize,
-    /// For how long a ranking stands for a new one where nothing it goes by has changed, ms; once the level is below full, up to 30 s. 0: only
-    /// when there is no time for new ones.
+    /// For how long a ranking stands for a new one where nothing it goes by has changed, ms; while the level is below full, and for a while after,
+    /// up to 30 s. 0: only when there is no time for new ones.
     pub remembered_fresh_ms: u64,
     /// New rankings a second of one person, twice as many at once; who asks for more gets those of a moment ago, or what is popular.
     /// 0: no bound.

@@ -8,7 +8,7 @@
 //! | cached | what was ranked for the same question, at most 30 s old, filtered and chosen from anew | `SERVICE_LEVEL_CACHED` |
 //! | popular | the unit's popular items, encoded beforehand, filtered | `SERVICE_LEVEL_POPULAR` |
 //!
-//! At lean and co_visitation a ranking of the last half minute stands for a new one where nothing it goes by has changed ([`super::remembered`]).
+//! Below full a ranking of the last half minute stands for a new one where nothing it goes by has changed ([`super::remembered`]).
 //! Below the last rung the least critical requests are refused ([`super::admission`]), and below that connections are no longer read from
 //! ([`super::gate`]). A controller moves the level by what it sees in windows of [`WINDOW`]; a request whose time would not do at that
 //! level gets the highest one for which it does. Nothing here knows how a slate is made.

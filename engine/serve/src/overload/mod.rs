@@ -92,11 +92,12 @@ impl Overload {
         Ok((ladder, popular))
     }
 
-    /// Takes the pressure since the last look and moves the level by it.
+    /// Takes the pressure since the last look, and moves the level, and for how long rankings stand, by it.
     fn look(&self, now: Instant) {
         let pressure = self.admission.take_pressure();
         if let Some((before, level)) = self.ladder.observe(pressure, now) {
             tracing::debug!(before = before.name(), level = level.name(), ?pressure, "service level");
         }
+        self.remembered.follow(self.ladder.in_force(), ladder::WINDOW);
     }
 }

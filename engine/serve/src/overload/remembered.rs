@@ -1,7 +1,7 @@
 //! Rankings made a moment ago, to make slates of again. While what they go by is as it was they stand for new ones: for a moment, since
-//! several shelves of one page ask for the same person in the same second, and for as long as they are kept once the level has gone down,
-//! since what was ranked by every source half a minute ago is better than what fewer sources say now. When there is no time even for
-//! that, whatever has changed.
+//! several shelves of one page ask for the same person in the same second, and for as long as they are kept while the level is below full,
+//! since what was ranked by every source half a minute ago is better than what fewer sources say now. After that it is less from look to
+//! look: were all of them ranked anew at once, the level would go down again. When there is no time even for that, whatever has changed.
 //!
 //! Holds items and scores only: whoever takes a ranking out filters it anew, so that nothing is shown that was bought, sold out or hidden since.
 //! Bounded by age and by number: two tables, of which the older is let go when the younger is full or has become too old to
@@ -46,6 +46,7 @@ pub struct Remembered {
     parts: Vec<Mutex<Part>>,
     part_max: usize,
     fresh: Duration,
+    stands_ns: AtomicU64,
     reused: AtomicU64,
 }
 
@@ -67,6 +68,7 @@ impl Remembered {
             parts: (0..PARTS).map(|_| part()).collect(),
             part_max: rankings_max.div_ceil(2 * PARTS as usize),
             fresh,
+            stands_ns: AtomicU64::new(nanos(fresh)),
             reused: AtomicU64::default(),
         }
     }
@@ -99,8 +101,18 @@ impl Remembered {
     /// The same, if it can stand for a new ranking at `level` where nothing of what it goes by has changed.
     #[must_use]
     pub fn get_fresh(&self, question: Question, level: Level, now: Instant) -> Option<Arc<Kept>> {
-        let age_max = if level == Level::Full || self.fresh.is_zero() { self.fresh } else { AGE_MAX };
-        self.get(question, now).filter(|kept| kept.level <= level && now.saturating_duration_since(kept.at) < age_max)
+        let stands_ns = self.stands_ns.load(Relaxed);
+        self.get(question, now).filter(|kept| kept.level <= level && nanos(now.saturating_duration_since(kept.at)) < stands_ns)
+    }
+
+    /// Sets for how long rankings stand for new ones by the level in force, `since` the last time that was done.
+    pub fn follow(&self, in_force: Level, since: Duration) {
+        let stands_ns = match in_force {
+            _ if self.fresh.is_zero() => 0,
+            Level::Full => self.stands_ns.load(Relaxed).saturating_sub(nanos(since)).max(nanos(self.fresh)),
+            _ => nanos(AGE_MAX),
+        };
+        self.stands_ns.store(stands_ns, Relaxed);
     }
 
     /// Counts a slate that one stood for.
@@ -131,6 +143,10 @@ impl Remembered {
     }
 }
 
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,11 +173,27 @@ mod tests {
         let is_fresh = |level: Level, at: Instant| remembered.get_fresh(question(1), level, at).is_some();
         assert!(is_fresh(Level::Full, now + FRESH - Duration::from_millis(1)));
         assert!(!is_fresh(Level::Full, now + FRESH));
-        assert!(is_fresh(Level::Lean, now + AGE_MAX - Duration::from_millis(1)), "better than a new one of fewer sources");
-        assert!(!is_fresh(Level::Lean, now + AGE_MAX));
         remembered.put(question(1), kept(Level::Lean, now + AGE_MAX));
         assert_eq!(after(now + AGE_MAX), Some(now + AGE_MAX));
         assert_eq!(Level::ALL.map(|level| is_fresh(level, now + AGE_MAX)), [false, true, true, true, true]);
+    }
+
+    #[test]
+    fn while_the_level_is_below_full_rankings_stand_longer_and_less_and_less_so_after() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let remembered = Remembered::new(1_000, FRESH, now);
+        remembered.put(question(1), kept(Level::Full, now));
+        let stand_for =
+            || (0..40).filter(|n| remembered.get_fresh(question(1), Level::Full, now + *n * second).is_some()).count();
+        assert_eq!(stand_for(), 2);
+        remembered.follow(Level::Lean, second);
+        assert_eq!(stand_for(), 30);
+        remembered.follow(Level::Full, second);
+        assert_eq!(stand_for(), 29);
+        remembered.follow(Level::Full, 20 * second);
+        assert_eq!(stand_for(), 9);
+        remembered.follow(Level::Full, 20 * second);
+        assert_eq!(stand_for(), 2);
     }
 
     #[test]
@@ -169,6 +201,7 @@ mod tests {
         let now = Instant::now();
         let remembered = Remembered::new(1_000, Duration::ZERO, now);
         remembered.put(question(1), kept(Level::Full, now));
+        remembered.follow(Level::Lean, FRESH);
         assert!(Level::ALL.into_iter().all(|level| remembered.get_fresh(question(1), level, now).is_none()));
         assert!(remembered.get(question(1), now).is_some());
     }
