@@ -41,7 +41,7 @@ pub struct Overload {
     pub ladder: Ladder,
     /// What callers may do.
     pub callers: Callers,
-    /// How often one person's slate is made.
+    /// How often one person is ranked anew.
     pub persons: Persons,
     /// Whether connections are read from.
     pub gate: Arc<Gate>,
