@@ -5,6 +5,8 @@
 //!
 //! Reads take no lock that a writer holds for long: ids come from a sharded map, hot bits are atomics, attributes an `Arc`.
 
+mod seed;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -473,7 +475,8 @@ impl Card {
     }
 
     fn listed_at(&self) -> Option<EventTime> {
-        self.is_listed().then(|| EventTime::from_millis(self.listed_at.load(Ordering::Relaxed)))
+        let millis = self.listed_at.load(Ordering::Relaxed);
+        (self.is_listed() && millis != i64::MAX).then(|| EventTime::from_millis(millis))
     }
 
     fn is_listed(&self) -> bool {

@@ -14,7 +14,7 @@ use datafusion::{
     },
     parquet::arrow::ArrowWriter,
 };
-use faces_rebuild::tables::{ItemRow, LinkRow, newest, read_items, read_links};
+use faces_rebuild::tables::{ItemRow, LinkRow, SOLD_OUT, newest, read_items, read_links};
 
 use crate::{LakeError, sources::Source};
 
@@ -64,7 +64,7 @@ pub(crate) fn write(items: &[ItemRow], folder: &Path) -> Result<(), LakeError> {
         embeddings.append(!item.embedding.is_empty());
     }
     let text = |of: fn(&ItemRow) -> Option<String>| Arc::new(items.iter().map(of).collect::<StringArray>()) as ArrayRef;
-    let columns: [(&str, ArrayRef); 9] = [
+    let columns: [(&str, ArrayRef); 13] = [
         ("item", Arc::new((0..items.len() as i32).collect::<Int32Array>())),
         ("unit", Arc::new(items.iter().map(unit).collect::<Int32Array>())),
         ("bu", text(|item| Some(item.bu.clone()))),
@@ -74,6 +74,10 @@ pub(crate) fn write(items: &[ItemRow], folder: &Path) -> Result<(), LakeError> {
         ("brand", text(|item| item.brand.clone())),
         ("price", Arc::new(items.iter().map(|item| item.price).collect::<Float64Array>())),
         ("embedding", Arc::new(embeddings.finish())),
+        ("currency", text(|item| item.currency.clone())),
+        ("tags", text(|item| Some(item.tags.join("|")))),
+        ("regions", text(|item| Some(item.regions.join("|")))),
+        ("stock", text(|item| item.is_sold_out.then(|| SOLD_OUT.into()))),
     ];
     write_columns(columns, folder)
 }

@@ -21,19 +21,19 @@ use serde::{Deserialize, Serialize};
 use crate::{
     LakeError, Session, items, persons,
     persons::Persons,
-    queries::{self, Weights},
+    queries::{self, Share, Weights},
     sources::{Source, SourceFile},
     steps::{Made, Steps},
     survey::{NEVER_MISSING, Survey, survey},
 };
 
-/// What a pair costs while it is added up, in bytes: keys, sums and the hash table, which doubles as it grows. Pairs are counted as often as
-/// they occur when shares are cut, so a share mostly takes half of this; where it takes more than there is, it spills.
-const PAIR_BYTES: u64 = 96;
+/// What a pair costs while it is added up, in bytes: its key, sums and the hash table, which doubles as it grows. Pairs are counted as often as
+/// they occur when shares are cut, so a share mostly takes less than this; where it takes more than there is, it spills.
+const PAIR_BYTES: u64 = 64;
 /// What training takes for an event whose pairs it counts, in bytes: 3.2 to 4.9 GB in all at 20 M events (benches/RESULTS.md).
 pub const TRAINED_EVENT_BYTES: u64 = 200;
 /// Raised with what steps hand each other, so that a run does not go on from those of another build that made them otherwise.
-const STEPS_VERSION: u32 = 2;
+const STEPS_VERSION: u32 = 3;
 /// Shares of pairs at most.
 const SHARES_MAX: u64 = 1_024;
 
@@ -298,19 +298,10 @@ impl Job<'_> {
     /// Pairs, a share of the items at a time, so that the sums of a share fit in memory.
     async fn pairs(&self, cut_off_ms: i64) -> Result<(Vec<Made>, Vec<Made>), LakeError> {
         let counting = &self.request.counting;
-        let bounds: Vec<(u32, u32)> = match self.steps.read_json("shares.json")? {
-            Some(bounds) => bounds,
-            None => {
-                let loads = self.session.collect("loads", &queries::loads(counting)).await?;
-                let loads = numbers(&loads, "item").into_iter().zip(numbers(&loads, "pairs"));
-                let bounds = shares(loads, (self.request.pairs_bytes / PAIR_BYTES).max(1));
-                self.steps.write_json("shares.json", &bounds)?;
-                bounds
-            }
-        };
+        let shares = self.shares().await?;
         let (mut contexts, mut pairs) = (Vec::new(), Vec::new());
-        self.bar.set_length(11 + bounds.len() as u64);
-        for (n, (first, end)) in bounds.into_iter().enumerate() {
+        self.bar.set_length(12 + shares.len() as u64);
+        for (n, share) in shares.into_iter().enumerate() {
             let names = [format!("sums-{n:04}"), format!("contexts-{n:04}"), format!("pairs-{n:04}")];
             let [of_sums, of_contexts, of_pairs] = &names;
             if let (Some(totals), Some(capped)) = (self.steps.made(of_contexts)?, self.steps.made(of_pairs)?) {
@@ -319,13 +310,12 @@ impl Job<'_> {
                 self.bar.inc(1);
                 continue;
             }
-            let sums = self.sql(of_sums, queries::sums(counting, cut_off_ms, first, end), false).await?;
+            let sums = self.sql(of_sums, queries::sums(counting, cut_off_ms, &share), false).await?;
             self.session.register_files("sums", self.steps.files(&sums), None).await?;
             let totals = self.sql(of_contexts, queries::contexts(), false).await?;
             self.session.register_files("contexts", self.steps.files(&totals), None).await?;
             contexts.push(totals);
-            let crowded = self.session.collect("crowded", &queries::crowded(counting)).await?;
-            if numbers(&crowded, "items").first().is_none_or(|items| *items == 0) {
+            if !share.may_be_crowded || !self.has_crowded().await? {
                 pairs.push(sums);
                 continue;
             }
@@ -334,7 +324,34 @@ impl Job<'_> {
             self.steps.drop_files(of_sums)?;
             pairs.push(capped);
         }
+        self.steps.drop_files("loads")?;
         Ok((contexts, pairs))
+    }
+
+    /// What is made at one time: first the items that may need caps, then those that can't.
+    async fn shares(&self) -> Result<Vec<Share>, LakeError> {
+        let counting = &self.request.counting;
+        let loads = self.sql("loads", queries::loads(counting), false).await?;
+        self.session.register_files("loads", self.steps.files(&loads), None).await?;
+        if let Some(shares) = self.steps.read_json("shares.json")? {
+            return Ok(shares);
+        }
+        let mut shares = Vec::new();
+        for may_be_crowded in [true, false] {
+            let loads = self.session.collect("loads", &queries::loads_of(counting, may_be_crowded)).await?;
+            let loads: Vec<(i64, i64)> = numbers(&loads, "item").into_iter().zip(numbers(&loads, "pairs")).collect();
+            if !(may_be_crowded && loads.is_empty()) {
+                let bounds = bounds(&loads, (self.request.pairs_bytes / PAIR_BYTES).max(1));
+                shares.extend(bounds.into_iter().map(|(first, end)| Share { first, end, may_be_crowded }));
+            }
+        }
+        self.steps.write_json("shares.json", &shares)?;
+        Ok(shares)
+    }
+
+    async fn has_crowded(&self) -> Result<bool, LakeError> {
+        let crowded = self.session.collect("crowded", &queries::crowded(&self.request.counting)).await?;
+        Ok(numbers(&crowded, "items").first().is_some_and(|items| *items > 0))
     }
 
     /// The latest moments, which examples are taken from, and the events that are gone through for them.
@@ -379,15 +396,16 @@ impl Job<'_> {
 }
 
 /// Ranges of items, each with about as many pairs as `pairs_max` at most.
-fn shares(loads: impl Iterator<Item = (i64, i64)>, pairs_max: u64) -> Vec<(u32, u32)> {
-    let loads: Vec<(u32, u64)> = loads.map(|(item, pairs)| (item as u32, pairs as u64)).collect();
+fn bounds(loads: &[(i64, i64)], pairs_max: u64) -> Vec<(u32, u32)> {
+    let loads: Vec<(u32, u64)> = loads.iter().map(|(item, pairs)| (*item as u32, *pairs as u64)).collect();
     let total: u64 = loads.iter().map(|(_, pairs)| pairs).sum();
-    let share = total.div_ceil((total / pairs_max + 1).min(SHARES_MAX)).max(1);
+    let count = (total / pairs_max + 1).min(SHARES_MAX);
     let (mut bounds, mut first, mut sum) = (Vec::new(), 0, 0);
     for (item, pairs) in loads {
-        if sum > 0 && sum + pairs > share {
+        // The end of a share lies where the sum of all before passes its part of the whole, so that none is left over at the end.
+        if item > first && sum * count >= total * (bounds.len() as u64 + 1) {
             bounds.push((first, item));
-            (first, sum) = (item, 0);
+            first = item;
         }
         sum += pairs;
     }

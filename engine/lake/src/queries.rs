@@ -2,7 +2,7 @@
 //!
 //! Tables: `files` (events as they lie there), `events` (the same, cleaned), `items` (item, unit, bu, item_id), `persons` (bu,
 //! local_user_id, person, length: how many interactions they have), `interactions` (person, item, ts_ms, weight and for pairs place,
-//! length), `sums`, `contexts`, `lifts`, `told` (events that a replay may go through) and `moments`.
+//! length), `loads`, `sums`, `contexts`, `lifts`, `told` (events that a replay may go through) and `moments`.
 //!
 //! A join holds its left side in memory, so what grows with the log stands on the right.
 
@@ -12,12 +12,25 @@ use faces_rebuild::{
     popularity,
     prepared::{Counting, PAIR_BITS, TOTAL_BITS},
 };
+use serde::{Deserialize, Serialize};
 
 const DAY_MS: f64 = 86_400_000.0;
 /// An hour, in milliseconds.
 pub const HOUR_MS: i64 = 3_600_000;
 /// Takers never vanish: what is older counts as if it were as old.
 const TAKERS_HALF_LIVES_MAX: f64 = 1_000.0;
+
+/// Items whose pairs are made at one time: those from `first` on and before `end` that may have more others than contexts are kept, or
+/// those that can't. The pairs of the latter need no caps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The first item.
+    pub first: u32,
+    /// The one after the last.
+    pub end: u32,
+    /// Which of the two.
+    pub may_be_crowded: bool,
+}
 
 /// What an event of a type weighs, for the types that carry weight, as the files spell them.
 #[derive(Debug, Clone, Default)]
@@ -132,19 +145,29 @@ fn faded(half_life_days: Option<f64>, half_lives_max: f64, cut_off_ms: i64) -> S
 /// How many pairs each item is in at most: what shares of the work are cut by.
 pub fn loads(counting: &Counting) -> String {
     let window = 2 * window(counting);
-    format!(
-        "SELECT item, SUM(CAST(LEAST(length - 1, {window}) AS BIGINT)) AS pairs FROM interactions GROUP BY item ORDER BY item"
-    )
+    format!("SELECT item, SUM(CAST(LEAST(length - 1, {window}) AS BIGINT)) AS pairs FROM interactions GROUP BY item")
+}
+
+/// The loads of items that may have more others than contexts are kept, or of those that can't.
+pub fn loads_of(counting: &Counting, may_be_crowded: bool) -> String {
+    format!("SELECT item, pairs FROM loads WHERE {} ORDER BY item", load_is(counting, may_be_crowded))
+}
+
+fn load_is(counting: &Counting, may_be_crowded: bool) -> String {
+    format!("pairs {} {}", if may_be_crowded { ">" } else { "<=" }, counting.contexts_max)
 }
 
 fn window(counting: &Counting) -> usize {
     counting.co_visitation.pairs.window.max(counting.associations.window)
 }
 
-/// Pairs of the items from `first` on and before `end` with all others, both sums at once. Interactions of one person lie in blocks as
-/// long as the window, so that an interaction meets its own block and the two beside it alone, however long the history is.
-pub fn sums(counting: &Counting, cut_off_ms: i64, first: u32, end: u32) -> String {
+/// Pairs of a share's items with all others, both sums at once. Interactions of one person lie in blocks as long as the window, so that an
+/// interaction meets its own block and the two beside it alone, however long the history is. A pair is one number while it is summed up:
+/// that takes a tenth less than two columns do.
+pub fn sums(counting: &Counting, cut_off_ms: i64, share: &Share) -> String {
     let window = window(counting);
+    let Share { first, end, may_be_crowded } = share;
+    let load = load_is(counting, *may_be_crowded);
     let fade = half_life_days(counting).map_or("1.0".into(), |days| {
         let age = half_lives(days, cut_off_ms);
         format!("CASE WHEN {age} < {HALF_LIVES_MAX:?} THEN exp({age} * {:?}) ELSE 0.0 END", -std::f64::consts::LN_2)
@@ -156,13 +179,18 @@ pub fn sums(counting: &Counting, cut_off_ms: i64, first: u32, end: u32) -> Strin
            SELECT item, ts_ms, place, length, sqrt(CAST(weight AS DOUBLE)) AS root, {fade} AS fade,
              CAST(person AS BIGINT) * 4294967296 + place / {window} AS block
            FROM interactions WHERE length > 1),
-         own AS (SELECT item, ts_ms, place, length, root, fade, block FROM acts WHERE item >= {first} AND item < {end}),
+         own AS (
+           SELECT a.item, a.ts_ms, a.place, a.length, a.root, a.fade, a.block
+           FROM (SELECT item FROM loads WHERE item >= {first} AND item < {end} AND {load}) l JOIN acts a ON a.item = l.item
+           WHERE a.item >= {first} AND a.item < {end}),
          near AS (
            SELECT item, ts_ms, place, root, fade, block + step AS block FROM own CROSS JOIN (VALUES (-1), (0), (1)) steps (step)
            WHERE step = 0 OR step = -1 AND place >= {window} OR step = 1 AND (place / {window} + 1) * {window} < length)
-         SELECT a.item, b.item AS other, SUM({transitions}) AS transitions, SUM({associations}) AS associations
-         FROM near a JOIN acts b ON a.block = b.block AND a.item <> b.item AND abs(a.place - b.place) <= {window}
-         GROUP BY a.item, b.item"
+         SELECT CAST(pair / 4294967296 AS INT) AS item, CAST(pair % 4294967296 AS INT) AS other, transitions, associations
+         FROM (
+           SELECT CAST(a.item AS BIGINT) * 4294967296 + b.item AS pair, SUM({transitions}) AS transitions, SUM({associations}) AS associations
+           FROM near a JOIN acts b ON a.block = b.block AND a.item <> b.item AND abs(a.place - b.place) <= {window}
+           GROUP BY CAST(a.item AS BIGINT) * 4294967296 + b.item)"
     )
 }
 

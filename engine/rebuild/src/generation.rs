@@ -19,6 +19,7 @@ mod manifest;
 mod parts;
 mod pointer;
 mod ranker_file;
+mod seed_files;
 mod sign;
 mod store;
 #[cfg(test)]
@@ -27,13 +28,13 @@ mod tests;
 use faces_index::VectorIndex;
 use foldhash::{HashSet, HashSetExt};
 
-use crate::{covisitation::CoVisitation, popularity::Popularity, ranker::TrainedRanker, training::TrainingItem};
+use crate::{covisitation::CoVisitation, popularity::Popularity, ranker::TrainedRanker, seed::Seed, training::TrainingItem};
 
 pub use collect::{Collected, Held, Kept};
 pub use error::GenerationError;
 pub use id::GenerationId;
 pub use lease::Lease;
-pub use manifest::{Counts, FORMAT_NAME, FORMAT_VERSION, FileEntry, Input, Manifest, UnitIndex};
+pub use manifest::{Counts, FORMAT_NAME, FORMAT_VERSION, FORMAT_VERSION_MIN, FileEntry, Input, Manifest, UnitIndex};
 pub use pointer::{Expected, How, Pointer, Turn};
 pub use sign::{PublicKey, SecretKey};
 pub use store::{Prepared, Store};
@@ -53,6 +54,8 @@ pub struct Generation {
     pub popular: Popularity,
     /// The learned ranker; without one the fixed blend ranks.
     pub ranker: Option<TrainedRanker>,
+    /// What a server starts from where the log no longer tells it. One that was loaded is without ([`Store::seed`]).
+    pub seed: Option<Seed>,
 }
 
 /// The index of one unit's items.
@@ -130,6 +133,7 @@ impl Generation {
         for unit in self.popular.units() {
             self.check_rows(&unit.bu, &unit.rows).map_err(|reason| format!("the popular items of unit {}: {reason}", unit.bu))?;
         }
+        self.seed.as_ref().map_or(Ok(()), |seed| seed.check(self.items.len()))?;
         let (found, promised) = (self.counts(), self.manifest.counts);
         if found != promised {
             return Err(format!("the manifest promises {promised:?} and the files hold {found:?}"));

@@ -28,6 +28,7 @@ mod interests;
 pub mod popularity;
 pub mod prepared;
 pub mod ranker;
+mod seed;
 pub mod tables;
 mod train;
 pub mod training;
@@ -39,5 +40,6 @@ pub use generation::{Generation, GenerationError, GenerationId, Manifest, Space,
 pub use popularity::Popularity;
 pub use prepared::Prepared;
 pub use ranker::TrainedRanker;
+pub use seed::{NeighbourSeed, Seed};
 pub use train::{RebuildError, Stage, TrainParams, train, train_at, train_prepared};
 pub use training::{Interaction, Log, TrainingItem};

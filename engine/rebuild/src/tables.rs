@@ -34,7 +34,7 @@ use std::{
 
 use cells::{Cells, Column, RowSource};
 pub use changes::newest;
-pub use rows::{EventRow, ItemRow, LinkRow};
+pub use rows::{EventRow, ItemRow, LinkRow, SOLD_OUT};
 
 /// Most bytes of one CSV record, quotes included (1 MiB).
 pub const RECORD_BYTES_MAX: u64 = 1 << 20;

@@ -16,6 +16,7 @@ use crate::{
     popularity::{Popularity, PopularityParams, most_popular, popularity},
     prepared::{PairColumn, Prepared, PreparedError},
     ranker::RankerParams,
+    seed::Seed,
     training::Log,
 };
 
@@ -280,7 +281,8 @@ fn generation(
         gates: None,
         files: Vec::new(),
     };
-    let mut generation = Generation { manifest, items: log.items().to_vec(), spaces, co_visited, popular, ranker: None };
+    let (items, seed) = (log.items().to_vec(), Seed::of(log));
+    let mut generation = Generation { manifest, items, spaces, co_visited, popular, ranker: None, seed };
     generation.manifest.counts = generation.counts();
     generation.check().map_err(|reason| RebuildError::Defect { reason })?;
     Ok(generation)

@@ -11,6 +11,7 @@ pub mod weights;
 
 use std::sync::Arc;
 
+use faces_core::catalogue::ItemAttributes;
 use foldhash::{HashMap, HashMapExt};
 use rayon::slice::ParallelSliceMut as _;
 
@@ -55,6 +56,7 @@ struct Items {
     unit_of_row: Vec<u16>,
     units: Vec<String>,
     embeddings: Option<Embeddings>,
+    attributes: Option<Vec<ItemAttributes>>,
 }
 
 impl Log {
@@ -101,9 +103,27 @@ impl Log {
             }
             of_all.push(row, &vector);
         }
-        let Items { rows, unit_of_row, units, .. } = Arc::unwrap_or_clone(self.items);
-        self.items = Arc::new(Items { rows, unit_of_row, units, embeddings });
+        self.items = Arc::new(Items { embeddings, ..Arc::unwrap_or_clone(self.items) });
         Ok(self)
+    }
+
+    /// The log with what the catalogue says of its items, in the order of rows; their vectors are kept apart, as [`Log::embeddings`].
+    ///
+    /// # Errors
+    /// [`LogError::UnevenAttributes`], [`LogError::UnevenEmbedding`].
+    pub fn with_attributes(self, mut attributes: Vec<ItemAttributes>) -> Result<Self, LogError> {
+        let (found, items) = (attributes.len(), self.items().len());
+        if found != items {
+            return Err(LogError::UnevenAttributes { found, items });
+        }
+        let mut with_both = self.with_embeddings(attributes.iter_mut().map(|of| std::mem::take(&mut of.embedding)))?;
+        with_both.items = Arc::new(Items { attributes: Some(attributes), ..Arc::unwrap_or_clone(with_both.items) });
+        Ok(with_both)
+    }
+
+    /// What the catalogue says of the items by row, if it was given; without their vectors.
+    pub fn attributes(&self) -> Option<&[ItemAttributes]> {
+        self.items.attributes.as_deref()
     }
 
     /// The catalogue's own vectors, if it has any.
@@ -214,7 +234,7 @@ impl Items {
         }
         drop(first_row);
         drop(unit_by_name);
-        Ok(Self { rows, unit_of_row, units, embeddings: None })
+        Ok(Self { rows, unit_of_row, units, embeddings: None, attributes: None })
     }
 }
 
@@ -263,6 +283,14 @@ pub enum LogError {
         found: usize,
         /// Numbers in those before.
         before: usize,
+    },
+    /// What the catalogue says of more items, or of fewer, than there are.
+    #[error("{found} items have attributes, and there are {items}; give each item its own")]
+    UnevenAttributes {
+        /// How many have attributes.
+        found: usize,
+        /// How many items there are.
+        items: usize,
     },
     /// An interaction with an item that is not in the list.
     #[error("interaction {place} names item row {item} of {items}; add the item or drop the interaction")]

@@ -28,6 +28,7 @@ pub mod own_model;
 pub mod publish;
 pub mod rows;
 pub mod rules;
+pub mod seed;
 pub mod server;
 pub mod serving;
 pub mod shared;

@@ -1,7 +1,7 @@
 //! Rows of tables as records of the domain: what `faces eval` replays.
 
 use faces_core::{
-    catalogue::{ItemAttributes, ItemChange},
+    catalogue::ItemChange,
     event::EventKind,
     identity::{Confidence, Evidence, Operation, Statement},
     ids::{EventId, EventTime},
@@ -80,14 +80,7 @@ pub fn item(row: &ItemRow) -> Record {
         bu: row.bu.clone(),
         item_id: row.item_id.clone(),
         time: EventTime::from_millis(0),
-        attributes: Some(ItemAttributes {
-            title: row.title.clone().unwrap_or_default(),
-            categories: row.category.clone(),
-            brand: row.brand.clone().unwrap_or_default(),
-            price: row.price,
-            embedding: row.embedding.clone(),
-            ..ItemAttributes::default()
-        }),
+        attributes: Some(row.attributes()),
     })
 }
 

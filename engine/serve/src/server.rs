@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use arc_swap::ArcSwap;
-use faces_core::{record::Apply as _, state::State};
+use faces_core::{ranking::Model as _, record::Apply as _, state::State};
 use faces_ingest::{Cluster, Ingest, LogWriter, Positions, Progress, WriterConfig};
 use faces_proto::v1;
 use faces_rebuild::Store;
@@ -32,6 +32,7 @@ use crate::{
     own_model,
     publish::{open_shared, open_store},
     rules::{self, RulesFile},
+    seed::Planted,
     shared,
     swap::GenerationSwap,
 };
@@ -112,6 +113,7 @@ impl App {
         let swap = GenerationSwap::new(Arc::clone(&engine), store).limited(&config.generations);
         let swap = Arc::new(swap.watching(Arc::clone(&health), Arc::clone(&recent)));
         swap.start().await?;
+        let planted = if resume.is_empty() { plant(&engine, swap.store()).await? } else { None };
         let rules = rules.map(|(file, parsed)| {
             rules::put_in_force(&engine, parsed, &config.ranking.rules); // now that it is known which items there are
             tokio::spawn(file.watch(Arc::clone(&engine), stop.clone()))
@@ -126,6 +128,7 @@ impl App {
         let ingest = Ingest::start(config.kafka.clone(), sink, resume).context("can't start the consumer")?;
         let progress = Arc::clone(running.get_or_init(|| ingest.progress()));
         let period = Duration::from_secs(config.state.image_seconds);
+        let planted = planted.map(|planted| planted.start(Arc::clone(&state), Arc::clone(&progress))).transpose()?;
         let images = images.map(|store| images::start(store, state, ingest.boundary(), period)).transpose()?;
         let writer = LogWriter::new(&writer_config(&config)).context("can't start the producer")?;
         let lags = Arc::<ArcSwap<Vec<v1::UnitLag>>>::default();
@@ -167,7 +170,7 @@ impl App {
         });
         let stopped = stopped.await;
         admin_server.abort();
-        drop((follower, settler, mirror, watchers, shared));
+        drop((follower, settler, mirror, watchers, shared, planted));
         for task in [watch, readiness, upkeep].into_iter().chain(rules) {
             task.abort();
         }
@@ -181,6 +184,20 @@ async fn load_state(config: Config, state: Arc<State>, loading: Arc<Loading>) ->
     let loaded = tokio::task::spawn_blocking(move || images::load(&config, &state, &loading)).await;
     let loaded = loaded.context("loading the state was interrupted")??;
     Ok(loaded.map_or_else(Default::default, |(store, positions)| (Some(store), positions)))
+}
+
+/// Plants the seed of the generation in service: without an image of the state, all there is beside the log.
+async fn plant(engine: &Arc<Engine>, store: &Store) -> Result<Option<Planted>> {
+    let Some(generation) = engine.generation() else { return Ok(None) };
+    let (state, store) = (Arc::clone(engine.state()), store.clone());
+    let planting = tokio::task::spawn_blocking(move || Planted::plant(&state, &store, generation.id()));
+    match planting.await.context("planting was interrupted")? {
+        Ok(planted) => Ok(planted),
+        Err(error) => {
+            tracing::warn!(error = format!("{error:#}"), "the generation's seed can't be used: starting from the log alone");
+            Ok(None)
+        }
+    }
 }
 
 /// Starts the thread that fetches generations, if machines share an object store. It looks there once before this returns.

@@ -71,6 +71,12 @@ impl GenerationSwap {
         }
     }
 
+    /// Where it takes them from.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Within these limits.
     #[must_use]
     pub fn limited(mut self, limits: &Generations) -> Self {

@@ -95,6 +95,7 @@ impl Batch {
             self.bury(message, slot, rejection, content_type);
         }
         slot.newest_append_ms = slot.newest_append_ms.max(Some(append_time.millis()));
+        slot.oldest_append_ms = slot.oldest_append_ms.into_iter().chain([append_time.millis()]).min();
         slot.move_to(this.offset + 1, Some(this));
         self.records += 1;
         if self.records.is_multiple_of(RECORDS_PER_LOOK) {

@@ -20,6 +20,7 @@ pub(super) struct Slot {
     pub(super) compare: Option<LastRecord>,
     pub(super) newest_event_ms: Option<i64>,
     pub(super) newest_append_ms: Option<i64>,
+    pub(super) oldest_append_ms: Option<i64>,
     touched: bool,
 }
 
@@ -33,6 +34,7 @@ impl Slot {
             compare,
             newest_event_ms: None,
             newest_append_ms: None,
+            oldest_append_ms: None,
             touched: false,
         }
     }
@@ -53,6 +55,7 @@ impl Slot {
 
     fn publish(&mut self) {
         self.touched = false;
+        self.partition.note_append(self.oldest_append_ms.take());
         self.partition.set_newest(self.newest_event_ms.take(), self.newest_append_ms.take());
         self.partition.set_position(Position { next: self.next, last: self.last.take() });
     }

@@ -26,6 +26,7 @@ pub struct Partition {
     caught_up: AtomicBool,
     newest_event_ms: AtomicI64,
     newest_append_ms: AtomicI64,
+    oldest_append_ms: AtomicI64,
 }
 
 /// Where a partition begins and ends, and what is known of it from before.
@@ -61,6 +62,7 @@ impl Partition {
             caught_up: AtomicBool::new(false),
             newest_event_ms: AtomicI64::new(NONE),
             newest_append_ms: AtomicI64::new(NONE),
+            oldest_append_ms: AtomicI64::new(i64::MAX),
         };
         made.note_caught_up();
         made
@@ -91,6 +93,12 @@ impl Partition {
         self.next.load(Relaxed).max(self.start.load(Relaxed))
     }
 
+    /// First offset that the log has, as last seen: above 0 where it has lost its beginning.
+    #[must_use]
+    pub fn start(&self) -> i64 {
+        self.start.load(Relaxed)
+    }
+
     /// End of the log as last seen.
     #[must_use]
     pub fn end(&self) -> i64 {
@@ -113,6 +121,12 @@ impl Partition {
     #[must_use]
     pub fn newest_append_ms(&self) -> Option<i64> {
         Some(self.newest_append_ms.load(Relaxed)).filter(|ms| *ms != NONE)
+    }
+
+    /// When the log took the oldest record that this run read, ms since 1970 UTC; `None` before the first.
+    #[must_use]
+    pub fn oldest_append_ms(&self) -> Option<i64> {
+        Some(self.oldest_append_ms.load(Relaxed)).filter(|ms| *ms != i64::MAX)
     }
 
     /// Position of the group when this run began: dead letters before it were delivered by an earlier run.
@@ -140,6 +154,10 @@ impl Partition {
     pub(crate) fn set_verified(&self) {
         self.verified.store(true, Relaxed);
         self.note_caught_up();
+    }
+
+    pub(crate) fn note_append(&self, oldest_ms: Option<i64>) {
+        self.oldest_append_ms.fetch_min(oldest_ms.unwrap_or(i64::MAX), Relaxed);
     }
 
     pub(crate) fn set_newest(&self, event_ms: Option<i64>, append_ms: Option<i64>) {
@@ -201,5 +219,8 @@ mod tests {
         assert_eq!(resumed.newest_event_ms(), None);
         resumed.set_newest(Some(5), None);
         assert_eq!((resumed.newest_event_ms(), resumed.newest_append_ms()), (Some(5), None));
+        assert_eq!(resumed.oldest_append_ms(), None);
+        [Some(9), None, Some(7), Some(8)].into_iter().for_each(|ms| resumed.note_append(ms));
+        assert_eq!(resumed.oldest_append_ms(), Some(7));
     }
 }

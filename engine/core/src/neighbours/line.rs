@@ -124,6 +124,19 @@ impl Latest {
         latest
     }
 
+    /// Of items and when they were taken, newest first.
+    pub(super) fn of_items(items: impl Iterator<Item = (ItemId, EventTime)>) -> Self {
+        let mut latest = Self::default();
+        for (item, time) in items {
+            let minute = minute_of(time);
+            if latest.len == 0 {
+                latest.minute = minute;
+            }
+            latest.push(item, latest.minute.saturating_sub(minute));
+        }
+        latest
+    }
+
     fn push(&mut self, item: ItemId, age_minutes: u32) {
         if self.items().any(|(held, _)| held == item) {
             return;

@@ -41,6 +41,7 @@ use crate::{
 
 pub(crate) use line::Latest;
 pub use line::{Fade, LINE_ITEMS};
+pub use postings::TAKERS_MAX;
 
 /// Fewest takers of an item that neighbours may speak for.
 pub const TAKERS_MIN: usize = 3;
@@ -166,6 +167,25 @@ impl Neighbours {
                 let minute = i64::from(latest.minute) - line::minutes_of(age) as i64;
                 self.took(line, &so_far, item, line::time_of(minute), &bu_of);
             }
+        }
+    }
+
+    /// Adds lines of somebody who is known by nothing else: of each key its items and when they were taken, newest first. They count as
+    /// if they came now, in their order.
+    pub(crate) fn seed<L>(&self, lines: impl Iterator<Item = L>, bu_of: impl Fn(ItemId) -> Option<BuId>)
+    where
+        L: Iterator<Item = (ItemId, EventTime)>,
+    {
+        let mut seeded = Vec::new();
+        for latest in lines.map(Latest::of_items).filter(|latest| latest.len > 0) {
+            let line = LineId(self.line_count.fetch_add(1, Relaxed));
+            let Some(held) = self.lines.get_or_new(line.position()) else { return };
+            held.write(&latest);
+            seeded.push((line, latest));
+        }
+        self.group(|| seeded.iter().map(|(line, _)| *line).collect());
+        for (line, latest) in &seeded {
+            self.recount(*line, latest, &bu_of);
         }
     }
 

@@ -12,6 +12,8 @@ const RECENT: usize = 64;
 /// Places for takers of earlier minutes.
 const SAMPLED: usize = 64;
 
+/// Takers of an item that are kept.
+pub const TAKERS_MAX: usize = RECENT + SAMPLED;
 /// Of which so many are on a line of memory.
 const SLOTS_PER_LINE: usize = 64 / size_of::<u32>();
 /// Rows whose lines come from memory together.

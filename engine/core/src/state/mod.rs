@@ -131,6 +131,15 @@ impl State {
         &self.identity
     }
 
+    /// Adds somebody to the live neighbours of whom the log tells nothing: of each of their keys the items and when they were taken, newest
+    /// first. Whoever comes later counts as later, so the oldest come first.
+    pub fn seed_neighbour<L>(&self, lines: impl Iterator<Item = L>)
+    where
+        L: Iterator<Item = (ItemId, EventTime)>,
+    {
+        self.neighbours.seed(lines, |item| self.catalogue.bu_of(item));
+    }
+
     /// What is wanted right now.
     #[must_use]
     pub fn trending(&self) -> &Trends {

@@ -114,7 +114,7 @@ impl World {
         let co_visited = CoVisitation::new(offsets, rows, weights).unwrap();
         let popular = crate::Popularity::new(popular).unwrap();
         let manifest = old.manifest.clone();
-        let mut made = Generation { manifest, items, spaces, co_visited, popular, ranker: None };
+        let mut made = Generation { manifest, items, spaces, co_visited, popular, ranker: None, seed: None };
         made.manifest.counts = made.counts();
         made.check().unwrap();
         self.candidate = made;

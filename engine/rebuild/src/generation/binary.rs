@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Space = 2,
     CoVisitation = 3,
     Popularity = 4,
+    Catalogue = 5,
+    Neighbours = 6,
 }
 
 /// Builds one file.

@@ -6,13 +6,15 @@
 use faces_index::{Effort, IndexKind, Metric, Tuned};
 use serde::{Deserialize, Serialize};
 
-use super::GenerationId;
+use super::{GenerationId, seed_files::SEED};
 use crate::{embedding::EmbeddingSource, gates::Verdict};
 
 /// The value of [`Manifest::format`].
 pub const FORMAT_NAME: &str = "faces-generation";
 /// The format version this code writes, and the latest it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+/// The first that it reads: version 1 has no seed.
+pub const FORMAT_VERSION_MIN: u32 = 1;
 
 /// What a generation is, from what it was made, and how to tell that it is whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +57,14 @@ pub struct Manifest {
     pub gates: Option<Verdict>,
     /// The generation's files; filled in when it is published.
     pub files: Vec<FileEntry>,
+}
+
+impl Manifest {
+    /// Bytes of what is loaded to answer: all but the seed.
+    pub fn served_bytes(&self) -> u64 {
+        let served = self.files.iter().filter(|file| !SEED.contains(&file.name.as_str()));
+        served.map(|file| file.bytes).sum()
+    }
 }
 
 /// How much of everything there is.

@@ -4,7 +4,7 @@
 //! root/CURRENT                  the generation to serve, replaced atomically (`pointer`)
 //! root/HISTORY                  what was current before, and why (`pointer`)
 //! root/LEASE                    who rebuilds at the moment (`lease`)
-//! root/gen-0123456789abcdef/    manifest.json, manifest.crc32c, perhaps manifest.sig, and the files of `parts`
+//! root/gen-0123456789abcdef/    manifest.json, manifest.crc32c, perhaps manifest.sig, and the files of `parts`, `ranker_file` and `seed_files`
 //! root/.staging-…               a generation being written, or one whose writer died; never looked at
 //! ```
 //!
@@ -18,12 +18,13 @@ use std::{
 };
 
 use super::{
-    Expected, FORMAT_NAME, FORMAT_VERSION, FileEntry, Generation, GenerationError, GenerationId, How, Manifest,
+    Expected, FORMAT_NAME, FORMAT_VERSION, FORMAT_VERSION_MIN, FileEntry, Generation, GenerationError, GenerationId, How,
+    Manifest,
     files::{io_error, read_bounded, sync_folder, unique, write_synced},
-    parts, ranker_file,
+    parts, ranker_file, seed_files,
     sign::{PublicKey, SIGNATURE, SecretKey},
 };
-use crate::gates::Verdict;
+use crate::{gates::Verdict, seed::Seed, training::TrainingItem};
 
 pub(super) const MANIFEST: &str = "manifest.json";
 const MANIFEST_CHECKSUM: &str = "manifest.crc32c";
@@ -159,7 +160,8 @@ impl Store {
     }
 
     /// Reads and checks a whole generation: format, checksum and length of every file, counts, dimension, metric, every
-    /// row in range. Memory: the generation and its largest file; time: mostly the disk's.
+    /// row in range. The seed is checked for damage alone and left where it is ([`Store::seed`]). Memory: the generation and its largest
+    /// file; time: mostly the disk's.
     ///
     /// # Errors
     /// [`GenerationError::Unknown`], [`GenerationError::Newer`], [`GenerationError::NotAManifest`],
@@ -167,6 +169,35 @@ impl Store {
     pub fn load(&self, id: &GenerationId) -> Result<Generation, GenerationError> {
         let folder = self.existing_folder(id)?;
         load_folder(&folder, id, self.verifies.as_ref())
+    }
+
+    /// Reads which items a generation has, by row.
+    ///
+    /// # Errors
+    /// As [`Store::load`], for the manifest and the items.
+    pub fn items(&self, id: &GenerationId) -> Result<Vec<TrainingItem>, GenerationError> {
+        let folder = self.existing_folder(id)?;
+        let manifest = read_manifest(&folder, id, self.verifies.as_ref())?;
+        read_part(&folder, &manifest.files, parts::ITEMS, parts::decode_items)
+    }
+
+    /// Reads a generation's seed: what a server starts from where the log no longer tells it. `None` where it has none.
+    ///
+    /// # Errors
+    /// As [`Store::load`], for the manifest and the seed's files.
+    pub fn seed(&self, id: &GenerationId) -> Result<Option<Seed>, GenerationError> {
+        let folder = self.existing_folder(id)?;
+        let manifest = read_manifest(&folder, id, self.verifies.as_ref())?;
+        if !has_seed(&manifest) {
+            return Ok(None);
+        }
+        let catalogue = read_part(&folder, &manifest.files, seed_files::CATALOGUE, seed_files::decode_catalogue)?;
+        let neighbours = read_part(&folder, &manifest.files, seed_files::NEIGHBOURS, seed_files::decode_neighbours)?;
+        let seed = Seed { catalogue, neighbours };
+        match seed.check(manifest.counts.items) {
+            Ok(()) => Ok(Some(seed)),
+            Err(reason) => Err(GenerationError::Inconsistent { path: folder, reason }),
+        }
     }
 
     pub(super) fn folder(&self, id: &GenerationId) -> PathBuf {
@@ -191,7 +222,14 @@ fn encode(generation: &Generation) -> Result<Vec<(String, Vec<u8>)>, String> {
     for (place, space) in generation.spaces.iter().enumerate() {
         files.push((parts::space_name(place)?, parts::encode_space(space)?));
     }
+    if let Some(seed) = &generation.seed {
+        files.extend(seed_files::encode(seed)?);
+    }
     Ok(files)
+}
+
+fn has_seed(manifest: &Manifest) -> bool {
+    manifest.files.iter().any(|entry| seed_files::SEED.contains(&entry.name.as_str()))
 }
 
 fn load_folder(folder: &Path, id: &GenerationId, key: Option<&PublicKey>) -> Result<Generation, GenerationError> {
@@ -202,15 +240,17 @@ fn load_folder(folder: &Path, id: &GenerationId, key: Option<&PublicKey>) -> Res
     let popular = read_part(folder, entries, parts::POPULAR, parts::decode_popular)?;
     let has_ranker = entries.iter().any(|entry| entry.name == ranker_file::RANKER);
     let ranker = has_ranker.then(|| read_part(folder, entries, ranker_file::RANKER, ranker_file::decode)).transpose()?;
+    let seed_files = if has_seed(&manifest) { seed_files::SEED.as_slice() } else { &[] };
+    seed_files.iter().try_for_each(|name| read_part(folder, entries, name, |_| Ok(())))?;
     // Some files are no spaces. A listed file that is none of those expected shows as a space that is missing.
-    let space_count = entries.len().saturating_sub(3 + usize::from(has_ranker));
+    let space_count = entries.len().saturating_sub(3 + usize::from(has_ranker) + seed_files.len());
     let mut spaces = Vec::with_capacity(space_count.min(1_024));
     for place in 0..space_count {
         let inconsistent = |reason| GenerationError::Inconsistent { path: folder.into(), reason };
         let name = parts::space_name(place).map_err(inconsistent)?;
         spaces.push(read_part(folder, entries, &name, parts::decode_space)?);
     }
-    let generation = Generation { manifest, items, spaces, co_visited, popular, ranker };
+    let generation = Generation { manifest, items, spaces, co_visited, popular, ranker, seed: None };
     match generation.check() {
         Ok(()) => Ok(generation),
         Err(reason) => Err(GenerationError::Inconsistent { path: folder.into(), reason }),
@@ -230,7 +270,7 @@ fn read_manifest(folder: &Path, id: &GenerationId, key: Option<&PublicKey>) -> R
     if found > u64::from(FORMAT_VERSION) {
         return Err(GenerationError::Newer { path, found, known: FORMAT_VERSION });
     }
-    if found != u64::from(FORMAT_VERSION) {
+    if found < u64::from(FORMAT_VERSION_MIN) {
         return Err(not_a_manifest(format!("its format version {found} was never written")));
     }
     let checksum_path = folder.join(MANIFEST_CHECKSUM);

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use faces_core::catalogue::ItemAttributes;
 use faces_index::{Scratch, Search};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -16,7 +17,9 @@ pub(super) fn generation(seed: u32) -> Generation {
     let item = |id: u32| TrainingItem { bu: format!("u{}", id % 2), item_id: format!("item-{id}") };
     let act =
         |n: u32| Interaction { person: n % 13, item: (n * 7 + n % 13 + seed) % 30, ts_ms: i64::from(n) * 3_600_000, weight: 1.0 };
+    let attributes = |id: u32| ItemAttributes { title: format!("thing {id}"), price: Some(f64::from(id)), ..Default::default() };
     let log = Log::new((0..32).map(item).collect(), (0..200).map(act).collect()).unwrap();
+    let log = log.with_attributes((0..32).map(attributes).collect()).unwrap();
     let mut params = TrainParams::default();
     params.embedding.dimension = 6;
     crate::train_at(&log, &params, 1_767_225_600_000 + i64::from(seed), &|_, _| ()).unwrap()
@@ -44,7 +47,14 @@ fn what_is_published_comes_back() {
     let id = store.publish(&made).unwrap();
     assert_eq!((store.current().unwrap(), store.list().unwrap()), (Some(id.clone()), vec![id.clone()]));
     let loaded = store.load(&id).unwrap();
-    assert_eq!(loaded.manifest.files.len(), 3 + made.spaces.len());
+    assert_eq!(loaded.manifest.files.len(), 5 + made.spaces.len());
+    assert_eq!(
+        (loaded.seed.clone(), store.seed(&id).unwrap(), store.items(&id).unwrap()),
+        (None, made.seed.clone(), made.items.clone())
+    );
+    assert!(made.seed.as_ref().is_some_and(|seed| seed.catalogue[7].title == "thing 7" && seed.neighbours.people_count() > 0));
+    let of_all: u64 = loaded.manifest.files.iter().map(|file| file.bytes).sum();
+    assert!(loaded.manifest.served_bytes() < of_all, "a server that runs does not load the seed");
     assert_eq!(Manifest { files: vec![], ..loaded.manifest.clone() }, made.manifest);
     assert_eq!(loaded.manifest, store.manifest(&id).unwrap());
     assert_eq!(loaded.items, made.items);
@@ -115,6 +125,7 @@ fn what_contradicts_itself_is_not_published() {
     refused(|made| made.items[3] = made.items[5].clone(), "there twice");
     refused(|made| made.items.truncate(20), "item row 20 of 20");
     refused(|made| made.items.clear(), "no items");
+    refused(|made| made.seed.as_mut().unwrap().catalogue.truncate(9), "its catalogue covers 9 items of 32");
 }
 
 #[test]
@@ -166,6 +177,9 @@ fn damaged_and_foreign_folders_are_refused() {
     check_refused(remove("manifest.json"), "manifest.json", "cannot read");
     check_refused(remove("manifest.crc32c"), "manifest.crc32c", "cannot read");
     check_refused(remove("space-0001.bin"), "space-0001.bin", "cannot read");
+    check_refused(remove("neighbours.bin"), "neighbours.bin", "cannot read");
+    check_refused(cut("catalogue.bin", 1), "catalogue.bin", "bytes and the manifest promises");
+    check_refused(edit_manifest("\"catalogue.bin\"", "\"catalog.bin\"", true), "catalogue.bin", "does not list it");
     check_refused(cut("items.bin", 1), "items.bin", "bytes and the manifest promises");
     check_refused(cut("space-0000.bin", 4), "space-0000.bin", "bytes and the manifest promises");
     check_refused(cut("manifest.json", 20), "manifest.json", "not a generation's manifest");
@@ -177,8 +191,8 @@ fn damaged_and_foreign_folders_are_refused() {
     check_refused(edit_manifest("\"dimension\": 6", "\"dimension\": 7", true), "gen-", "dimension 6 where the manifest has 7");
     check_refused(edit_manifest("\"items\": 32", "\"items\": 31", true), "gen-", "the manifest promises");
     check_refused(edit_manifest("\"cosine\"", "\"inner_product\"", true), "gen-", "metric");
-    check_refused(edit_manifest("format_version\": 1", "format_version\": 2", true), "manifest.json", "upgrade it or rebuild");
-    check_refused(edit_manifest("format_version\": 1", "format_version\": 0", true), "manifest.json", "never written");
+    check_refused(edit_manifest("format_version\": 2", "format_version\": 3", true), "manifest.json", "upgrade it or rebuild");
+    check_refused(edit_manifest("format_version\": 2", "format_version\": 0", true), "manifest.json", "never written");
     check_refused(edit_manifest("\"popular.bin\"", "\"../popular.bin\"", true), "popular.bin", "does not list it");
     check_refused(edit_manifest("\"space-0001.bin\"", "\"space-9999.bin\"", true), "space-0001.bin", "does not list it");
     let moved = |folder: &Path| {
@@ -190,13 +204,21 @@ fn damaged_and_foreign_folders_are_refused() {
 }
 
 #[test]
+fn a_generation_of_before_there_were_seeds_is_read() {
+    let (_folder, store) = store();
+    let id = store.publish(&Generation { seed: None, ..generation(0) }).unwrap();
+    edit_manifest("format_version\": 2", "format_version\": 1", true)(&store.root().join(id.as_str()));
+    assert_eq!((store.load(&id).unwrap().items.len(), store.seed(&id).unwrap()), (32, None));
+}
+
+#[test]
 fn every_flipped_byte_of_every_file_is_noticed() {
     let (_folder, store) = store();
     let id = store.publish(&generation(0)).unwrap();
     let folder = store.root().join(id.as_str());
     let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
-    assert_eq!(names.len(), 7);
+    assert_eq!(names.len(), 9);
     for path in names {
         let whole = fs::read(&path).unwrap();
         for place in (0..whole.len()).step_by(whole.len() / 40 + 1) {

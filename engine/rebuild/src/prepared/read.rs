@@ -182,7 +182,7 @@ impl Prepared {
         Ok(totals)
     }
 
-    /// Maps every item's row of counts (ascending by item) in parallel; results come in the order of items.
+    /// Maps every item's row of counts (ascending by item) in parallel; results come in the order of items. An item's pairs lie in one share.
     pub(crate) fn map_rows<T: Send>(
         &self,
         column: PairColumn,
@@ -194,42 +194,51 @@ impl Prepared {
             PairColumn::Associations => "associations",
         };
         let (scale, item_count) = (self.pair_scale(), self.log.items().len());
-        let mut results = Vec::with_capacity(item_count);
+        let mut results: Vec<Option<T>> = (0..item_count).map(|_| None).collect();
+        let mut places = vec![None; item_count]; // of each item in its share
+        let mut done = 0;
         let folder_of = |file: &PreparedFile| Path::new(&file.name).parent().map(Path::to_owned);
         let files = &table(&self.folder, &self.manifest, "pairs")?.files;
         for share in files.chunk_by(|left, right| folder_of(left) == folder_of(right)) {
-            // Items from here on, none of which an earlier share had.
-            let (first, mut rows, mut stranger) = (results.len(), Vec::<Vec<Count>>::new(), None);
+            let (mut rows, mut stranger) = (Vec::<(usize, Vec<Count>)>::new(), None);
             for file in share {
                 self.for_each_block_of(file, &["item", "other", name], |columns| {
                     let [items, others, values] = columns else { return };
-                    for ((item, other), value) in items.iter().zip(others).zip(values).filter(|(_, value)| **value > 0) {
-                        let place = usize::try_from(*item).ok().filter(|item| *item < item_count);
-                        let place = place.and_then(|item| item.checked_sub(first));
+                    for ((of, other), value) in items.iter().zip(others).zip(values).filter(|(_, value)| **value > 0) {
+                        let item = usize::try_from(*of).ok().filter(|item| results.get(*item).is_some_and(Option::is_none));
                         let other = u32::try_from(*other).ok().filter(|other| (*other as usize) < item_count);
-                        let Some((place, other)) = place.zip(other) else {
-                            stranger.get_or_insert(*item);
+                        let Some((item, other)) = item.zip(other) else {
+                            stranger.get_or_insert(*of);
                             continue;
                         };
-                        if place >= rows.len() {
-                            rows.resize_with(place + 1, Vec::new);
-                        }
-                        rows[place].push(Count { item: other, value: *value as f64 / scale });
+                        let place = *places[item].get_or_insert_with(|| {
+                            rows.push((item, Vec::new()));
+                            rows.len() - 1
+                        });
+                        rows[place].1.push(Count { item: other, value: *value as f64 / scale });
                     }
                 })?;
             }
             if let Some(item) = stranger {
-                let reason = format!("holds item {item} out of order, or an item that there is not");
+                let reason = format!("holds item {item} in two shares, or an item that there is not");
                 return Err(PreparedError::Damaged { path: self.folder.join("pairs"), reason });
             }
-            results.par_extend(rows.par_iter_mut().enumerate().map(|(place, row)| {
-                row.sort_unstable_by_key(|count| count.item);
-                map((first + place) as u32, row)
-            }));
-            progress(results.len() as f64 / item_count.max(1) as f64);
+            done += rows.len();
+            let mapped: Vec<(usize, T)> = rows
+                .into_par_iter()
+                .map(|(item, mut row)| {
+                    row.sort_unstable_by_key(|count| count.item);
+                    (item, map(item as u32, &row))
+                })
+                .collect();
+            for (item, result) in mapped {
+                results[item] = Some(result);
+            }
+            progress(done as f64 / item_count.max(1) as f64);
         }
-        // Items after the last that goes together with any other.
-        results.extend((results.len()..item_count).map(|item| map(item as u32, &[])));
+        // Items that go together with no other.
+        let of_none = |(item, result): (usize, Option<T>)| result.unwrap_or_else(|| map(item as u32, &[]));
+        let results = results.into_iter().enumerate().map(of_none).collect();
         progress(1.0);
         Ok(results)
     }
@@ -307,11 +316,8 @@ where
 
 fn read_log(folder: &Path, manifest: &PreparedManifest) -> Result<Log, PreparedError> {
     let rows: Vec<ItemRow> = read_all(folder, manifest, "items", read_items)?;
-    let (mut items, mut embeddings) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-    for ItemRow { bu, item_id, embedding, .. } in rows {
-        items.push(TrainingItem { bu, item_id });
-        embeddings.push(embedding);
-    }
+    let attributes = rows.iter().map(ItemRow::attributes).collect();
+    let items = rows.into_iter().map(|ItemRow { bu, item_id, .. }| TrainingItem { bu, item_id }).collect();
     let count = table(folder, manifest, "interactions")?.rows;
     let mut interactions = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
     let mut hear = |columns: &[Vec<i64>]| {
@@ -329,5 +335,5 @@ fn read_log(folder: &Path, manifest: &PreparedManifest) -> Result<Log, PreparedE
         for_each_block(&path, &["person", "item", "ts_ms", "weight"], &mut hear)
             .map_err(|error| PreparedError::Damaged { path, reason: format!("is no such table: {error}") })?;
     }
-    Ok(Log::new(items, interactions)?.with_embeddings(embeddings)?.up_to(manifest.cut_off_ms))
+    Ok(Log::new(items, interactions)?.with_attributes(attributes)?.up_to(manifest.cut_off_ms))
 }

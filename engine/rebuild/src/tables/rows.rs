@@ -1,5 +1,7 @@
 //! The row types of the schema and how their cells become values.
 
+use faces_core::catalogue::ItemAttributes;
+
 use super::{
     TableError,
     cells::{Cells, Column},
@@ -65,6 +67,14 @@ pub struct ItemRow {
     pub price: Option<f64>,
     /// The caller's own vector; empty if there is none.
     pub embedding: Vec<f32>,
+    /// ISO 4217 code of the price.
+    pub currency: Option<String>,
+    /// Free labels.
+    pub tags: Vec<String>,
+    /// Where it may be shown; empty means everywhere.
+    pub regions: Vec<String>,
+    /// Whether it is sold out.
+    pub is_sold_out: bool,
     /// When the item became so, milliseconds since 1970, where the table is a log of changes: per item the newest row stands.
     pub updated_ms: Option<i64>,
     /// Whether it is gone since.
@@ -81,24 +91,54 @@ pub(super) const ITEM_COLUMNS: &[Column] = &[
     Column::optional("embedding"),
     Column::optional("updated_ms"),
     Column::optional("deleted"),
+    Column::optional("currency"),
+    Column::optional("tags"),
+    Column::optional("regions"),
+    Column::optional("stock"),
 ];
+
+/// What `stock` says of an item that can't be had; anything else says that it can.
+pub const SOLD_OUT: &str = "sold_out";
 
 impl ItemRow {
     pub(super) fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
-        let levels = cells.text(3)?.unwrap_or_default();
-        let category = levels.split('|').map(str::trim).filter(|level| !level.is_empty()).map(str::to_owned).collect();
         Ok(Self {
             item_id: cells.id(0)?,
             bu: cells.id(1)?,
             title: cells.text(2)?,
-            category,
+            category: list(cells.text(3)?),
             brand: cells.text(4)?,
             price: cells.number(5)?,
             embedding: cells.numbers(6)?,
             updated_ms: cells.number(7)?.map(|updated_ms| updated_ms as i64),
             is_deleted: cells.number(8)?.is_some_and(|deleted| deleted != 0.0),
+            currency: cells.text(9)?,
+            tags: list(cells.text(10)?),
+            regions: list(cells.text(11)?),
+            is_sold_out: cells.text(12)?.is_some_and(|stock| stock == SOLD_OUT),
         })
     }
+
+    /// What the row says of the item, as the catalogue holds it.
+    pub fn attributes(&self) -> ItemAttributes {
+        ItemAttributes {
+            title: self.title.clone().unwrap_or_default(),
+            categories: self.category.clone(),
+            brand: self.brand.clone().unwrap_or_default(),
+            price: self.price,
+            currency: self.currency.clone().unwrap_or_default(),
+            tags: self.tags.clone(),
+            regions: self.regions.clone(),
+            sold_out: self.is_sold_out,
+            embedding: self.embedding.clone(),
+        }
+    }
+}
+
+/// The parts of a cell between bars.
+fn list(cell: Option<String>) -> Vec<String> {
+    let parts = cell.as_deref().unwrap_or_default().split('|').map(str::trim);
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 /// Two accounts that belong to one person.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use faces_core::key::KeyHash;
+use faces_core::{catalogue::ItemAttributes, key::KeyHash};
 use foldhash::{HashMap, HashMapExt};
 use serde::{Deserialize, Serialize};
 
@@ -102,13 +102,13 @@ pub fn assemble_with(
 
 struct Collected {
     items: Vec<TrainingItem>,
-    embeddings: Vec<Vec<f32>>,
+    attributes: Vec<ItemAttributes>,
     interactions: Vec<Interaction>,
 }
 
 fn finish(collected: Collected, until: Option<i64>, report: AssemblyReport) -> Result<Assembled, AssembleError> {
-    let Collected { items, embeddings, interactions } = collected;
-    let log = Log::new(items, interactions)?.with_embeddings(embeddings)?;
+    let Collected { items, attributes, interactions } = collected;
+    let log = Log::new(items, interactions)?.with_attributes(attributes)?;
     let log = match until {
         Some(until_ms) => log.before(until_ms),
         None => log,
@@ -123,17 +123,18 @@ fn collect(
     mut person_of: impl FnMut(&str, &str) -> Option<u32>,
     report: &mut AssemblyReport,
 ) -> Result<Collected, AssembleError> {
-    let (mut training_items, mut embeddings) = (Vec::new(), Vec::new());
+    let (mut training_items, mut attributes) = (Vec::new(), Vec::new());
     // Unit, then item: a look-up needs no owned key.
     let mut rows: HashMap<String, HashMap<String, u32>> = HashMap::new();
     for item in items {
-        let ItemRow { bu, item_id, embedding, .. } = item?;
+        let item = item?;
+        attributes.push(item.attributes());
+        let ItemRow { bu, item_id, .. } = item;
         report.items_read += 1;
         // Beyond 2^32 rows `Log::new` refuses, so a saturated row never escapes.
         let row = u32::try_from(training_items.len()).unwrap_or(u32::MAX);
         rows.entry(bu.clone()).or_default().insert(item_id.clone(), row);
         training_items.push(TrainingItem { bu, item_id });
-        embeddings.push(embedding);
     }
     let mut interactions = Vec::new();
     for event in events {
@@ -159,7 +160,7 @@ fn collect(
         interactions.push(Interaction { person, item, ts_ms: event.ts_ms, weight });
         report.interactions += 1;
     }
-    Ok(Collected { items: training_items, embeddings, interactions })
+    Ok(Collected { items: training_items, attributes, interactions })
 }
 
 impl AssemblyReport {

@@ -308,6 +308,10 @@ mod tests {
                 categories: vec!["all".into(), "some".into()],
                 price: Some(2.5),
                 embedding: (0..n).map(|of| of as f32).collect(),
+                currency: "EUR".into(),
+                tags: vec!["new".into(), "red".into()],
+                regions: vec!["north".into()],
+                stock: if n == 3 { v1::Stock::SoldOut } else { v1::Stock::InStock } as i32,
                 ..v1::Item::default()
             };
             let change = Some(v1::catalog_record::Change::Upsert(item));
@@ -318,6 +322,9 @@ mod tests {
         let embeddings: Vec<_> = rows.iter().map(|row| row.embedding.clone()).collect();
         assert_eq!(embeddings, [vec![], vec![0.0, 1.0, 2.0], vec![0.0]]);
         assert_eq!((rows[1].item_id.as_str(), rows[1].category.len(), rows[1].price), ("i3", 2, Some(2.5)));
+        let of = rows[1].attributes();
+        assert_eq!((of.currency.as_str(), of.tags.join(" "), of.regions.join(" ")), ("EUR", "new red".into(), "north".into()));
+        assert_eq!(rows.iter().map(|row| row.is_sold_out).collect::<Vec<_>>(), [false, true, false]);
 
         let link = v1::IdentityLink {
             a: key(v1::KeyKind::Account, "a"),

@@ -172,7 +172,10 @@ fn item(topics: &Topics, row: &ItemRow, updated_time_ms: i64) -> Result<LogRecor
         brand: row.brand.clone().unwrap_or_default(),
         price: row.price,
         embedding: row.embedding.clone(),
-        ..v1::Item::default()
+        currency: row.currency.clone().unwrap_or_default(),
+        tags: row.tags.clone(),
+        regions: row.regions.clone(),
+        stock: if row.is_sold_out { v1::Stock::SoldOut } else { v1::Stock::Unspecified } as i32,
     };
     let change = match item.r#ref.clone().filter(|_| row.is_deleted) {
         Some(gone) => v1::catalog_record::Change::Delete(gone),

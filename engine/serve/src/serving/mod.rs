@@ -70,7 +70,7 @@ impl ServingGeneration {
     /// each). Runs off the request path.
     #[must_use]
     pub fn new(generation: Generation, catalogue: &Catalogue) -> Self {
-        let Generation { manifest, items, spaces, co_visited, popular, ranker } = generation;
+        let Generation { manifest, items, spaces, co_visited, popular, ranker, seed: _ } = generation;
         let followed = AtomicU64::new(catalogue.journal().end()); // what changes from here on is followed, so nothing is missed
         let number = |bu: &str, id: &str| catalogue.item_or_new(catalogue.bu_or_new(bu)?, id);
         let item_of_row: Vec<Option<ItemId>> = items.iter().map(|item| number(&item.bu, &item.item_id)).collect();

@@ -68,8 +68,7 @@ impl Loading {
 
 /// Whether there is memory for a generation beside what is there.
 fn check_room(manifest: &Manifest, mib_max: u64) -> Result<()> {
-    let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
-    let needed_mib = (bytes.saturating_mul(FILES_TIMES) >> 20) + 1;
+    let needed_mib = (manifest.served_bytes().saturating_mul(FILES_TIMES) >> 20) + 1;
     let (left_mib, key) = match (mib_max, available_mib()) {
         (0, None) => return Ok(()),
         (0, Some(available_mib)) => (available_mib, "left on this machine; free some or set"),

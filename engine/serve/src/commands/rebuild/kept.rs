@@ -51,7 +51,8 @@ impl Kept {
         }
         let store = Store::open(folder)?;
         let newest = store.list()?.into_iter().next();
-        let left = newest.and_then(|id| store.load(&id).ok()); // one that is damaged is made anew
+        let whole = |id| Some(Generation { seed: store.seed(&id).ok()?, ..store.load(&id).ok()? });
+        let left = newest.and_then(whole); // one that is damaged is made anew
         Ok(left.filter(|left| left.manifest.parameters == self.parameters && left.manifest.inputs == self.inputs))
     }
 }
