@@ -29,11 +29,11 @@ use crate::{
 
 /// What a pair costs while it is added up, in bytes: its key, sums and the hash table, which doubles as it grows. Pairs are counted as often as
 /// they occur when shares are cut, so a share mostly takes less than this; where it takes more than there is, it spills.
-const PAIR_BYTES: u64 = 64;
+const PAIR_BYTES: u64 = 56;
 /// What training takes for an event whose pairs it counts, in bytes: 3.2 to 4.9 GB in all at 20 M events (benches/RESULTS.md).
 pub const TRAINED_EVENT_BYTES: u64 = 200;
 /// Raised with what steps hand each other, so that a run does not go on from those of another build that made them otherwise.
-const STEPS_VERSION: u32 = 3;
+const STEPS_VERSION: u32 = 4;
 /// Shares of pairs at most.
 const SHARES_MAX: u64 = 1_024;
 
@@ -315,7 +315,7 @@ impl Job<'_> {
             let totals = self.sql(of_contexts, queries::contexts(), false).await?;
             self.session.register_files("contexts", self.steps.files(&totals), None).await?;
             contexts.push(totals);
-            if !share.may_be_crowded || !self.has_crowded().await? {
+            if !share.is_capped || !self.has_crowded().await? {
                 pairs.push(sums);
                 continue;
             }
@@ -328,7 +328,7 @@ impl Job<'_> {
         Ok((contexts, pairs))
     }
 
-    /// What is made at one time: first the items that may need caps, then those that can't.
+    /// What is made at one time: first the items whose pairs are capped, then the others.
     async fn shares(&self) -> Result<Vec<Share>, LakeError> {
         let counting = &self.request.counting;
         let loads = self.sql("loads", queries::loads(counting), false).await?;
@@ -337,12 +337,12 @@ impl Job<'_> {
             return Ok(shares);
         }
         let mut shares = Vec::new();
-        for may_be_crowded in [true, false] {
-            let loads = self.session.collect("loads", &queries::loads_of(counting, may_be_crowded)).await?;
+        for is_capped in [true, false] {
+            let loads = self.session.collect("loads", &queries::loads_of(counting, is_capped)).await?;
             let loads: Vec<(i64, i64)> = numbers(&loads, "item").into_iter().zip(numbers(&loads, "pairs")).collect();
-            if !(may_be_crowded && loads.is_empty()) {
+            if !(is_capped && loads.is_empty()) {
                 let bounds = bounds(&loads, (self.request.pairs_bytes / PAIR_BYTES).max(1));
-                shares.extend(bounds.into_iter().map(|(first, end)| Share { first, end, may_be_crowded }));
+                shares.extend(bounds.into_iter().map(|(first, end)| Share { first, end, is_capped }));
             }
         }
         self.steps.write_json("shares.json", &shares)?;

@@ -20,8 +20,11 @@ pub const HOUR_MS: i64 = 3_600_000;
 /// Takers never vanish: what is older counts as if it were as old.
 const TAKERS_HALF_LIVES_MAX: f64 = 1_000.0;
 
-/// Items whose pairs are made at one time: those from `first` on and before `end` that may have more others than contexts are kept, or
-/// those that can't. The pairs of the latter need no caps.
+/// As many times the contexts that are kept of an item may pairs it is in be until they are capped: to cut them costs more than to read them,
+/// and training cuts what it reads.
+const UNCAPPED_TIMES: usize = 4;
+
+/// Items whose pairs are made at one time: those from `first` on and before `end` whose pairs are capped, or those that keep all of theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     /// The first item.
@@ -29,7 +32,7 @@ pub struct Share {
     /// The one after the last.
     pub end: u32,
     /// Which of the two.
-    pub may_be_crowded: bool,
+    pub is_capped: bool,
 }
 
 /// What an event of a type weighs, for the types that carry weight, as the files spell them.
@@ -148,13 +151,13 @@ pub fn loads(counting: &Counting) -> String {
     format!("SELECT item, SUM(CAST(LEAST(length - 1, {window}) AS BIGINT)) AS pairs FROM interactions GROUP BY item")
 }
 
-/// The loads of items that may have more others than contexts are kept, or of those that can't.
-pub fn loads_of(counting: &Counting, may_be_crowded: bool) -> String {
-    format!("SELECT item, pairs FROM loads WHERE {} ORDER BY item", load_is(counting, may_be_crowded))
+/// The loads of items whose pairs are capped, or of those that keep all of theirs.
+pub fn loads_of(counting: &Counting, is_capped: bool) -> String {
+    format!("SELECT item, pairs FROM loads WHERE {} ORDER BY item", load_is(counting, is_capped))
 }
 
-fn load_is(counting: &Counting, may_be_crowded: bool) -> String {
-    format!("pairs {} {}", if may_be_crowded { ">" } else { "<=" }, counting.contexts_max)
+fn load_is(counting: &Counting, is_capped: bool) -> String {
+    format!("pairs {} {}", if is_capped { ">" } else { "<=" }, UNCAPPED_TIMES * counting.contexts_max)
 }
 
 fn window(counting: &Counting) -> usize {
@@ -166,8 +169,8 @@ fn window(counting: &Counting) -> usize {
 /// that takes a tenth less than two columns do.
 pub fn sums(counting: &Counting, cut_off_ms: i64, share: &Share) -> String {
     let window = window(counting);
-    let Share { first, end, may_be_crowded } = share;
-    let load = load_is(counting, *may_be_crowded);
+    let Share { first, end, is_capped } = share;
+    let load = load_is(counting, *is_capped);
     let fade = half_life_days(counting).map_or("1.0".into(), |days| {
         let age = half_lives(days, cut_off_ms);
         format!("CASE WHEN {age} < {HALF_LIVES_MAX:?} THEN exp({age} * {:?}) ELSE 0.0 END", -std::f64::consts::LN_2)
@@ -178,11 +181,11 @@ pub fn sums(counting: &Counting, cut_off_ms: i64, share: &Share) -> String {
         "WITH acts AS (
            SELECT item, ts_ms, place, length, sqrt(CAST(weight AS DOUBLE)) AS root, {fade} AS fade,
              CAST(person AS BIGINT) * 4294967296 + place / {window} AS block
-           FROM interactions WHERE length > 1),
+           FROM interactions),
          own AS (
            SELECT a.item, a.ts_ms, a.place, a.length, a.root, a.fade, a.block
            FROM (SELECT item FROM loads WHERE item >= {first} AND item < {end} AND {load}) l JOIN acts a ON a.item = l.item
-           WHERE a.item >= {first} AND a.item < {end}),
+           WHERE a.item >= {first} AND a.item < {end} AND a.length > 1),
          near AS (
            SELECT item, ts_ms, place, root, fade, block + step AS block FROM own CROSS JOIN (VALUES (-1), (0), (1)) steps (step)
            WHERE step = 0 OR step = -1 AND place >= {window} OR step = 1 AND (place / {window} + 1) * {window} < length)

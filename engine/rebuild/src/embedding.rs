@@ -20,11 +20,13 @@
 //! iterations with re-orthonormalisation in between, then a small dense problem. Sparse times dense is ours
 //! (`sparse`); the dense eigenproblems are nalgebra's (`basis`).
 //!
-//! Items without a positive association get **no vector**: a zero row has no direction and must not be searched.
+//! Items without a positive association get **no vector**: a zero row has no direction and must not be searched. If `cold_items` asks for it,
+//! they get one from what the catalogue says of them (`content`).
 //!
 //! Cost: O(nonzeros · (dimension + oversampling) · 2 (iterations + 1)); 12 bytes a nonzero, twice.
 
 mod basis;
+mod content;
 mod sparse;
 
 use rand_chacha::{
@@ -40,6 +42,7 @@ use crate::{
     training::Log,
 };
 use basis::Block;
+pub(crate) use content::with_cold_items;
 use sparse::Sparse;
 
 /// Where item vectors come from.
@@ -75,6 +78,9 @@ pub struct EmbeddingParams {
     pub iterations: usize,
     /// Seed of the random block.
     pub seed: u64,
+    /// Whether items that nobody took together with others get a vector by their category, brand, price, tags and title. Newcomers are then
+    /// found by interest and have similar items; in replayed logs they take places from what people went on to take (benches/RESULTS.md).
+    pub cold_items: bool,
 }
 
 impl Default for EmbeddingParams {
@@ -89,6 +95,7 @@ impl Default for EmbeddingParams {
             oversampling: 10,
             iterations: 4,
             seed: 0,
+            cold_items: false,
         }
     }
 }

@@ -34,6 +34,15 @@ impl Embeddings {
         }
     }
 
+    /// These and others of other rows.
+    pub(crate) fn and(&self, others: &Self) -> Self {
+        let mut all: Vec<(u32, &[f32])> = self.iter().chain(others.iter()).collect();
+        all.sort_unstable_by_key(|(row, _)| *row);
+        let rows = all.iter().map(|(row, _)| *row).collect();
+        let values = all.into_iter().flat_map(|(_, vector)| vector.iter().copied()).collect();
+        Self { dimension: self.dimension, rows, values }
+    }
+
     /// Numbers in a vector.
     pub fn dimension(&self) -> usize {
         self.dimension

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cooccurrence::Count,
     covisitation::{CoVisitation, CoVisitationParams, Cut, co_visitation},
-    embedding::{Contexts, EmbeddingParams, EmbeddingSource, SHARE_OF_COUNTING, embed_contexts, embeddings},
+    embedding::{Contexts, EmbeddingParams, EmbeddingSource, SHARE_OF_COUNTING, embed_contexts, embeddings, with_cold_items},
     embeddings::Embeddings,
     generation::{Counts, FORMAT_NAME, FORMAT_VERSION, Generation, GenerationId, Manifest, Space, UnitIndex},
     interests::interests,
@@ -255,6 +255,8 @@ fn generation(
             EmbeddingSource::Catalogue => RebuildError::NoEmbeddings { items },
         });
     }
+    let has_cold = params.embedding.source == EmbeddingSource::Behaviour && params.embedding.cold_items;
+    let embeddings = if has_cold { with_cold_items(log, embeddings) } else { embeddings };
     progress(Stage::Index, 0.0);
     let (spaces, indexes) = build_spaces(log, &embeddings, &params.index, &params.tuning)?.into_iter().unzip();
     progress(Stage::Index, 1.0);
@@ -346,6 +348,7 @@ fn content_checksum(spaces: &[Space], co_visited: &CoVisitation, popular: &Popul
 mod tests {
     use std::cell::RefCell;
 
+    use faces_core::catalogue::ItemAttributes;
     use proptest::prelude::*;
 
     use super::*;
@@ -469,6 +472,21 @@ mod tests {
         assert!(refused.contains("none of 24 items has an embedding"), "{refused}");
         let uneven = none.with_embeddings([vec![1.0, 2.0], vec![], vec![1.0]]).unwrap_err().to_string();
         assert!(uneven.contains("item u2/2 has an embedding of 1 numbers, items before it of 2"), "{uneven}");
+    }
+
+    #[test]
+    fn items_that_nobody_took_get_a_vector_if_that_is_asked_for() {
+        let act = |n: u32| Interaction { person: n % 9, item: n % 9 / 3 * 6 + n * 5 % 7 % 6, ts_ms: 5, weight: 1.0 };
+        let log = Log::new(items(), (0..300).map(act).collect()).unwrap();
+        let titled = |row: u32| ItemAttributes { brand: format!("b{}", row % 18 / 6), ..ItemAttributes::default() };
+        let log = log.with_attributes((0..24).map(titled).collect()).unwrap();
+        let embedded = |cold_items: bool| {
+            let mut params = small();
+            params.embedding.cold_items = cold_items;
+            train(&log, &params, &|_, _| ()).unwrap().manifest.counts.embedded_items
+        };
+        let [without, with] = [false, true].map(embedded);
+        assert!(without == 18 && with > 18, "{without} {with}");
     }
 
     #[test]
