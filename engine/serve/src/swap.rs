@@ -144,7 +144,7 @@ impl GenerationSwap {
             anyhow::Ok((loading.engine.swap(serving), held))
         });
         let (old, newly_held) = loaded.await.context("loading was interrupted")??;
-        tokio::task::spawn_blocking(move || old.map(load::free));
+        tokio::spawn(aside("faces-free", move || old.map(load::free)));
         let mut held = self.held.lock();
         held.extend(newly_held);
         while held.len() > HELD {

@@ -13,7 +13,8 @@
 //! and `CURRENT` moves only for whoever knows what it says.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -24,7 +25,7 @@ use super::{
     parts, ranker_file, seed_files,
     sign::{PublicKey, SIGNATURE, SecretKey},
 };
-use crate::{gates::Verdict, seed::Seed, training::TrainingItem};
+use crate::{gates::Verdict, pace::Pace, seed::Seed, training::TrainingItem};
 
 pub(super) const MANIFEST: &str = "manifest.json";
 const MANIFEST_CHECKSUM: &str = "manifest.crc32c";
@@ -130,7 +131,7 @@ impl Store {
     ) -> Result<(), E> {
         let staging = Staging::new(&self.root, id)?;
         fetch(&staging.path)?;
-        load_folder(&staging.path, id, self.verifies.as_ref())?;
+        load_folder(&staging.path, id, self.verifies.as_ref(), &mut Pace::full())?;
         sync_folder(&staging.path)?;
         staging.rename_to(&self.folder(id))?;
         Ok(sync_folder(&self.root)?)
@@ -167,8 +168,16 @@ impl Store {
     /// [`GenerationError::Unknown`], [`GenerationError::Newer`], [`GenerationError::NotAManifest`],
     /// [`GenerationError::Corrupt`], [`GenerationError::Inconsistent`], [`GenerationError::Io`].
     pub fn load(&self, id: &GenerationId) -> Result<Generation, GenerationError> {
+        self.load_at(id, &mut Pace::full())
+    }
+
+    /// [`Store::load`] at a pace, beside work that should not feel it.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub fn load_at(&self, id: &GenerationId, pace: &mut Pace) -> Result<Generation, GenerationError> {
         let folder = self.existing_folder(id)?;
-        load_folder(&folder, id, self.verifies.as_ref())
+        load_folder(&folder, id, self.verifies.as_ref(), pace)
     }
 
     /// Reads which items a generation has, by row.
@@ -178,7 +187,7 @@ impl Store {
     pub fn items(&self, id: &GenerationId) -> Result<Vec<TrainingItem>, GenerationError> {
         let folder = self.existing_folder(id)?;
         let manifest = read_manifest(&folder, id, self.verifies.as_ref())?;
-        read_part(&folder, &manifest.files, parts::ITEMS, parts::decode_items)
+        read_part(&folder, &manifest.files, parts::ITEMS, &mut Pace::full(), parts::decode_items)
     }
 
     /// Reads a generation's seed: what a server starts from where the log no longer tells it. `None` where it has none.
@@ -191,8 +200,9 @@ impl Store {
         if !has_seed(&manifest) {
             return Ok(None);
         }
-        let catalogue = read_part(&folder, &manifest.files, seed_files::CATALOGUE, seed_files::decode_catalogue)?;
-        let neighbours = read_part(&folder, &manifest.files, seed_files::NEIGHBOURS, seed_files::decode_neighbours)?;
+        let (files, pace) = (&manifest.files, &mut Pace::full());
+        let catalogue = read_part(&folder, files, seed_files::CATALOGUE, pace, seed_files::decode_catalogue)?;
+        let neighbours = read_part(&folder, files, seed_files::NEIGHBOURS, pace, seed_files::decode_neighbours)?;
         let seed = Seed { catalogue, neighbours };
         match seed.check(manifest.counts.items) {
             Ok(()) => Ok(Some(seed)),
@@ -232,23 +242,28 @@ fn has_seed(manifest: &Manifest) -> bool {
     manifest.files.iter().any(|entry| seed_files::SEED.contains(&entry.name.as_str()))
 }
 
-fn load_folder(folder: &Path, id: &GenerationId, key: Option<&PublicKey>) -> Result<Generation, GenerationError> {
+fn load_folder(
+    folder: &Path,
+    id: &GenerationId,
+    key: Option<&PublicKey>,
+    pace: &mut Pace,
+) -> Result<Generation, GenerationError> {
     let manifest = read_manifest(folder, id, key)?;
     let entries = &manifest.files;
-    let items = read_part(folder, entries, parts::ITEMS, parts::decode_items)?;
-    let co_visited = read_part(folder, entries, parts::CO_VISITED, parts::decode_co_visited)?;
-    let popular = read_part(folder, entries, parts::POPULAR, parts::decode_popular)?;
+    let items = read_part(folder, entries, parts::ITEMS, pace, parts::decode_items)?;
+    let co_visited = read_part(folder, entries, parts::CO_VISITED, pace, parts::decode_co_visited)?;
+    let popular = read_part(folder, entries, parts::POPULAR, pace, parts::decode_popular)?;
     let has_ranker = entries.iter().any(|entry| entry.name == ranker_file::RANKER);
-    let ranker = has_ranker.then(|| read_part(folder, entries, ranker_file::RANKER, ranker_file::decode)).transpose()?;
+    let ranker = has_ranker.then(|| read_part(folder, entries, ranker_file::RANKER, pace, ranker_file::decode)).transpose()?;
     let seed_files = if has_seed(&manifest) { seed_files::SEED.as_slice() } else { &[] };
-    seed_files.iter().try_for_each(|name| read_part(folder, entries, name, |_| Ok(())))?;
+    seed_files.iter().try_for_each(|name| read_part(folder, entries, name, pace, |_| Ok(())))?;
     // Some files are no spaces. A listed file that is none of those expected shows as a space that is missing.
     let space_count = entries.len().saturating_sub(3 + usize::from(has_ranker) + seed_files.len());
     let mut spaces = Vec::with_capacity(space_count.min(1_024));
     for place in 0..space_count {
         let inconsistent = |reason| GenerationError::Inconsistent { path: folder.into(), reason };
         let name = parts::space_name(place).map_err(inconsistent)?;
-        spaces.push(read_part(folder, entries, &name, parts::decode_space)?);
+        spaces.push(read_part(folder, entries, &name, pace, parts::decode_space)?);
     }
     let generation = Generation { manifest, items, spaces, co_visited, popular, ranker, seed: None };
     match generation.check() {
@@ -292,6 +307,7 @@ fn read_part<T>(
     folder: &Path,
     entries: &[FileEntry],
     name: &str,
+    pace: &mut Pace,
     decode: impl Fn(&[u8]) -> Result<T, String>,
 ) -> Result<T, GenerationError> {
     let path = folder.join(name);
@@ -302,12 +318,28 @@ fn read_part<T>(
     if length != entry.bytes {
         return Err(corrupt(format!("it has {length} bytes and the manifest promises {}", entry.bytes)));
     }
-    let bytes = fs::read(&path).map_err(io_error("read", &path))?;
-    let checksum = crc32c::crc32c(&bytes);
+    let (bytes, checksum) = read_at(&path, length, pace).map_err(io_error("read", &path))?;
     if checksum != entry.crc32c {
         return Err(corrupt(format!("its checksum is {checksum:08x} and the manifest promises {:08x}", entry.crc32c)));
     }
-    decode(&bytes).map_err(corrupt)
+    let decoded = decode(&bytes).map_err(corrupt);
+    pace.step();
+    decoded
+}
+
+/// A file and its checksum, read a piece at a time.
+fn read_at(path: &Path, length: u64, pace: &mut Pace) -> io::Result<(Vec<u8>, u32)> {
+    const PIECE: u64 = 256 << 10;
+    let (mut file, mut bytes) = (File::open(path)?, Vec::with_capacity(usize::try_from(length).unwrap_or(0)));
+    let mut checksum = 0;
+    loop {
+        let before = bytes.len();
+        if (&mut file).take(PIECE).read_to_end(&mut bytes)? == 0 {
+            return Ok((bytes, checksum));
+        }
+        checksum = crc32c::crc32c_append(checksum, bytes.get(before..).unwrap_or_default());
+        pace.step();
+    }
 }
 
 /// A generation on disk that nobody can find yet; dropped, it is gone.
@@ -324,7 +356,7 @@ impl Prepared {
     /// # Errors
     /// As [`Store::load`].
     pub fn read_back(&self) -> Result<Generation, GenerationError> {
-        load_folder(&self.staging.path, &self.manifest.id, self.store.verifies.as_ref())
+        load_folder(&self.staging.path, &self.manifest.id, self.store.verifies.as_ref(), &mut Pace::full())
     }
 
     /// What it will be called.

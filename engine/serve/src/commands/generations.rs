@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::SystemTime};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use faces_rebuild::{
-    GenerationId, Store,
+    GenerationId, Pace, Store,
     generation::{Collected, Expected, How, Kept, SecretKey},
 };
 use serde_json::json;
@@ -102,7 +102,7 @@ pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
                 shared.fetch(&store, id)?;
                 shared.publish(&store, id, seen.as_ref(), How::Activated, why)?;
             }
-            store.load(id)?;
+            store.load_at(id, &mut Pace::gentle())?; // a server may be at work beside
             let expected = pointer.as_ref().map_or(Expected::Any, |pointer| Expected::Still(Some(pointer)));
             store.swing(id, expected, How::Activated, why)?;
             println!("{}", if args.json { json!({ "current": id }).to_string() } else { format!("{id} is current") });

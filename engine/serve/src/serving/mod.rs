@@ -19,7 +19,7 @@ use faces_core::{
     ranking::{Condition, Model, Near, Ranker},
 };
 use faces_index::{LiveStatus, RowStorage, VectorIndex};
-use faces_rebuild::{EmbeddingSource, Generation, Manifest};
+use faces_rebuild::{EmbeddingSource, Generation, Manifest, Pace};
 use parking_lot::Mutex;
 
 use self::{
@@ -27,6 +27,9 @@ use self::{
     space::Space,
     vectors::Vectors,
 };
+
+/// Items whose facets are posted between two looks at the pace.
+const FOLLOWED_AT_ONCE: usize = 1_024;
 
 /// A generation that can answer requests.
 #[derive(Debug)]
@@ -70,10 +73,22 @@ impl ServingGeneration {
     /// each). Runs off the request path.
     #[must_use]
     pub fn new(generation: Generation, catalogue: &Catalogue) -> Self {
+        Self::new_at(generation, catalogue, &mut Pace::full())
+    }
+
+    /// [`Self::new`] at a pace, beside requests that should not feel it.
+    #[must_use]
+    pub fn new_at(generation: Generation, catalogue: &Catalogue, pace: &mut Pace) -> Self {
         let Generation { manifest, items, spaces, co_visited, popular, ranker, seed: _ } = generation;
         let followed = AtomicU64::new(catalogue.journal().end()); // what changes from here on is followed, so nothing is missed
         let number = |bu: &str, id: &str| catalogue.item_or_new(catalogue.bu_or_new(bu)?, id);
-        let item_of_row: Vec<Option<ItemId>> = items.iter().map(|item| number(&item.bu, &item.item_id)).collect();
+        let item_of_row: Vec<Option<ItemId>> = items
+            .iter()
+            .map(|item| {
+                pace.step();
+                number(&item.bu, &item.item_id)
+            })
+            .collect();
         let item_of = |row: u32| item_of_row.get(row as usize).copied().flatten();
         let mut handles = Handles::new(catalogue.item_count());
         let mut laid_out = Vec::with_capacity(spaces.len());
@@ -110,12 +125,16 @@ impl ServingGeneration {
             if let Some(item) = item {
                 let neighbours = co_visited.neighbours(row as u32).filter_map(|(row, weight)| Some((item_of(row)?, weight)));
                 serving.add_neighbours(*item, neighbours.collect(), catalogue);
+                pace.step();
             }
         }
         for (bu, items, index) in laid_out {
             let takes_embeddings = serving.manifest.embeddings == EmbeddingSource::Catalogue;
             let space = Space::new(bu, items.clone(), Arc::clone(&serving.handles), index, takes_embeddings);
-            space.follow(&items, catalogue);
+            for some in items.chunks(FOLLOWED_AT_ONCE) {
+                space.follow(some, catalogue);
+                pace.step();
+            }
             serving.add_space(bu.position(), space);
         }
         for unit in popular.units() {

@@ -4,7 +4,7 @@ use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::{Result, ensure};
 use faces_core::ranking::Model as _;
-use faces_rebuild::{GenerationId, Manifest, Store, generation::Held};
+use faces_rebuild::{GenerationId, Manifest, Pace, Store, generation::Held};
 
 use crate::{
     clock,
@@ -41,16 +41,19 @@ impl Loading {
     pub(super) fn load(&self, id: &GenerationId) -> Result<Loaded> {
         let held = self.store.hold(id).ok();
         check_room(&self.store.manifest(id)?, self.memory_mib_max)?;
-        let generation = self.store.load(id)?;
-        let serving = Arc::new(ServingGeneration::new(generation, self.engine.state().catalogue()));
-        self.warm_up(&serving)?;
+        let is_beside = self.engine.generation().is_some();
+        let mut pace = if is_beside { Pace::gentle() } else { Pace::full() };
+        let generation = self.store.load_at(id, &mut pace)?;
+        let serving = Arc::new(ServingGeneration::new_at(generation, self.engine.state().catalogue(), &mut pace));
+        self.warm_up(&serving, &mut pace)?;
         Ok(Loaded { serving, held })
     }
 
     /// Answers recent queries with it: pages are in memory then, and a generation that has nothing for them shows now.
-    fn warm_up(&self, serving: &Arc<ServingGeneration>) -> Result<()> {
+    fn warm_up(&self, serving: &Arc<ServingGeneration>, pace: &mut Pace) -> Result<()> {
         let mut unanswered = 0;
         for asked in &self.recent {
+            pace.step();
             let ask = Ask { wanted: asked.wanted, ..Ask::new(&asked.keys, asked.bu, clock::now()) };
             if self.engine.recommend_from(serving, &ask).slate.items.is_empty() {
                 unanswered += usize::from(!self.engine.recommend(&ask).slate.items.is_empty());

@@ -1,0 +1,70 @@
+//! Work that others should not feel: done a little at a time.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Work done at one go.
+const GO: Duration = Duration::from_micros(500);
+/// So many times as long as it works does rest who is gentle.
+const GENTLE_RESTS: u32 = 5;
+/// Longest rest, however long a piece of work took that could not be cut.
+const REST_MAX: Duration = Duration::from_millis(100);
+
+/// How fast something is done.
+#[derive(Debug)]
+pub struct Pace {
+    rests: u32,
+    since: Instant,
+}
+
+impl Pace {
+    /// At once.
+    #[must_use]
+    pub fn full() -> Self {
+        Self::resting(0)
+    }
+
+    /// A sixth of the time, for work that reads and writes more memory than the caches hold: what others have there would be gone.
+    #[must_use]
+    pub fn gentle() -> Self {
+        Self::resting(GENTLE_RESTS)
+    }
+
+    fn resting(rests: u32) -> Self {
+        Self { rests, since: Instant::now() }
+    }
+
+    /// To be called between pieces of work: rests where it is time to.
+    pub fn step(&mut self) {
+        if self.rests == 0 {
+            return;
+        }
+        let worked = self.since.elapsed();
+        if worked >= GO {
+            thread::sleep((worked * self.rests).min(REST_MAX));
+            self.since = Instant::now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_rests_as_often_as_it_is_told_and_never_at_full_pace() {
+        let steps = |mut pace: Pace| {
+            let began = Instant::now();
+            pace.since = began.checked_sub(Duration::from_millis(20)).unwrap();
+            pace.step();
+            began.elapsed()
+        };
+        assert!(steps(Pace::resting(3)) >= Duration::from_millis(60));
+        let mut full = Pace::full();
+        let since = full.since;
+        full.step();
+        assert_eq!(full.since, since, "nothing was rested");
+    }
+}
