@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use faces_core::ranking::Model as _;
-use faces_rebuild::{GenerationId, Store, generation::Held};
+use faces_rebuild::{GenerationId, Pace, Store, generation::Held};
 use tokio::sync::{Mutex, watch};
 
 use self::load::{Loaded, Loading};
@@ -109,7 +109,8 @@ impl GenerationSwap {
             }
         };
         *settled = current;
-        let swapped = self.put_in_service(id.clone()).await;
+        let pace = if self.engine.generation().is_some() { Pace::gentle() } else { Pace::full() };
+        let swapped = self.put_in_service(id.clone(), pace).await;
         match &swapped {
             Ok(swapped) => {
                 let is_new = !swapped.before.is_empty() && swapped.before != swapped.now;
@@ -127,7 +128,7 @@ impl GenerationSwap {
         swapped
     }
 
-    async fn put_in_service(&self, id: GenerationId) -> Result<Swapped> {
+    async fn put_in_service(&self, id: GenerationId, mut pace: Pace) -> Result<Swapped> {
         let before = self.engine.generation().map(|generation| generation.id().to_owned()).unwrap_or_default();
         if before == id.as_str() {
             return Ok(Swapped { now: before.clone(), before });
@@ -140,7 +141,7 @@ impl GenerationSwap {
             recent: self.recent.all(),
         };
         let loaded = aside("faces-load", move || {
-            let Loaded { serving, held } = loading.load(&id)?;
+            let Loaded { serving, held } = loading.load(&id, &mut pace)?;
             anyhow::Ok((loading.engine.swap(serving), held))
         });
         let (old, newly_held) = loaded.await.context("loading was interrupted")??;
@@ -209,7 +210,7 @@ impl GenerationSwap {
         let Some(before) = self.before.lock().take() else { return };
         let _alone = self.settled.lock().await; // what the store says stays settled: only what is published next is tried
         let left = self.engine.generation().map(|generation| generation.id().to_owned()).unwrap_or_default();
-        match self.put_in_service(before.clone()).await {
+        match self.put_in_service(before.clone(), Pace::full()).await {
             Ok(swapped) => {
                 self.overseer.lock().stop();
                 metrics::rolled_back(cause.name());

@@ -38,14 +38,12 @@ pub(super) struct Loaded {
 
 impl Loading {
     /// Loads, verifies and warms up; blocks for seconds.
-    pub(super) fn load(&self, id: &GenerationId) -> Result<Loaded> {
+    pub(super) fn load(&self, id: &GenerationId, pace: &mut Pace) -> Result<Loaded> {
         let held = self.store.hold(id).ok();
         check_room(&self.store.manifest(id)?, self.memory_mib_max)?;
-        let is_beside = self.engine.generation().is_some();
-        let mut pace = if is_beside { Pace::gentle() } else { Pace::full() };
-        let generation = self.store.load_at(id, &mut pace)?;
-        let serving = Arc::new(ServingGeneration::new_at(generation, self.engine.state().catalogue(), &mut pace));
-        self.warm_up(&serving, &mut pace)?;
+        let generation = self.store.load_at(id, pace)?;
+        let serving = Arc::new(ServingGeneration::new_at(generation, self.engine.state().catalogue(), pace));
+        self.warm_up(&serving, pace)?;
         Ok(Loaded { serving, held })
     }
 
@@ -146,7 +144,7 @@ mod tests {
         let (_folder, store, id) = store();
         let engine = Arc::new(Engine::new(Arc::new(State::new(StateOptions::default())), EngineOptions::default()));
         let loading = Loading { engine, store: store.clone(), memory_mib_max: 0, recent: Vec::new() };
-        let loaded = loading.load(&id).unwrap();
+        let loaded = loading.load(&id, &mut Pace::full()).unwrap();
         fs::remove_file(store.root().join("CURRENT")).unwrap();
         assert!(store.collect(0, false).unwrap().deleted.is_empty());
         drop(loaded);
