@@ -39,13 +39,16 @@ impl Pace {
     /// To be called between pieces of work: rests where it is time to.
     pub fn step(&mut self) {
         if self.rests == 0 {
-            return;
+            return; // asking for the time is not free
         }
-        let worked = self.since.elapsed();
-        if worked >= GO {
-            thread::sleep((worked * self.rests).min(REST_MAX));
+        if let Some(rest) = self.rest_after(self.since.elapsed()) {
+            thread::sleep(rest);
             self.since = Instant::now();
         }
+    }
+
+    fn rest_after(&self, worked: Duration) -> Option<Duration> {
+        (self.rests > 0 && worked >= GO).then(|| (worked * self.rests).min(REST_MAX))
     }
 }
 
@@ -54,17 +57,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_rests_as_often_as_it_is_told_and_never_at_full_pace() {
-        let steps = |mut pace: Pace| {
-            let began = Instant::now();
-            pace.since = began.checked_sub(Duration::from_millis(20)).unwrap();
-            pace.step();
-            began.elapsed()
-        };
-        assert!(steps(Pace::resting(3)) >= Duration::from_millis(60));
-        let mut full = Pace::full();
-        let since = full.since;
-        full.step();
-        assert_eq!(full.since, since, "nothing was rested");
+    fn it_rests_as_often_as_it_is_told_but_not_for_ever_and_never_at_full_pace() {
+        let rest = |pace: Pace, worked_us: u64| pace.rest_after(Duration::from_micros(worked_us));
+        assert_eq!(rest(Pace::gentle(), 499), None);
+        assert_eq!(rest(Pace::gentle(), 500), Some(Duration::from_micros(2_500)));
+        assert_eq!(rest(Pace::gentle(), 60_000), Some(REST_MAX));
+        assert_eq!(rest(Pace::full(), 60_000), None);
     }
 }

@@ -118,10 +118,9 @@ impl NeighbourSeed {
 
     /// Of each person the lines, and of each line the item rows and times (milliseconds since 1970), newest first.
     pub fn people(&self) -> impl Iterator<Item = impl Iterator<Item = impl Iterator<Item = (u32, i64)> + '_> + '_> + '_ {
-        spans(&self.line_ends).map(|lines| {
-            let starts = lines.start.checked_sub(1).and_then(|before| self.item_ends.get(before)).map_or(0, |end| *end as usize);
-            let ends = self.item_ends.get(lines).unwrap_or_default();
-            ends.iter().scan(starts, |start, end| Some(std::mem::replace(start, *end as usize)..*end as usize)).map(|items| {
+        spans(&self.line_ends, 0).map(|lines| {
+            let start = lines.start.checked_sub(1).and_then(|before| self.item_ends.get(before)).map_or(0, |end| *end as usize);
+            spans(self.item_ends.get(lines).unwrap_or_default(), start).map(|items| {
                 let minutes = self.minutes.get(items.clone()).unwrap_or_default();
                 let rows = self.rows.get(items).unwrap_or_default();
                 rows.iter().zip(minutes).map(|(row, minute)| (*row, i64::from(*minute) * MINUTE_MS))
@@ -130,8 +129,9 @@ impl NeighbourSeed {
     }
 }
 
-fn spans(ends: &[u32]) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
-    ends.iter().scan(0, |start, end| Some(std::mem::replace(start, *end as usize)..*end as usize))
+/// What lies between one end and the next, from `start` on.
+fn spans(ends: &[u32], start: usize) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+    ends.iter().scan(start, |start, end| Some(std::mem::replace(start, *end as usize)..*end as usize))
 }
 
 /// A person's latest items by unit, each once, newest first.
