@@ -1,7 +1,8 @@
 //! The same plans on a Ballista cluster: a scheduler, executors, and a session that hands its plans to them.
 //!
 //! `faces-lake scheduler` and `faces-lake executor` run one with the very code that plans; a cluster that is there already serves as
-//! well, if it is of the same version and knows the stores. All must see the paths and stores that tables lie in.
+//! well, if it is of the same version, knows the stores, and loses no executor (see [`fail_with_executors`]). All must see the paths and
+//! stores that tables lie in.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -9,13 +10,20 @@ use anyhow::{Context as _, Result, anyhow};
 use ballista::prelude::{SessionConfigExt as _, SessionContextExt as _};
 use ballista_core::{config::TaskSchedulingPolicy, utils::default_session_builder};
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
-use ballista_scheduler::{cluster::BallistaCluster, config::SchedulerConfig, scheduler_process::start_server};
+use ballista_scheduler::{
+    cluster::{BallistaCluster, ClusterStateEvent, ClusterStateEventStream},
+    config::SchedulerConfig,
+    scheduler_process::{create_scheduler, start_grpc_service},
+    scheduler_server::SchedulerServer,
+};
 use clap::Args;
 use datafusion::{
     error::DataFusionError,
     execution::{SessionStateBuilder, runtime_env::RuntimeEnvBuilder},
     prelude::{SessionConfig, SessionContext},
 };
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use futures::StreamExt as _;
 
 use crate::stores::Stores;
 
@@ -25,7 +33,7 @@ pub struct SchedulerArgs {
     /// Address to listen on.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50050")]
     listen: std::net::SocketAddr,
-    /// Seconds without a sign of life after which an executor counts as lost, and its work is done again.
+    /// Seconds without a sign of life after which an executor counts as lost, and what it worked on is done again from its beginning.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     executor_timeout_seconds: u64,
 }
@@ -86,10 +94,12 @@ pub async fn run_scheduler(args: &SchedulerArgs) -> Result<()> {
     let config = SchedulerConfig {
         bind_host: args.listen.ip().to_string(),
         bind_port: args.listen.port(),
-        scheduling_policy: TaskSchedulingPolicy::PullStaged,
+        scheduling_policy: TaskSchedulingPolicy::PushStaged,
         external_host: args.listen.ip().to_string(),
         executor_timeout_seconds: args.executor_timeout_seconds,
         expire_dead_executor_interval_seconds: args.executor_timeout_seconds.div_ceil(4).max(1),
+        // A stage that can't read what another handed on fails its job: see `fail_with_executors`.
+        stage_max_failures: 1,
         // A session of its own for each run: what one has listed may have changed at the next.
         override_session_builder: Some(Arc::new(move |config: SessionConfig| {
             let state = default_session_builder(config)?;
@@ -97,9 +107,30 @@ pub async fn run_scheduler(args: &SchedulerArgs) -> Result<()> {
         })),
         ..SchedulerConfig::default()
     };
-    let cluster = BallistaCluster::new_from_config(&config).await.map_err(|error| anyhow!("{error}"))?;
-    let served = start_server(cluster, args.listen, Arc::new(config)).await;
-    served.map_err(|error| anyhow!("{error}")).with_context(|| format!("the scheduler on {} ended", args.listen))
+    let serve = async {
+        let cluster = BallistaCluster::new_from_config(&config).await?;
+        let events = cluster.cluster_state().cluster_state_events().await?;
+        let scheduler = create_scheduler(cluster, Arc::new(config)).await?;
+        tokio::spawn(fail_with_executors(scheduler.clone(), events));
+        start_grpc_service(args.listen, scheduler).await
+    };
+    serve.await.map_err(|error| anyhow!("{error}")).with_context(|| format!("the scheduler on {} ended", args.listen))
+}
+
+/// Fails all jobs when an executor is lost, so that who asked for them asks anew.
+///
+/// Left to itself, the scheduler would do again only what was lost. But a stage that it rolls back for that hands on once more what those of
+/// its tasks hand on that had ended, and the next stage reads both (Ballista 54.1: sums came out doubled).
+async fn fail_with_executors(scheduler: SchedulerServer<LogicalPlanNode, PhysicalPlanNode>, mut events: ClusterStateEventStream) {
+    while let Some(event) = events.next().await {
+        let ClusterStateEvent::RemovedExecutor { executor_id } = event else { continue };
+        for job in scheduler.state.task_manager.get_running_job_cache().keys() {
+            log::warn!("executor {executor_id} is lost, job {job} fails");
+            if let Err(error) = scheduler.cancel_job(job.clone()).await {
+                log::error!("job {job} can't be failed: {error}");
+            }
+        }
+    }
 }
 
 /// Runs an executor until it is stopped.
@@ -112,7 +143,7 @@ pub async fn run_executor(args: &ExecutorArgs) -> Result<()> {
     let runtime = runtime_with(&Arc::default()).with_temp_file_path(&args.work).build_arc()?;
     let config = ExecutorProcessConfig {
         bind_host: args.host.clone(),
-        task_scheduling_policy: TaskSchedulingPolicy::PullStaged,
+        task_scheduling_policy: TaskSchedulingPolicy::PushStaged,
         external_host: Some(args.host.clone()),
         port: args.port,
         grpc_port: args.grpc_port,

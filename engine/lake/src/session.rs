@@ -39,7 +39,7 @@ pub struct Session {
     attempts: u32,
 }
 
-/// How often a query is tried on a cluster: with an executor goes what it had handed on, and not every loss of that is made good there.
+/// How often a query is tried on a cluster: it fails when an executor is lost under it.
 #[cfg(feature = "cluster")]
 const ATTEMPTS: u32 = 4;
 
@@ -110,14 +110,14 @@ impl Session {
     /// # Errors
     /// [`LakeError::Sql`].
     pub async fn collect(&self, step: &str, sql: &str) -> Result<Vec<RecordBatch>, LakeError> {
-        self.tried(step, async || self.context.sql(sql).await?.collect().await).await
+        self.tried(step, async |_| self.context.sql(sql).await?.collect().await).await
     }
 
     /// Runs a query, on a cluster again where it fails.
-    async fn tried<T>(&self, step: &str, run: impl AsyncFn() -> Result<T, DataFusionError>) -> Result<T, LakeError> {
+    async fn tried<T>(&self, step: &str, run: impl AsyncFn(u32) -> Result<T, DataFusionError>) -> Result<T, LakeError> {
         let mut attempt = 1;
         loop {
-            match run().await {
+            match run(attempt).await {
                 Err(error) if attempt < self.attempts => eprintln!("step {step} failed, trying again: {error}"),
                 done => return done.map_err(LakeError::sql(step)),
             }
@@ -130,22 +130,29 @@ impl Session {
     /// # Errors
     /// [`LakeError::Sql`].
     pub async fn write(&self, step: &str, sql: &str, folder: &Path, is_ordered: bool) -> Result<(), LakeError> {
-        let part = folder.join("part.parquet");
-        let target = if is_ordered { part.display().to_string() } else { format!("{}/", folder.display()) };
-        let write = async || {
-            // What an attempt that failed has left.
-            for entry in std::fs::read_dir(folder)? {
-                std::fs::remove_file(entry?.path())?;
-            }
+        let write = async |attempt: u32| {
+            // A folder of its own: tasks of an attempt that failed may go on for a while, wherever they run.
+            let own = folder.join(format!("attempt-{attempt}"));
+            std::fs::create_dir(&own)?;
+            let part = own.join("part.parquet");
+            let target = if is_ordered { part.display().to_string() } else { format!("{}/", own.display()) };
             let result = self.context.sql(sql).await?;
             let schema = Arc::new(result.schema().as_arrow().clone());
             let options = DataFrameWriteOptions::new().with_single_file_output(is_ordered);
             result.write_parquet(&target, options, None).await?;
             // Of a result without rows no file is written, and who reads it next would not know its columns.
-            if std::fs::read_dir(folder)?.next().is_none() {
+            if std::fs::read_dir(&own)?.next().is_none() {
                 ArrowWriter::try_new(File::create(&part)?, schema, None)?.close()?;
             }
-            Ok::<_, DataFusionError>(())
+            for entry in std::fs::read_dir(&own)? {
+                let entry = entry?;
+                std::fs::rename(entry.path(), folder.join(entry.file_name()))?;
+            }
+            for attempt in 1..=attempt {
+                // A best effort: nothing is looked for in there any more.
+                let _ = std::fs::remove_dir_all(folder.join(format!("attempt-{attempt}")));
+            }
+            Ok(())
         };
         self.tried(step, write).await
     }

@@ -18,6 +18,9 @@ use faces_rebuild::{TrainParams, prepared::PreparedManifest, tables::EventRow};
 use indicatif::ProgressBar;
 use tempfile::TempDir;
 
+/// When the first event of [`Lake::of_one_day`] happened.
+pub const START_MS: i64 = 1_767_225_600_000;
+
 /// A folder with events by day, items and links.
 pub struct Lake {
     pub root: TempDir,
@@ -37,6 +40,15 @@ impl Lake {
         fs::write(root.path().join("links.csv"), csv("ts_ms,bu_a,local_user_a,bu_b,local_user_b", links)).unwrap();
         fs::create_dir(root.path().join("events")).unwrap();
         Self { root }
+    }
+
+    /// 300 events of 17 people on 12 items.
+    pub fn of_one_day() -> Self {
+        let items: Vec<String> = (0..12).map(|n| format!("i{n},shop")).collect();
+        let lake = Self::new(&items.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+        let event = |n: i64| event(START_MS + n, "shop", &format!("u{}", n % 17), &format!("i{}", n * n % 12), "view");
+        lake.write_day(1, &(0..300).map(event).collect::<Vec<_>>());
+        lake
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -84,6 +96,11 @@ impl Lake {
         let limits = Limits { memory_bytes: 256 << 20, spill: self.path("spill"), threads: 2 };
         runtime.block_on(async { prepare(&Session::local(&limits)?, request, &ProgressBar::hidden()).await })
     }
+}
+
+/// Name, rows and checksum of each table.
+pub fn contents(manifest: &PreparedManifest) -> Vec<(String, u64, String)> {
+    manifest.tables.iter().map(|table| (table.name.clone(), table.rows, table.content.clone())).collect()
 }
 
 pub fn write(path: &Path, columns: Vec<(&str, ArrayRef)>) {

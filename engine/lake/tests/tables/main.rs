@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod archives;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod differential;
 mod lake;
 mod refusals;

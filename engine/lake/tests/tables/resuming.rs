@@ -2,24 +2,13 @@
 
 use std::fs;
 
-use crate::lake::{Lake, event};
+use crate::lake::{Lake, START_MS, contents};
 use faces_lake::Request;
-use faces_rebuild::{TrainParams, tables::EventRow};
-
-const START_MS: i64 = 1_767_225_600_000;
-
-fn lake() -> Lake {
-    let items: Vec<String> = (0..12).map(|n| format!("i{n},shop")).collect();
-    let lake = Lake::new(&items.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
-    let event = |n: i64| event(START_MS + n, "shop", &format!("u{}", n % 17), &format!("i{}", n * n % 12), "view");
-    let rows: Vec<EventRow> = (0..300).map(event).collect();
-    lake.write_day(1, &rows);
-    lake
-}
+use faces_rebuild::TrainParams;
 
 #[test]
 fn steps_that_are_whole_are_kept_and_others_made_again() {
-    let lake = lake();
+    let lake = Lake::of_one_day();
     // Small shares, so that there are several.
     let request = Request { pairs_bytes: 96 * 500, ..lake.request(&TrainParams::default()) };
     let whole = lake.prepare(&request).unwrap();
@@ -38,19 +27,16 @@ fn steps_that_are_whole_are_kept_and_others_made_again() {
 
     let resumed = lake.prepare(&Request { resumes: true, ..request.clone() }).unwrap();
     assert_eq!(fs::metadata(&kept).unwrap().modified().unwrap(), written, "the step was kept");
-    let content = |tables: &[faces_rebuild::prepared::PreparedTable]| {
-        tables.iter().map(|table| (table.name.clone(), table.rows, table.content.clone())).collect::<Vec<_>>()
-    };
-    assert_eq!(content(&resumed.tables), content(&whole.tables));
+    assert_eq!(contents(&resumed), contents(&whole));
 
     // Whatever the shares, and made anew: the same pairs.
     let anew = lake.prepare(&lake.request(&TrainParams::default())).unwrap();
-    assert_eq!(content(&anew.tables), content(&whole.tables));
+    assert_eq!(contents(&anew), contents(&whole));
 }
 
 #[test]
 fn steps_of_another_request_are_not_taken() {
-    let lake = lake();
+    let lake = Lake::of_one_day();
     let request = lake.request(&TrainParams::default());
     lake.prepare(&request).unwrap();
     let other = Request { until_ms: Some(START_MS + 200), resumes: true, ..request };
