@@ -1,8 +1,10 @@
 //! The same plans on a Ballista cluster: a scheduler, executors, and a session that hands its plans to them.
 //!
 //! `faces-lake scheduler` and `faces-lake executor` run one with the very code that plans; a cluster that is there already serves as
-//! well, if it is of the same version, knows the stores, and loses no executor (see [`fail_with_executors`]). All must see the paths and
+//! well, if it is of the same version, knows the stores, and loses no executor (see `cluster/lost.rs`). All must see the paths and
 //! stores that tables lie in.
+
+mod lost;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -11,10 +13,9 @@ use ballista::prelude::{SessionConfigExt as _, SessionContextExt as _};
 use ballista_core::{config::TaskSchedulingPolicy, utils::default_session_builder};
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use ballista_scheduler::{
-    cluster::{BallistaCluster, ClusterStateEvent, ClusterStateEventStream},
+    cluster::BallistaCluster,
     config::SchedulerConfig,
     scheduler_process::{create_scheduler, start_grpc_service},
-    scheduler_server::SchedulerServer,
 };
 use clap::Args;
 use datafusion::{
@@ -22,9 +23,8 @@ use datafusion::{
     execution::{SessionStateBuilder, runtime_env::RuntimeEnvBuilder},
     prelude::{SessionConfig, SessionContext},
 };
-use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
-use futures::StreamExt as _;
 
+use self::lost::{FailingJobs, Scheduler};
 use crate::stores::Stores;
 
 /// Options of a scheduler.
@@ -98,7 +98,7 @@ pub async fn run_scheduler(args: &SchedulerArgs) -> Result<()> {
         external_host: args.listen.ip().to_string(),
         executor_timeout_seconds: args.executor_timeout_seconds,
         expire_dead_executor_interval_seconds: args.executor_timeout_seconds.div_ceil(4).max(1),
-        // A stage that can't read what another handed on fails its job: see `fail_with_executors`.
+        // A stage that can't read what another handed on fails its job: see `cluster/lost.rs`.
         stage_max_failures: 1,
         // A session of its own for each run: what one has listed may have changed at the next.
         override_session_builder: Some(Arc::new(move |config: SessionConfig| {
@@ -109,28 +109,13 @@ pub async fn run_scheduler(args: &SchedulerArgs) -> Result<()> {
     };
     let serve = async {
         let cluster = BallistaCluster::new_from_config(&config).await?;
-        let events = cluster.cluster_state().cluster_state_events().await?;
-        let scheduler = create_scheduler(cluster, Arc::new(config)).await?;
-        tokio::spawn(fail_with_executors(scheduler.clone(), events));
-        start_grpc_service(args.listen, scheduler).await
+        let scheduler = Scheduler::default();
+        let state = FailingJobs { state: cluster.cluster_state(), scheduler: Arc::clone(&scheduler) };
+        let cluster = BallistaCluster::new(Arc::new(state), cluster.job_state());
+        let created = create_scheduler(cluster, Arc::new(config)).await?;
+        start_grpc_service(args.listen, scheduler.get_or_init(|| created).clone()).await
     };
     serve.await.map_err(|error| anyhow!("{error}")).with_context(|| format!("the scheduler on {} ended", args.listen))
-}
-
-/// Fails all jobs when an executor is lost, so that who asked for them asks anew.
-///
-/// Left to itself, the scheduler would do again only what was lost. But a stage that it rolls back for that hands on once more what those of
-/// its tasks hand on that had ended, and the next stage reads both (Ballista 54.1: sums came out doubled).
-async fn fail_with_executors(scheduler: SchedulerServer<LogicalPlanNode, PhysicalPlanNode>, mut events: ClusterStateEventStream) {
-    while let Some(event) = events.next().await {
-        let ClusterStateEvent::RemovedExecutor { executor_id } = event else { continue };
-        for job in scheduler.state.task_manager.get_running_job_cache().keys() {
-            log::warn!("executor {executor_id} is lost, job {job} fails");
-            if let Err(error) = scheduler.cancel_job(job.clone()).await {
-                log::error!("job {job} can't be failed: {error}");
-            }
-        }
-    }
 }
 
 /// Runs an executor until it is stopped.
