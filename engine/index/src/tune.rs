@@ -56,7 +56,7 @@ pub struct Targets {
 
 impl Default for Targets {
     fn default() -> Self {
-        Self { recall_10: 0.97, recall_100: 0.8 }
+        Self { recall_10: 0.9, recall_100: 0.8 }
     }
 }
 

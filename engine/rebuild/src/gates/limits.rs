@@ -45,7 +45,7 @@ impl Default for GateLimits {
             items_share_min: 0.8,
             items_lost_share_max: 0.2,
             neighbours_changed_share_max: 0.9,
-            recall_10_min: 0.95,
+            recall_10_min: 0.85,
             recall_queries: 200,
             filter_coverage_min: 0.95,
             quality_loss_share_max: 0.05,
