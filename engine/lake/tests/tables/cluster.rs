@@ -73,9 +73,10 @@ fn an_executor_that_is_lost_changes_nothing() {
     let _scheduler = Running::start(&lake, &["scheduler", "--listen", &scheduler.to_string()]);
     wait_for(scheduler);
     let mut lost = executor(&lake, scheduler, "lost");
+    let (by_one, _) = prepare(&lake, scheduler); // it is known to the scheduler by now
     let _left = executor(&lake, scheduler, "left");
-    let (together, errors) = prepare(&lake, scheduler);
-    assert_eq!(contents(&together), contents(&alone));
+    let (by_both, errors) = prepare(&lake, scheduler);
+    assert_eq!([contents(&by_one), contents(&by_both)], [contents(&alone), contents(&alone)]);
     assert!(!errors.contains("trying again"), "{errors}");
 
     // The scheduler does not know yet: it hands tasks to who is no more.
