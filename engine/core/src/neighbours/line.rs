@@ -153,7 +153,7 @@ impl Latest {
     }
 
     /// Items with the codes of their ages.
-    pub(super) fn items(&self) -> impl Iterator<Item = (ItemId, u8)> + '_ {
+    pub(super) fn items(&self) -> impl Iterator<Item = (ItemId, u8)> + Clone + '_ {
         self.items.iter().copied().zip(self.ages.iter().copied()).take(self.len)
     }
 

@@ -125,19 +125,24 @@ impl Neighbours {
         bu_of: impl Fn(ItemId) -> Option<BuId>,
     ) {
         let minute = line::minute_of(time);
-        self.postings.add(item, line.0, minute);
         let (Some(own_bu), Some((place, _))) = (bu_of(item), latest.find(item)) else {
+            self.postings.add(item, line.0, minute);
             return self.transitions.count(item, minute, std::iter::empty());
         };
-        let mut pairs = [None; PAIRS_MAX * 2];
         let near = latest.items().enumerate().map(|(other_place, of)| (other_place.abs_diff(place), of));
         let near = near.filter(|(gap, (other, _))| *gap <= PAIRS_MAX && *other != item);
+        // First the rows that are going to change come from memory, then what they hold.
+        self.postings.fetch(std::iter::once(item));
+        self.transitions.fetch(near.clone().map(|(_, (other, _))| other).chain([item]));
+        self.postings.add(item, line.0, minute);
+        let mut pairs = [None; PAIRS_MAX * 2];
         for (pair, (gap, (other, age))) in pairs.iter_mut().zip(near) {
             let at = latest.minute.saturating_sub(line::minutes_of(age) as u32);
             let close = fast::exp2(-(minute.abs_diff(at) as f32) / CLOSE_MINUTES).max(CLOSE_MIN);
             *pair = bu_of(other).map(|bu| Pair { other, bu, weight: close / (gap as f32).sqrt() });
         }
         let pairs = pairs.into_iter().flatten();
+        self.transitions.fetch_cells(pairs.clone().map(|pair| pair.other).chain([item]), own_bu);
         self.transitions.count(item, minute, pairs.clone());
         for Pair { other, weight, .. } in pairs {
             self.transitions.add(other, minute, Pair { other: item, bu: own_bu, weight });

@@ -122,6 +122,12 @@ impl Transitions {
         self.rows.fetch(items);
     }
 
+    /// The same with what the rows hold of a business unit; of at most [`ROWS_AT_ONCE`] items.
+    pub(super) fn fetch_cells(&self, mut items: impl Iterator<Item = ItemId>, bu: BuId) {
+        let (rows, _) = self.rows.read_next::<ROWS_AT_ONCE>(&mut items);
+        fetch_lines(rows.iter().flatten().filter_map(|row| row.unit(bu)));
+    }
+
     /// Counts that an item was taken, together with those.
     pub(super) fn count(&self, item: ItemId, minute: u32, pairs: impl Iterator<Item = Pair>) {
         let Some(row) = self.rows.get_or_new(item.position()) else { return };
@@ -151,8 +157,7 @@ impl Transitions {
         for first in (0..).step_by(ROWS_AT_ONCE) {
             let (rows, may_be_more) = self.rows.read_next::<ROWS_AT_ONCE>(&mut items);
             let units = rows.each_ref().map(|row| row.as_ref().and_then(|row| row.unit(bu)));
-            let lines = units.iter().flatten().flat_map(|unit| unit.cells.iter().step_by(CELLS_PER_LINE));
-            std::hint::black_box(lines.fold(0, |sum, (item, _)| sum ^ item.number()));
+            fetch_lines(units.iter().flatten().copied());
             for ((row, unit), place) in rows.iter().zip(units).zip(first..) {
                 let Some((row, unit)) = row.as_ref().zip(unit) else { continue };
                 let scale = 1.0 / (row.total + shrink * fast::exp2(row.octaves(row.newest)));
@@ -163,6 +168,12 @@ impl Transitions {
             }
         }
     }
+}
+
+/// Has all lines of memory with cells come at once.
+fn fetch_lines<'a>(units: impl Iterator<Item = &'a Unit>) {
+    let lines = units.flat_map(|unit| unit.cells.iter().step_by(CELLS_PER_LINE));
+    std::hint::black_box(lines.fold(0, |sum, (item, _)| sum ^ item.number()));
 }
 
 fn add(row: &mut Row, weight: f32, pairs: impl Iterator<Item = Pair>) {
