@@ -139,7 +139,8 @@ async fn records_written_around_a_kill_count_once() {
 
 #[tokio::test]
 async fn generations_swap_under_load_without_a_failed_request() {
-    let Some(house) = House::open(&BUS, &[]).await else { return };
+    // A rebuild beside them slows answers down on a small machine, which is no reason to go back here.
+    let Some(house) = House::open(&BUS, &["generations.watch_over.latency_ratio_max=1e9"]).await else { return };
     let mut clients = house.clients().await;
     shops::fill(&mut clients).await;
     let who = key(MARKET, "busy");
