@@ -110,7 +110,7 @@ pub async fn run_scheduler(args: &SchedulerArgs) -> Result<()> {
     let serve = async {
         let cluster = BallistaCluster::new_from_config(&config).await?;
         let scheduler = Scheduler::default();
-        let state = FailingJobs { state: cluster.cluster_state(), scheduler: Arc::clone(&scheduler) };
+        let state = FailingJobs::new(cluster.cluster_state(), Arc::clone(&scheduler));
         let cluster = BallistaCluster::new(Arc::new(state), cluster.job_state());
         let created = create_scheduler(cluster, Arc::new(config)).await?;
         start_grpc_service(args.listen, scheduler.get_or_init(|| created).clone()).await

@@ -2,10 +2,14 @@
 //!
 //! Left to itself, the scheduler would do again only what was lost. But a stage that it rolls back for that hands on once more what those
 //! of its tasks hand on that had ended, and the next stage reads both (Ballista 54.1: sums came out doubled).
+//!
+//! A job that is going to fail gets no more places for tasks: those of a task that has not left when its job fails are never given back, and
+//! the executor would do nothing ever after.
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -28,10 +32,31 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 /// The scheduler, once there is one.
 pub(super) type Scheduler = Arc<OnceLock<SchedulerServer<LogicalPlanNode, PhysicalPlanNode>>>;
 
+/// How long tasks that have their places get to leave before their job fails: they take some milliseconds.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
+
 /// The state of a cluster in which a lost executor fails all jobs.
 pub(super) struct FailingJobs {
-    pub(super) state: Arc<dyn ClusterState>,
-    pub(super) scheduler: Scheduler,
+    state: Arc<dyn ClusterState>,
+    scheduler: Scheduler,
+    failing: Mutex<HashSet<JobId>>,
+}
+
+impl FailingJobs {
+    pub(super) fn new(state: Arc<dyn ClusterState>, scheduler: Scheduler) -> Self {
+        Self { state, scheduler, failing: Mutex::default() }
+    }
+
+    /// The jobs without those that are going to fail.
+    fn going_on(&self, jobs: Arc<HashMap<JobId, JobInfoCache>>) -> Arc<HashMap<JobId, JobInfoCache>> {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.retain(|job| jobs.contains_key(job));
+        if failing.is_empty() {
+            return jobs;
+        }
+        let others = jobs.iter().filter(|(job, _)| !failing.contains(*job));
+        Arc::new(others.map(|(job, info)| (job.clone(), info.clone())).collect())
+    }
 }
 
 #[async_trait]
@@ -39,7 +64,10 @@ impl ClusterState for FailingJobs {
     /// Queues the failure of all jobs before anything else is done about the executor: what comes of its loss is queued behind.
     async fn remove_executor(&self, executor: &str) -> Result<()> {
         if let Some(scheduler) = self.scheduler.get() {
-            for job in scheduler.state.task_manager.get_running_job_cache().keys() {
+            let jobs = scheduler.state.task_manager.get_running_job_cache();
+            self.failing.lock().unwrap_or_else(PoisonError::into_inner).extend(jobs.keys().cloned());
+            tokio::time::sleep(ON_THE_WAY).await;
+            for job in jobs.keys() {
                 log::warn!("executor {executor} is lost, job {job} fails");
                 scheduler.cancel_job(job.clone()).await?;
             }
@@ -57,7 +85,7 @@ impl ClusterState for FailingJobs {
         jobs: Arc<HashMap<JobId, JobInfoCache>>,
         executors: Option<HashSet<String>>,
     ) -> Result<Vec<BoundTask>> {
-        self.state.bind_schedulable_tasks(distribution, jobs, executors).await
+        self.state.bind_schedulable_tasks(distribution, self.going_on(jobs), executors).await
     }
 
     async fn unbind_tasks(&self, slots: Vec<ExecutorSlot>) -> Result<()> {
