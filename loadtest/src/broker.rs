@@ -43,7 +43,6 @@ impl Broker {
 pub async fn run(arguments: &BrokerArgs, stop: impl Future<Output = ()>, started: impl FnOnce(&str)) -> Result<(), KafkaError> {
     let broker = Broker::start(arguments)?;
     started(&broker.address());
-    let length: Duration = arguments.seconds.duration();
-    tokio::time::timeout(length, stop).await.ok(); // either way it ends
+    tokio::time::timeout(Duration::from_secs(arguments.seconds), stop).await.ok(); // either way it ends
     Ok(())
 }

@@ -2,8 +2,6 @@
 
 use clap::Args;
 
-use crate::schedule::RunLength;
-
 pub(super) const EXAMPLES: &str = "\
 Examples:
   faces-loadtest broker --bu beauty --bu grocery > broker.txt &
@@ -25,9 +23,9 @@ pub struct BrokerArgs {
     /// Partitions of each topic.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=64))]
     pub partitions: i32,
-    /// It ends by itself after so long, at most 7,200.
-    #[arg(long, default_value = "3600", value_name = "SECONDS")]
-    pub seconds: RunLength,
+    /// It ends by itself after so long: at most 14,400, so that it outlives the longest run and what comes before.
+    #[arg(long, default_value_t = 3600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=14_400))]
+    pub seconds: u64,
     /// Print the address as a JSON object.
     #[arg(long)]
     pub json: bool,
