@@ -2,9 +2,10 @@
 //!
 //! What sources hold of a candidate is taken as a share of the best candidate's, so that it means the same whether a slate is
 //! asked for of a whole unit or under a filter; and in octaves, so that a linear ranker multiplies: *wanted by neighbours* times *hot*
-//! times *new* is a sum of logarithms, with exponents that are learnt.
+//! times *new* is a sum of logarithms, with exponents that are learnt. How much there is to go by at all is lost in shares: what the
+//! person's own past says is therefore also taken as it is, so that little of it leaves the word to demand.
 //!
-//! Values lie by feature, then by candidate. Cost: some 30 numbers a candidate, and one look at memory.
+//! Values lie by feature, then by candidate. Cost: some 35 numbers a candidate, and one look at memory.
 
 use crate::{
     event::EventKind,
@@ -29,6 +30,15 @@ const SHARES: [SourceKind; 7] = [
     SourceKind::CoVisitation,
     SourceKind::History,
     SourceKind::New,
+];
+
+/// Sources whose word is also taken as it is, in octaves above what counts as little of it.
+const STRENGTHS: [(SourceKind, f32); 5] = [
+    (SourceKind::Neighbours, 0.25),
+    (SourceKind::NeighboursElsewhere, 0.25),
+    (SourceKind::Together, 0.25),
+    (SourceKind::Latest, 0.05),
+    (SourceKind::CoVisitation, 1.0),
 ];
 
 /// Names of the features in their order: what a trained ranker is bound to.
@@ -77,9 +87,14 @@ pub const NAMES: [&str; COUNT] = [
     "demand_region",
     "demand_region_log",
     "like_turned_down",
+    "neighbours_strength",
+    "neighbours_elsewhere_strength",
+    "together_strength",
+    "latest_strength",
+    "co_visitation_strength",
 ];
 /// How many features there are.
-pub const COUNT: usize = 44;
+pub const COUNT: usize = 49;
 /// The place of the feature of this name; a name that no feature has does not compile where it is asked in a constant.
 #[must_use]
 #[expect(clippy::indexing_slicing, clippy::panic, reason = "places are below the lengths; meant for constants")]
@@ -184,6 +199,11 @@ impl Features {
             self.set(2 * n, all.iter().map(|candidate| candidate.part(kind)));
             self.set_shares(2 * n, FLOOR);
         }
+        const STRENGTH: usize = place("neighbours_strength");
+        for (n, (kind, little)) in STRENGTHS.into_iter().enumerate() {
+            self.set(STRENGTH + n, all.iter().map(|candidate| candidate.part(kind)));
+            self.set_strengths(STRENGTH + n, little);
+        }
         const INTEREST: usize = place("interest");
         self.set(INTEREST, all.iter().map(|candidate| candidate.part(SourceKind::Interest)));
         self.set(INTEREST + 1, all.iter().map(|candidate| candidate.part(SourceKind::Interest).max(0.0).powi(2)));
@@ -232,6 +252,13 @@ impl Features {
             *log = 1.0 + fast::log2(*share + floor) / octaves;
         }
         self.speak.set(feature + 1, true);
+    }
+
+    /// Makes octaves above `little` of what a feature holds.
+    fn set_strengths(&mut self, feature: usize, little: f32) {
+        if self.speak.of(feature) {
+            self.row_mut(feature).iter_mut().for_each(|strength| *strength = fast::log2(1.0 + strength.max(0.0) / little));
+        }
     }
 
     fn set_demand(&mut self, query: &Query<'_>, candidates: &[Candidate]) {
@@ -375,4 +402,31 @@ fn largest(values: &[f32]) -> f32 {
         best.iter_mut().zip(eight).for_each(|(best, value)| *best = larger(*best, *value));
     }
     best.iter().chain(rest).copied().fold(0.0, larger)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_say_who_is_ahead_and_strengths_by_how_much_there_is() {
+        const TOGETHER: usize = place("together");
+        const STRENGTH: usize = place("together_strength");
+        let of = |words: [f32; 3]| {
+            let mut features =
+                Features { candidates: words.len(), values: vec![0.0; COUNT * words.len()], ..Features::default() };
+            features.set(TOGETHER, words.into_iter());
+            features.set_shares(TOGETHER, FLOOR);
+            features.set(STRENGTH, words.into_iter());
+            features.set_strengths(STRENGTH, 0.25);
+            features
+        };
+        let (much, little) = (of([2.0, 1.0, 0.0]), of([0.25, 0.125, 0.0]));
+        assert_eq!(much.row(TOGETHER), [1.0, 0.5, 0.0]);
+        assert_eq!(little.row(TOGETHER), much.row(TOGETHER), "the same order, equally clear");
+        let near = |row: &[f32], wanted: [f32; 3]| row.iter().zip(wanted).all(|(held, wanted)| (held - wanted).abs() < 1e-3);
+        assert!(near(much.row(STRENGTH), [3.170, 2.322, 0.0]), "{:?}", much.row(STRENGTH));
+        assert!(near(little.row(STRENGTH), [1.0, 0.585, 0.0]), "{:?}", little.row(STRENGTH));
+        assert!(of([0.0; 3]).spoken(STRENGTH).is_none(), "where nothing is known nothing is computed");
+    }
 }
