@@ -70,7 +70,7 @@ pub struct Second {
     pub counts: Counts,
     /// Good answers by level.
     pub levels: BTreeMap<&'static str, u64>,
-    /// Their latencies, and the waits of those that got no answer.
+    /// Their latencies to two digits, and the waits of those that got no answer.
     pub latencies: Latencies,
 }
 
@@ -124,7 +124,7 @@ impl PhaseBooks {
     fn second(&mut self, at: Duration) -> Option<&mut Second> {
         let place = usize::try_from(at.as_secs()).unwrap_or(0);
         while self.seconds.len() <= place {
-            let latencies = Latencies::new().ok()?;
+            let latencies = Latencies::coarse().ok()?;
             self.seconds.push(Second { counts: Counts::default(), levels: BTreeMap::new(), latencies });
         }
         self.seconds.get_mut(place)
