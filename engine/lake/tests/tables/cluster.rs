@@ -4,11 +4,14 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     thread::sleep,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::lake::{Lake, contents};
 use faces_rebuild::{TrainParams, prepared::PreparedManifest};
+
+/// Longest wait for a process to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that does not outlive its test.
 struct Running(Child);
@@ -17,6 +20,16 @@ impl Running {
     fn start(lake: &Lake, args: &[&str]) -> Self {
         let command = &mut Command::new(env!("CARGO_BIN_EXE_faces-lake"));
         Self(command.args(args).current_dir(lake.root.path()).stdin(Stdio::null()).spawn().unwrap())
+    }
+
+    /// Waits until it answers at an address.
+    fn wait_for(&mut self, address: SocketAddr) {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            assert_eq!(self.0.try_wait().unwrap(), None, "it ended before it answered at {address}");
+            assert!(Instant::now() < deadline, "no answer at {address} within {} s", PATIENCE.as_secs());
+            sleep(Duration::from_millis(20));
+        }
     }
 
     fn kill(&mut self) {
@@ -36,19 +49,13 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn wait_for(address: SocketAddr) {
-    while TcpStream::connect(address).is_err() {
-        sleep(Duration::from_millis(20));
-    }
-}
-
 fn executor(lake: &Lake, scheduler: SocketAddr, work: &str) -> Running {
     let (results, calls) = (free_address(), free_address());
     let [scheduler, port, grpc_port] = [scheduler.to_string(), results.port().to_string(), calls.port().to_string()];
     let ports = ["--port", &port, "--grpc-port", &grpc_port];
     let args = [&["executor", "--scheduler", &scheduler, "--work", work, "--tasks", "1"][..], &ports].concat();
-    let running = Running::start(lake, &args);
-    wait_for(results);
+    let mut running = Running::start(lake, &args);
+    running.wait_for(results);
     running
 }
 
@@ -70,8 +77,8 @@ fn an_executor_that_is_lost_changes_nothing() {
     let alone = lake.prepare(&lake.request(&TrainParams::default())).unwrap();
 
     let scheduler = free_address();
-    let _scheduler = Running::start(&lake, &["scheduler", "--listen", &scheduler.to_string()]);
-    wait_for(scheduler);
+    let mut scheduler_runs = Running::start(&lake, &["scheduler", "--listen", &scheduler.to_string()]);
+    scheduler_runs.wait_for(scheduler);
     let mut lost = executor(&lake, scheduler, "lost");
     let (by_one, _) = prepare(&lake, scheduler); // it is known to the scheduler by now
     let _left = executor(&lake, scheduler, "left");
