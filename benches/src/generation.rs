@@ -2,12 +2,12 @@
 
 use faces_core::{
     ids::ItemId,
-    ranking::{Ranker, Regime},
+    ranking::{Ranker, Regime, Split, TREE_LEAVES, Tree, features},
 };
 use faces_index::{BuildSpec, Effort, IndexKind};
 use faces_rebuild::{
     TrainParams,
-    ranker::TrainedRanker,
+    ranker::{RankerParams, TrainedRanker},
     train,
     training::{Interaction, Log, TrainingItem},
 };
@@ -67,5 +67,8 @@ pub fn generation(group: &Group) -> ServingGeneration {
 /// A ranker that leaves no feature out, as a learned one leaves none out.
 fn ranker() -> Ranker {
     let weights = std::array::from_fn(|feature| 1.0 / (2.0 + feature as f32));
-    Ranker { weights: [Some(weights); Regime::COUNT], repeat_units: Vec::new() }
+    let split = |feature: usize| Split { feature: feature * 7 % features::COUNT, above: 0.25 };
+    let tree = |n: usize| Tree { splits: [split(n), split(n + 1), split(n + 2)], leaves: [0.125; TREE_LEAVES] };
+    let trees = (0..RankerParams::default().trees).map(tree).collect();
+    Ranker { weights: [Some(weights); Regime::COUNT], trees, has_trees: [true; Regime::COUNT], repeat_units: Vec::new() }
 }

@@ -4,20 +4,26 @@
 //! that a taken candidate is chosen before all others, ridge-penalised. It is convex, so Newton's method finds *the* solution:
 //! the result depends on the set of examples alone. Segments are fitted around what all people have in common, the more freely the
 //! more examples they have. People new to a unit also speak for strangers, with what hangs on the person left out.
+//! For people who are known to the unit small trees are boosted from there (`boosting`), and published where they rank later examples no
+//! worse.
 
+mod boosting;
 mod judging;
 mod logit;
 
-use faces_core::ranking::{Ranker, Regime, Segment, features};
+use faces_core::ranking::{Ranker, Regime, Segment, Tree, features};
 use nalgebra::DVector;
 use serde::{Deserialize, Serialize};
 
 use self::{
-    judging::{Fold, JUDGED_FROM, JUDGED_MIN, Judged, Orders, Rival, judged_together, of_regimes},
+    boosting::boost,
+    judging::{Fold, JUDGED_FROM, JUDGED_MIN, Judged, Orders, Rival, judged_together, of_regimes, trees_gain},
     logit::{newton, scales},
 };
 
 const WIDTH: usize = features::COUNT;
+/// More trees than a request has time for.
+const TREES_MAX: usize = 256;
 
 /// One moment: what stood for choice, and what was taken.
 #[derive(Debug, Clone)]
@@ -53,6 +59,8 @@ pub struct RankerParams {
     pub ridge: f64,
     /// Strength with which a segment is held to what all people have in common, in examples.
     pub segment_ridge: f64,
+    /// Trees on what the linear score leaves, for people known to the unit; 0 for none.
+    pub trees: usize,
 }
 
 impl Default for RankerParams {
@@ -64,6 +72,7 @@ impl Default for RankerParams {
             half_life_days: 365.0,
             ridge: 30.0,
             segment_ridge: 50.0,
+            trees: 24,
         }
     }
 }
@@ -80,6 +89,9 @@ impl RankerParams {
         }
         if !(above_zero(self.ridge) && above_zero(self.segment_ridge)) {
             return Err("ridge and segment_ridge must be numbers above 0");
+        }
+        if self.trees > TREES_MAX {
+            return Err("trees must lie between 0 and 256");
         }
         Ok(())
     }
@@ -121,7 +133,7 @@ pub struct Verdict {
 /// bound of the blend's gain over the best single feature is negative, that feature alone orders the regime; where there are too few
 /// examples to judge by, the fixed blend does. People new to a unit get what strangers get unless the blend is surely better than that
 /// too: examples of them are few, and what other units say of them hurts as often as it helps, so that they ask for more certainty than the
-/// others. What is published is then fitted to all.
+/// others. Trees are judged on the same examples, against the linear score alone. What is published is then fitted to all.
 #[must_use]
 pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<TrainedRanker> {
     let is_useful = |example: &&Example| !example.taken.is_empty() && example.others() > 0 && example.ts_ms < now_ms;
@@ -134,8 +146,12 @@ pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<T
     useful.extend(as_strangers.iter().map(|example| Weighed::new(example, true, params, now_ms)));
     useful.sort_by_key(|weighed| (weighed.example.ts_ms, weighed.is_copy)); // stable
     let scales = scales(useful.iter().filter(|weighed| !weighed.is_copy));
-    let folds = JUDGED_FROM.map(|share| Fold::new(&useful, share, &scales, params));
-    let (mut published, mut verdicts) = (fit_regimes(&useful, &scales, params).map(Some), Vec::new());
+    let mut folds = JUDGED_FROM.map(|share| Fold::new(&useful, share, &scales, params));
+    let trees = if trees_gain(&folds) { params.trees } else { 0 };
+    folds.iter_mut().for_each(|fold| fold.tried.trees.truncate(trees));
+    let Blend { weights, trees } = Blend::fit(&useful, &scales, &RankerParams { trees, ..*params });
+    let (mut published, mut verdicts) = (weights.map(Some), Vec::new());
+    let mut has_trees = [false; Regime::COUNT];
     let mut of_strangers: [Option<Orders>; 2] = [None; 2]; // by whether the head is missing
     for (place, regime) in Regime::all().into_iter().enumerate() {
         let together = judged_together(regime, &folds);
@@ -150,19 +166,20 @@ pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<T
             );
         }
         let verdict = Verdict::of(regime, &judged, rival.name);
+        has_trees[place] = verdict.is_blend && is_known(regime) && !trees.is_empty();
         if verdict.examples < JUDGED_MIN {
             published[place] = None;
         } else if !verdict.is_blend {
             published[place] = Some(rival.weights);
         }
         if let (Segment::Stranger, Some(published)) = (regime.segment, published[place]) {
-            let tried = if verdict.is_blend { folds.each_ref().map(|fold| fold.tried[place]) } else { rivals };
+            let tried = if verdict.is_blend { folds.each_ref().map(|fold| fold.tried.weights[place]) } else { rivals };
             of_strangers[usize::from(regime.is_tail)] =
                 Some(Orders { tried: tried.map(|weights| impersonal(&weights)), published: impersonal(&published) });
         }
         verdicts.push(verdict);
     }
-    Some(TrainedRanker { ranker: Ranker { weights: published, repeat_units: Vec::new() }, verdicts })
+    Some(TrainedRanker { ranker: Ranker { weights: published, trees, has_trees, repeat_units: Vec::new() }, verdicts })
 }
 
 type Weights = [f32; WIDTH];
@@ -176,6 +193,39 @@ fn impersonal(weights: &Weights) -> Weights {
 fn is_impersonal(feature: usize) -> bool {
     let name = features::NAMES[feature];
     name == "age" || name.starts_with("new") || name.starts_with("demand_")
+}
+
+/// What was fitted to some examples.
+struct Blend {
+    weights: [Weights; Regime::COUNT],
+    trees: Vec<Tree>,
+}
+
+impl Blend {
+    /// Weights of every regime, then the trees.
+    fn fit(examples: &[Weighed<'_>], scales: &[f64], params: &RankerParams) -> Self {
+        let weights = fit_regimes(examples, scales, params);
+        let is_of_known = |weighed: &&Weighed<'_>| is_known(weighed.example.regime) && !weighed.example.is_imagined;
+        let of_known: Vec<&Weighed<'_>> = examples.iter().filter(is_of_known).collect();
+        let linear = |weighed: &Weighed<'_>, row: &[f32]| dot(&weights[weighed.example.regime.position()], row);
+        let trees = if params.trees == 0 { Vec::new() } else { boost(&of_known, linear, params.trees) };
+        Self { weights, trees }
+    }
+
+    /// A candidate's score for somebody of a regime.
+    fn score(&self, regime: Regime, row: &[f32]) -> f32 {
+        let trees = if is_known(regime) { self.trees.as_slice() } else { &[] };
+        dot(&self.weights[regime.position()], row) + trees.iter().map(|tree| tree.value(row)).sum::<f32>()
+    }
+}
+
+/// Whether the person is known to the unit.
+const fn is_known(regime: Regime) -> bool {
+    matches!(regime.segment, Segment::Thin | Segment::Warm)
+}
+
+fn dot(weights: &Weights, row: &[f32]) -> f32 {
+    row.iter().zip(weights).map(|(value, weight)| value * weight).sum()
 }
 
 /// Weights by regime: first of all people; of each regime around those.
@@ -281,6 +331,29 @@ mod tests {
         assert!(verdict(&trained).is_blend && verdict(&trained).blend_ndcg > verdict(&trained).single_ndcg, "{trained:?}");
         examples.reverse();
         assert_eq!(fit(&examples, &RankerParams::default(), NOW_MS), Some(trained));
+    }
+
+    #[test]
+    fn trees_learn_what_no_sum_can_say_and_are_left_out_where_they_say_nothing() {
+        // Taken is what lies nearest to the middle, which no weight can say.
+        let mut in_the_middle = moments(900, &[1], 0.0);
+        for example in &mut in_the_middle {
+            let mut rows: Vec<Vec<f32>> = example.values.chunks_exact(WIDTH).map(<[f32]>::to_vec).collect();
+            rows.sort_by(|a, b| (a[1] - 0.5).abs().total_cmp(&(b[1] - 0.5).abs()));
+            example.values = rows.concat();
+        }
+        let place = Regime { segment: Segment::Warm, is_tail: false }.position();
+        let of = |examples: &[Example], trees: usize| {
+            fit(examples, &RankerParams { trees, ..RankerParams::default() }, NOW_MS).unwrap()
+        };
+        let (with, without) = (of(&in_the_middle, 24), of(&in_the_middle, 0));
+        assert!(with.ranker.has_trees[place] && with.ranker.trees.len() == 24);
+        assert!(without.ranker.trees.is_empty() && !without.ranker.has_trees.contains(&true));
+        let (with, without) = (verdict(&with).blend_ndcg, verdict(&without).blend_ndcg);
+        assert!(with > without + 0.1, "{with} {without}");
+
+        let linear = of(&moments(300, &[1, 13], 0.5), 24);
+        assert!(verdict(&linear).is_blend && linear.ranker.trees.is_empty() && !linear.ranker.has_trees[place]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod source_set;
 pub mod sources;
 pub mod stage;
 pub mod tastes;
+pub mod trees;
 mod weights;
 
 pub use candidate::{Candidate, CandidateSet, Placed, Score};
@@ -34,3 +35,4 @@ pub use query::{Query, Scratch, Signal};
 pub use ranker::{Ranker, Regime, Segment};
 pub use source_set::SourceSet;
 pub use stage::{Filter, Scorer, Selector, Source, SourceKind};
+pub use trees::{Split, TREE_DEPTH, TREE_LEAVES, Tree};

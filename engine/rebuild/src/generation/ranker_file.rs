@@ -4,7 +4,7 @@
 //! Weights are bound to features by name. A feature that this program has and the file does not weighs nothing; one that the file
 //! weighs and this program does not know has the file refused, as half a ranker ranks wrong.
 
-use faces_core::ranking::{Ranker, Regime, features};
+use faces_core::ranking::{Ranker, Regime, Split, TREE_DEPTH, TREE_LEAVES, Tree, features};
 use serde::{Deserialize, Serialize};
 
 use crate::ranker::{TrainedRanker, Verdict};
@@ -16,6 +16,8 @@ pub(super) const RANKER: &str = "ranker.json";
 struct Stored {
     features: Vec<String>,
     regimes: Vec<StoredRegime>,
+    #[serde(default)]
+    trees: Vec<StoredTree>,
     repeat_units: Vec<String>,
     verdicts: Vec<Verdict>,
 }
@@ -26,18 +28,36 @@ struct StoredRegime {
     segment: String,
     is_tail: bool,
     weights: Option<Vec<f32>>, // nothing: the fixed blend ranks
+    #[serde(default)]
+    has_trees: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredTree {
+    splits: [(String, f32); TREE_DEPTH], // a feature, and the value that it lies above or not
+    leaves: [f32; TREE_LEAVES],
 }
 
 pub(super) fn encode(trained: &TrainedRanker) -> Result<Vec<u8>, String> {
-    let regimes = Regime::all().into_iter().zip(&trained.ranker.weights).map(|(regime, weights)| StoredRegime {
+    let ranker = &trained.ranker;
+    let regimes = Regime::all().into_iter().zip(ranker.weights.iter().zip(ranker.has_trees));
+    let regimes = regimes.map(|(regime, (weights, has_trees))| StoredRegime {
         segment: regime.segment.name().to_owned(),
         is_tail: regime.is_tail,
         weights: weights.map(|weights| weights.to_vec()),
+        has_trees,
     });
+    let name_of = |feature: usize| features::NAMES.get(feature).copied().unwrap_or_default().to_owned();
+    let trees = ranker
+        .trees
+        .iter()
+        .map(|tree| StoredTree { splits: tree.splits.map(|split| (name_of(split.feature), split.above)), leaves: tree.leaves });
     let stored = Stored {
         features: features::NAMES.map(str::to_owned).to_vec(),
         regimes: regimes.collect(),
-        repeat_units: trained.ranker.repeat_units.clone(),
+        trees: trees.collect(),
+        repeat_units: ranker.repeat_units.clone(),
         verdicts: trained.verdicts.clone(),
     };
     serde_json::to_vec_pretty(&stored).map_err(|error| error.to_string())
@@ -45,16 +65,15 @@ pub(super) fn encode(trained: &TrainedRanker) -> Result<Vec<u8>, String> {
 
 pub(super) fn decode(bytes: &[u8]) -> Result<TrainedRanker, String> {
     let stored: Stored = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let place_of = |name: &String| {
-        let place = features::NAMES.iter().position(|known| known == name);
-        place.ok_or_else(|| format!("it weighs the feature {name:?}, which this program does not have; rebuild the generation"))
-    };
     let places = stored.features.iter().map(place_of).collect::<Result<Vec<usize>, String>>()?;
-    let mut ranker = Ranker { weights: [None; Regime::COUNT], repeat_units: stored.repeat_units };
-    for (regime, weights) in Regime::all().into_iter().zip(&mut ranker.weights) {
+    let trees = stored.trees.iter().map(tree_of).collect::<Result<Vec<Tree>, String>>()?;
+    let (weights, has_trees) = ([None; Regime::COUNT], [false; Regime::COUNT]);
+    let mut ranker = Ranker { weights, trees, has_trees, repeat_units: stored.repeat_units };
+    for (regime, (weights, has_trees)) in Regime::all().into_iter().zip(ranker.weights.iter_mut().zip(&mut ranker.has_trees)) {
         let name = regime.segment.name();
         let of_regime = stored.regimes.iter().find(|held| held.segment == name && held.is_tail == regime.is_tail);
         let of_regime = of_regime.ok_or_else(|| format!("it has no weights for segment {name}, tail {}", regime.is_tail))?;
+        *has_trees = of_regime.has_trees;
         let Some(stored) = &of_regime.weights else { continue };
         if stored.len() != places.len() {
             return Err(format!("segment {name} has {} weights for {} features", stored.len(), places.len()));
@@ -72,6 +91,24 @@ pub(super) fn decode(bytes: &[u8]) -> Result<TrainedRanker, String> {
     Ok(TrainedRanker { ranker, verdicts: stored.verdicts })
 }
 
+/// The place of the feature of this name.
+fn place_of(name: &String) -> Result<usize, String> {
+    let place = features::NAMES.iter().position(|known| known == name);
+    place.ok_or_else(|| format!("it asks for the feature {name:?}, which this program does not have; rebuild the generation"))
+}
+
+fn tree_of(stored: &StoredTree) -> Result<Tree, String> {
+    let mut splits = [Split { feature: 0, above: f32::MAX }; TREE_DEPTH];
+    for (split, (feature, above)) in splits.iter_mut().zip(&stored.splits) {
+        *split = Split { feature: place_of(feature)?, above: *above };
+    }
+    let numbers = splits.iter().map(|split| split.above).chain(stored.leaves);
+    match numbers.into_iter().find(|number| !number.is_finite()) {
+        Some(number) => Err(format!("a tree has the number {number}")),
+        None => Ok(Tree { splits, leaves: stored.leaves }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +117,12 @@ mod tests {
         let weights = std::array::from_fn(|regime| {
             (regime != 6).then(|| std::array::from_fn(|feature| (regime * 100 + feature) as f32 / 7.0))
         });
-        TrainedRanker { ranker: Ranker { weights, repeat_units: vec!["shop".into()] }, verdicts: Vec::new() }
+        let split = |feature| Split { feature, above: feature as f32 / 3.0 };
+        let no_question = Split { feature: 0, above: f32::MAX };
+        let tree = Tree { splits: [split(4), split(48), no_question], leaves: [0.5, -0.25, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0] };
+        let has_trees = std::array::from_fn(|regime| regime > 3);
+        let ranker = Ranker { weights, trees: vec![tree; 2], has_trees, repeat_units: vec!["shop".into()] };
+        TrainedRanker { ranker, verdicts: Vec::new() }
     }
 
     #[test]
@@ -95,6 +137,7 @@ mod tests {
             ("\"latest\"", "\"moon_phase\"", "moon_phase"),
             ("\"segment\": \"cold\"", "\"segment\": \"frozen\"", "no weights for segment cold"),
             ("\"repeat_units\"", "\"repeated\"", "unknown field"),
+            ("\"splits\"", "\"questions\"", "unknown field"),
         ] {
             let error = decode(written.replacen(from, to, 9).as_bytes()).unwrap_err();
             assert!(error.contains(reason), "{to}: {error}");

@@ -3,7 +3,7 @@
 
 use faces_core::ranking::{Regime, Segment, features};
 
-use super::{Example, RankerParams, Verdict, WIDTH, Weighed, Weights, fit_regimes};
+use super::{Blend, Example, RankerParams, Verdict, WIDTH, Weighed, Weights, dot, is_known};
 
 /// Shares of the examples after which a blend fitted to them is judged, and the share that it is then judged by.
 pub(super) const JUDGED_FROM: [f64; 3] = [0.4, 0.6, 0.8];
@@ -38,7 +38,7 @@ const TIE_BREAK: usize = features::place("demand_30_log");
 pub(super) struct Fold<'a, 'b> {
     pub(super) earlier: &'b [Weighed<'a>],
     pub(super) later: &'b [Weighed<'a>],
-    pub(super) tried: [Weights; Regime::COUNT],
+    pub(super) tried: Blend,
 }
 
 impl<'a, 'b> Fold<'a, 'b> {
@@ -47,7 +47,7 @@ impl<'a, 'b> Fold<'a, 'b> {
         let at = |share: f64| (examples.len() as f64 * share) as usize;
         let (earlier, rest) = examples.split_at(at(share));
         let later = &rest[..(at(share + JUDGED_SHARE) - earlier.len()).min(rest.len())];
-        Self { earlier, later, tried: fit_regimes(earlier, scales, params) }
+        Self { earlier, later, tried: Blend::fit(earlier, scales, params) }
     }
 }
 
@@ -56,6 +56,18 @@ impl<'a, 'b> Fold<'a, 'b> {
 pub(super) struct Orders {
     pub(super) tried: [Weights; JUDGED_FROM.len()],
     pub(super) published: Weights,
+}
+
+/// Whether trees rank the later examples of known people no worse than the linear score alone.
+pub(super) fn trees_gain(folds: &[Fold<'_, '_>]) -> bool {
+    let later = folds.iter().flat_map(|fold| fold.later.iter().map(move |weighed| (&fold.tried, weighed)));
+    let known = later.filter(|(_, weighed)| is_known(weighed.example.regime) && !weighed.example.is_imagined);
+    let gains = known.map(|(blend, weighed)| {
+        let Weighed { example, counts, .. } = weighed;
+        let linear = &blend.weights[example.regime.position()];
+        (*counts, example.ndcg(|row| blend.score(example.regime, row)) - example.ndcg(|row| dot(linear, row)))
+    });
+    Gain::of(gains).mean >= 0.0
 }
 
 /// The regimes that a regime is judged with: itself, and, where its own examples are too few to tell a blend from chance, that of the other
@@ -89,8 +101,9 @@ impl Rival {
     pub(super) fn of(examples: &[&Weighed<'_>], strangers: Option<Weights>) -> Self {
         let single = best_single(examples);
         let of_single = Self { name: features::NAMES[single], weights: alone(single) };
-        let worth =
-            |weights: &Weights| examples.iter().map(|weighed| weighed.counts * weighed.example.ndcg(weights)).sum::<f64>();
+        let worth = |weights: &Weights| {
+            examples.iter().map(|weighed| weighed.counts * weighed.example.ndcg(|row| dot(weights, row))).sum::<f64>()
+        };
         match strangers {
             Some(weights) if worth(&weights) >= worth(&of_single.weights) => Self { name: AS_STRANGER, weights },
             _ => of_single,
@@ -114,7 +127,7 @@ fn alone(feature: usize) -> Weights {
 fn best_single(examples: &[&Weighed<'_>]) -> usize {
     let of = |feature: usize| {
         let weights = alone(feature);
-        examples.iter().map(move |weighed| weighed.example.ndcg(&weights))
+        examples.iter().map(move |weighed| weighed.example.ndcg(|row| dot(&weights, row)))
     };
     let usual: Vec<f64> = of(TIE_BREAK).collect();
     let counts = || examples.iter().map(|weighed| weighed.counts);
@@ -161,10 +174,11 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    /// By the weights for its own regime, and by the rival's.
-    pub(super) fn new(weighed: &Weighed<'_>, blends: &[Weights; Regime::COUNT], rival: &Weights) -> Self {
+    /// By the blend for its own regime, and by the rival's weights.
+    pub(super) fn new(weighed: &Weighed<'_>, blend: &Blend, rival: &Weights) -> Self {
         let Weighed { example, counts, .. } = weighed;
-        Self { counts: *counts, blend: example.ndcg(&blends[example.regime.position()]), rival: example.ndcg(rival) }
+        let (blend, rival) = (example.ndcg(|row| blend.score(example.regime, row)), example.ndcg(|row| dot(rival, row)));
+        Self { counts: *counts, blend, rival }
     }
 }
 
@@ -187,14 +201,10 @@ impl Verdict {
 }
 
 impl Example {
-    /// NDCG@20 of the candidates by some weights, as near as the sample of others tells their rank.
-    fn ndcg(&self, weights: &Weights) -> f64 {
-        let mut scored: Vec<(f32, bool)> = self
-            .values
-            .chunks_exact(WIDTH)
-            .enumerate()
-            .map(|(n, row)| (row.iter().zip(weights).map(|(value, weight)| value * weight).sum(), n < self.taken.len()))
-            .collect();
+    /// NDCG@20 of the candidates by a score of each, as near as the sample of others tells their rank.
+    fn ndcg(&self, score: impl Fn(&[f32]) -> f32) -> f64 {
+        let mut scored: Vec<(f32, bool)> =
+            self.values.chunks_exact(WIDTH).enumerate().map(|(n, row)| (score(row), n < self.taken.len())).collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let (mut rank, mut gain) = (0.0_f64, 0.0);
         for (_, is_taken) in scored {

@@ -1,0 +1,151 @@
+//! Small trees on what a linear score leaves: gradient boosting of the same likelihood (Friedman 2001), by Newton's step in each leaf.
+//!
+//! Trees are oblivious ([`Tree`]): three questions each, which the whole of the examples is asked. A question is chosen by what the
+//! likelihood gains to second order, from histograms of the features' values in up to [`BINS`] bins. Deterministic, whatever the number of
+//! threads. Cost: one addition to a histogram for every candidate, feature and level of a tree.
+
+use faces_core::ranking::{Split, TREE_DEPTH, TREE_LEAVES, Tree};
+use rayon::prelude::*;
+
+use super::{WIDTH, Weighed};
+
+/// Most examples that trees are grown on, the latest ones.
+const EXAMPLES_MAX: usize = 12_000;
+/// How much of a leaf's step is taken.
+const STEP: f64 = 0.4;
+/// Strength with which a leaf is held to 0, in curvature.
+const RIDGE: f64 = 20.0;
+/// Bins of a feature's values.
+const BINS: usize = 32;
+/// Fewest values other than 0 that make a feature worth a question.
+const SPEAKS_MIN: usize = 100;
+/// Values that bins are laid out by, at most.
+const SAMPLE_MAX: usize = 100_000;
+
+/// Grows `count` trees around scores of the candidates, by example.
+pub(super) fn boost(examples: &[&Weighed<'_>], linear: impl Fn(&Weighed<'_>, &[f32]) -> f32, count: usize) -> Vec<Tree> {
+    let examples = &examples[examples.len().saturating_sub(EXAMPLES_MAX)..];
+    let rows = || examples.iter().flat_map(|weighed| weighed.example.values.chunks_exact(WIDTH));
+    let columns: Vec<Column> = (0..WIDTH).into_par_iter().filter_map(|feature| Column::of(feature, &rows)).collect();
+    let scores =
+        examples.iter().flat_map(|weighed| weighed.example.values.chunks_exact(WIDTH).map(|row| f64::from(linear(weighed, row))));
+    let mut scores: Vec<f64> = scores.collect();
+    let mut trees = Vec::with_capacity(count);
+    for _ in 0..count {
+        let slopes = slopes(examples, &scores);
+        let Some((tree, leaves)) = grow(&columns, &slopes) else { break };
+        scores.iter_mut().zip(leaves).for_each(|(score, leaf)| *score += f64::from(tree.leaves[usize::from(leaf)]));
+        trees.push(tree);
+    }
+    trees
+}
+
+/// A feature of all candidates, in bins.
+struct Column {
+    feature: usize,
+    /// Between the bins, ascending.
+    edges: Vec<f32>,
+    bins: Vec<u8>,
+}
+
+impl Column {
+    /// `None` for a feature that says nothing.
+    fn of<'a, Rows: Iterator<Item = &'a [f32]>>(feature: usize, rows: &impl Fn() -> Rows) -> Option<Self> {
+        let speaks = rows().filter(|row| row[feature] != 0.0).count();
+        if speaks < SPEAKS_MIN {
+            return None;
+        }
+        let every = speaks / SAMPLE_MAX + 1;
+        let mut sample: Vec<f32> = rows().map(|row| row[feature]).filter(|value| *value != 0.0).step_by(every).collect();
+        sample.sort_unstable_by(f32::total_cmp);
+        let quantile = |n: usize| sample[n * (sample.len() - 1) / (BINS - 3)];
+        let mut marks: Vec<f32> = (0..BINS - 2).map(quantile).chain([0.0]).collect();
+        marks.sort_unstable_by(f32::total_cmp);
+        marks.dedup();
+        let edges: Vec<f32> = marks.windows(2).map(|pair| f32::midpoint(pair[0], pair[1])).collect();
+        let bins = rows().map(|row| edges.partition_point(|edge| *edge < row[feature]) as u8).collect();
+        (!edges.is_empty()).then_some(Self { feature, edges, bins })
+    }
+}
+
+/// First and second derivative of the likelihood by each candidate's score.
+fn slopes(examples: &[&Weighed<'_>], scores: &[f64]) -> Vec<[f32; 2]> {
+    let mut slopes = Vec::with_capacity(scores.len());
+    let (mut rest, mut chances) = (scores, Vec::new());
+    for Weighed { example, counts, .. } in examples {
+        let (scores, others) = rest.split_at(example.candidates());
+        rest = others;
+        let taken = example.taken.len();
+        let offset = f64::from(example.stands_for).ln();
+        let top = scores.iter().copied().fold(f64::MIN, f64::max);
+        chances.clear();
+        chances.extend(scores.iter().enumerate().map(|(n, score)| (score - top + if n < taken { 0.0 } else { offset }).exp()));
+        let total: f64 = chances.iter().sum();
+        let all: f64 = example.taken.iter().map(|worth| f64::from(*worth)).sum();
+        slopes.extend(chances.iter().enumerate().map(|(n, chance)| {
+            let (chance, share) = (chance / total, example.taken.get(n).map_or(0.0, |worth| f64::from(*worth) / all));
+            [(counts * (share - chance)) as f32, (counts * chance * (1.0 - chance)) as f32]
+        }));
+    }
+    slopes
+}
+
+/// The sums of slopes by leaf and bin.
+type Histogram = [[[f64; 2]; BINS]; TREE_LEAVES];
+
+/// The tree that gains most, question by question, with each candidate's leaf; `None` where no question gains anything.
+fn grow(columns: &[Column], slopes: &[[f32; 2]]) -> Option<(Tree, Vec<u8>)> {
+    // A question that nothing can answer stands for none.
+    let mut splits = [Split { feature: 0, above: f32::MAX }; TREE_DEPTH];
+    let mut leaves = vec![0_u8; slopes.len()];
+    for (level, split) in splits.iter_mut().enumerate() {
+        let questions: Vec<(f64, usize)> =
+            columns.par_iter().map(|column| best_question(&histogram(column, &leaves, slopes), 1 << level)).collect();
+        // The first of the best, whatever the number of threads.
+        let best =
+            questions.iter().zip(columns).fold(None, |best: Option<(f64, usize, &Column)>, ((gain, bin), column)| match best {
+                Some((most, ..)) if most >= *gain => best,
+                _ => (*gain > 0.0).then_some((*gain, *bin, column)).or(best),
+            });
+        let Some((_, bin, column)) = best else { break };
+        *split = Split { feature: column.feature, above: column.edges[bin] };
+        leaves.iter_mut().zip(&column.bins).for_each(|(leaf, of)| *leaf |= u8::from(usize::from(*of) > bin) << level);
+    }
+    let mut sums = [[0.0_f64; 2]; TREE_LEAVES];
+    for (leaf, [slope, curvature]) in leaves.iter().zip(slopes) {
+        let sum = &mut sums[usize::from(*leaf)];
+        *sum = [sum[0] + f64::from(*slope), sum[1] + f64::from(*curvature)];
+    }
+    let step = sums.map(|[slope, curvature]| (STEP * slope / (curvature + RIDGE)) as f32);
+    (splits[0].above < f32::MAX).then_some((Tree { splits, leaves: step }, leaves))
+}
+
+fn histogram(column: &Column, leaves: &[u8], slopes: &[[f32; 2]]) -> Histogram {
+    let mut histogram = [[[0.0; 2]; BINS]; TREE_LEAVES];
+    for ((bin, leaf), [slope, curvature]) in column.bins.iter().zip(leaves).zip(slopes) {
+        let sum = &mut histogram[usize::from(*leaf) % TREE_LEAVES][usize::from(*bin) % BINS];
+        *sum = [sum[0] + f64::from(*slope), sum[1] + f64::from(*curvature)];
+    }
+    histogram
+}
+
+/// What a question gains, asked of all the first `leaves` leaves, and the last bin that it says no to; the best one.
+fn best_question(histogram: &Histogram, leaves: usize) -> (f64, usize) {
+    let worth = |[slope, curvature]: [f64; 2]| slope * slope / (curvature + RIDGE);
+    let plus = |a: [f64; 2], b: [f64; 2]| [a[0] + b[0], a[1] + b[1]];
+    let totals = histogram.map(|bins| bins.into_iter().fold([0.0; 2], plus));
+    let before: f64 = totals[..leaves].iter().copied().map(worth).sum();
+    let mut below = [[0.0; 2]; TREE_LEAVES];
+    let mut best = (0.0, 0);
+    for bin in 0..BINS - 1 {
+        let mut after = 0.0;
+        for leaf in 0..leaves {
+            below[leaf] = plus(below[leaf], histogram[leaf][bin]);
+            after += worth(below[leaf]) + worth([totals[leaf][0] - below[leaf][0], totals[leaf][1] - below[leaf][1]]);
+        }
+        if after - before > best.0 {
+            best = (after - before, bin);
+        }
+    }
+    best
+}
