@@ -32,28 +32,49 @@ impl Tree {
     /// What it adds to a candidate's score, from all features of the candidate.
     #[must_use]
     pub fn value(&self, features: &[f32]) -> f32 {
-        let answers = self.splits.map(|split| features.get(split.feature).is_some_and(|value| *value > split.above));
-        self.leaf(answers)
+        let mut score = [0.0];
+        let values = self.splits.map(|split| [features.get(split.feature).copied().unwrap_or(f32::NAN)]);
+        self.add_to(&mut score, values.each_ref());
+        score[0]
     }
 
-    /// Adds to the score of every candidate. Cost: some ten instructions a candidate; nothing where all stand in one leaf, as that orders
-    /// nothing.
+    /// Adds to the score of every candidate. Cost: some twenty vector instructions for every four candidates; nothing where all stand in
+    /// one leaf, as that orders nothing.
     pub(crate) fn add(&self, features: &Features, scores: &mut [f32]) {
         if self.splits.iter().all(|split| features.spoken(split.feature).is_none()) {
             return;
         }
-        let [first, second, third] = self.splits;
-        let row = |split: Split| features.row(split.feature);
-        let rows = row(first).iter().zip(row(second)).zip(row(third));
-        for (score, ((a, b), c)) in scores.iter_mut().zip(rows) {
-            *score += self.leaf([*a > first.above, *b > second.above, *c > third.above]);
+        let rows = self.splits.map(|split| features.row(split.feature));
+        let [first, second, third] = rows.map(|row| row.as_chunks::<LANES>());
+        let (scores, rest) = scores.as_chunks_mut::<LANES>();
+        for (((scores, a), b), c) in scores.iter_mut().zip(first.0).zip(second.0).zip(third.0) {
+            self.add_to(scores, [a, b, c]);
+        }
+        for (((score, a), b), c) in rest.iter_mut().zip(first.1).zip(second.1).zip(third.1) {
+            self.add_to(std::array::from_mut(score), [*a, *b, *c].each_ref().map(std::array::from_ref));
         }
     }
 
-    fn leaf(&self, answers: [bool; TREE_DEPTH]) -> f32 {
-        let [first, second, third] = answers.map(usize::from);
-        self.leaves.get(first | second << 1 | third << 2).copied().unwrap_or_default()
+    /// Selects between leaves by one answer after the other: what becomes vector instructions, as no look-up does.
+    fn add_to<const N: usize>(&self, scores: &mut [f32; N], values: [&[f32; N]; TREE_DEPTH]) {
+        let ([first, second, third], [a, b, c]) = (self.splits.map(|split| split.above), values);
+        let [l0, l1, l2, l3, l4, l5, l6, l7] = self.leaves;
+        for (((score, a), b), c) in scores.iter_mut().zip(a).zip(b).zip(c) {
+            let is_above = *a > first;
+            let by_first =
+                [select(is_above, l1, l0), select(is_above, l3, l2), select(is_above, l5, l4), select(is_above, l7, l6)];
+            let is_above = *b > second;
+            let [x0, x1, x2, x3] = by_first;
+            *score += select(*c > third, select(is_above, x3, x2), select(is_above, x1, x0));
+        }
     }
+}
+
+/// Candidates that are looked at together.
+const LANES: usize = 8;
+
+const fn select(condition: bool, yes: f32, no: f32) -> f32 {
+    if condition { yes } else { no }
 }
 
 #[cfg(test)]
