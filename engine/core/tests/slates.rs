@@ -302,7 +302,8 @@ proptest! {
             let name = |item| Some((catalogue.bu_name(catalogue.bu_of(item)?), catalogue.item_name(item)?));
             for candidate in &slate.items {
                 let reason = explain(query, candidate);
-                let personal = [SourceKind::CoVisitation, SourceKind::Interest, SourceKind::Together, SourceKind::Neighbours];
+                use SourceKind::{CoVisitation, Content, Interest, Neighbours, Together};
+                let personal = [CoVisitation, Content, Interest, Together, Neighbours];
                 let is_personal = personal.contains(&reason.source);
                 prop_assert_eq!(is_personal, !reason.because.is_empty(), "{:?}", reason);
                 prop_assert!(reason.because.len() <= BECAUSE_MAX, "{:?}", reason);

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, fs, fs::File, path::Path, sync::Arc};
 
 use faces_rebuild::{
-    CoVisitation, Log, Prepared, TrainParams, TrainingItem,
+    Log, NeighbourLists, Prepared, TrainParams, TrainingItem,
     cooccurrence::PairParams,
     covisitation::Normalisation,
     prepared::{
@@ -201,7 +201,7 @@ fn near(found: f32, wanted: f32) -> bool {
     (found - wanted).abs() <= 1e-5 * wanted.abs()
 }
 
-fn neighbours(made: &CoVisitation) -> Vec<BTreeMap<u32, f32>> {
+fn neighbours(made: &NeighbourLists) -> Vec<BTreeMap<u32, f32>> {
     (0..made.item_count() as u32).map(|item| made.neighbours(item).collect()).collect()
 }
 
