@@ -212,3 +212,126 @@ impl Scratch {
         *sum += value;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use faces_core::catalogue::ItemAttributes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::training::TrainingItem;
+
+    fn titled(titles: &[&str]) -> Log {
+        let item = |n: usize| TrainingItem { bu: "shop".into(), item_id: n.to_string() };
+        let of = |title: &&str| ItemAttributes { title: (*title).into(), ..ItemAttributes::default() };
+        let log = Log::new((0..titles.len()).map(item).collect(), vec![]).unwrap();
+        log.with_attributes(titles.iter().map(of).collect()).unwrap()
+    }
+
+    fn lists(log: &Log, neighbours_max: usize) -> NeighbourLists {
+        content(log, &ContentParams { neighbours_max }, &|_| ())
+    }
+
+    fn rows(lists: &NeighbourLists, item: u32) -> Vec<u32> {
+        lists.neighbours(item).map(|(row, _)| row).collect()
+    }
+
+    fn attributes() -> impl Strategy<Value = ItemAttributes> {
+        let words =
+            proptest::collection::vec(0..9_u8, 0..6).prop_map(|words| words.iter().map(|n| format!("Word{n} ")).collect());
+        (words, 0..3_u8, 0..3_u8, 0..3_u8).prop_map(|(title, category, brand, tag)| ItemAttributes {
+            title,
+            categories: vec!["all".into(), format!("c{category}")],
+            brand: if brand == 0 { String::new() } else { format!("b{brand}") },
+            tags: (0..tag).map(|n| format!("t{n}")).collect(),
+            ..ItemAttributes::default()
+        })
+    }
+
+    /// The cosine of every two items of a unit, by the definition.
+    fn oracle(log: &Log) -> Vec<Vec<f64>> {
+        let sets: Vec<BTreeSet<(u16, String)>> = log
+            .attributes()
+            .unwrap()
+            .iter()
+            .zip(log.units_of_rows())
+            .map(|(of, unit)| {
+                let mut set = BTreeSet::new();
+                each_token(of, |token| _ = set.insert((*unit, format!("{token:?}"))));
+                set
+            })
+            .collect();
+        let of_unit = |unit: u16| log.units_of_rows().iter().filter(|of| **of == unit).count() as f64;
+        let square = |token: &(u16, String)| {
+            let holders = sets.iter().filter(|set| set.contains(token)).count() as f64;
+            if holders < 2.0 { 0.0 } else { (((1.0 + of_unit(token.0)) / (1.0 + holders)).ln() + 1.0).powi(2) }
+        };
+        let sum = |tokens: &mut dyn Iterator<Item = &(u16, String)>| tokens.map(square).sum::<f64>();
+        let cosine = |a: &BTreeSet<_>, b: &BTreeSet<_>| {
+            let product = sum(&mut a.intersection(b));
+            if product > 0.0 { product / (sum(&mut a.iter()) * sum(&mut b.iter())).sqrt() } else { 0.0 }
+        };
+        sets.iter().map(|a| sets.iter().map(|b| cosine(a, b)).collect()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_oracle(of in proptest::collection::vec(attributes(), 1..24), units in 1..3_usize, kept in 1..12_usize) {
+            let item = |n: usize| TrainingItem { bu: format!("u{}", n % units), item_id: n.to_string() };
+            let log = Log::new((0..of.len()).map(item).collect(), vec![]).unwrap().with_attributes(of).unwrap();
+            let (found, expected) = (lists(&log, kept), oracle(&log));
+            let parts = (found.offsets().to_vec(), found.rows().to_vec(), found.weights().to_vec());
+            prop_assert!(NeighbourLists::new(parts.0, parts.1, parts.2).is_ok());
+            for (item, cosines) in (0_u32..).zip(&expected) {
+                let listed: Vec<(u32, f32)> = found.neighbours(item).collect();
+                for (other, cosine) in &listed {
+                    prop_assert!((f64::from(*cosine) - cosines[*other as usize]).abs() < 1e-5, "{item} and {other}: {cosine}");
+                }
+                let others = (0_u32..).zip(cosines).filter(|(other, cosine)| *other != item && **cosine > 0.0);
+                let mut best: Vec<f64> = others.map(|(_, cosine)| *cosine).collect();
+                best.sort_by(|a, b| b.total_cmp(a));
+                prop_assert_eq!(listed.len(), best.len().min(kept));
+                for ((_, found), best) in listed.iter().zip(best) {
+                    prop_assert!((f64::from(*found) - best).abs() < 1e-5, "{} is not {}", found, best);
+                }
+            }
+        }
+
+        #[test]
+        fn threads_do_not_show(of in proptest::collection::vec(attributes(), 1..40)) {
+            let item = |n: usize| TrainingItem { bu: "shop".into(), item_id: n.to_string() };
+            let log = Log::new((0..of.len()).map(item).collect(), vec![]).unwrap().with_attributes(of).unwrap();
+            let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| lists(&log, 5));
+            prop_assert_eq!(on(1), on(3));
+        }
+    }
+
+    #[test]
+    fn titles_lead_to_titles_like_them() {
+        let log = titled(&["Green tea", "GREEN TEA, green!", "black tea of Assam", "a hammer", "black hammer", "of an", ""]);
+        let found = lists(&log, 16);
+        assert_eq!(rows(&found, 0), [1, 2]);
+        assert_eq!(rows(&found, 2), [4, 0, 1], "of equal ones the first; fewer have \"black\"");
+        assert_eq!((rows(&found, 5), rows(&found, 6)), (vec![], vec![]), "short words and no words lead nowhere");
+        assert!(found.neighbours(0).next().is_some_and(|(_, cosine)| (cosine - 1.0).abs() < 1e-6), "said twice is said once");
+        assert_eq!(rows(&lists(&log, 1), 2), [4]);
+        assert_eq!(lists(&log, 0), NeighbourLists::none(7));
+        let items = vec![TrainingItem { bu: "shop".into(), item_id: "a".into() }];
+        assert_eq!(lists(&Log::new(items, vec![]).unwrap(), 16), NeighbourLists::none(1), "no catalogue");
+    }
+
+    #[test]
+    fn what_thousands_have_is_left_out() {
+        let mut titles = vec!["tea"; POSTINGS_MAX];
+        titles.push("black");
+        titles.push("black tea");
+        let of_two = lists(&titled(&titles), 4);
+        let last = titles.len() as u32 - 1;
+        assert_eq!((rows(&of_two, last), rows(&of_two, 0)), (vec![last - 1], vec![]), "one item too many has tea");
+        assert_eq!(of_two.weights(), [1.0, 1.0], "nor does it count in lengths");
+        titles.remove(0);
+        assert_eq!(rows(&lists(&titled(&titles), 4), 0).len(), 4);
+    }
+}
