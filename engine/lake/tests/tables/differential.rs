@@ -71,6 +71,7 @@ fn assert_same(found: &Generation, wanted: &Generation) {
     for (item, (found, wanted)) in lists(&found.co_visited).iter().zip(lists(&wanted.co_visited)).enumerate() {
         assert_alike(found, &wanted, &format!("neighbours of {item}"));
     }
+    assert_eq!(found.content, wanted.content);
     assert_eq!(found.popular.units().len(), wanted.popular.units().len());
     for (found, wanted) in found.popular.units().iter().zip(wanted.popular.units()) {
         let list = |rows: &[u32], scores: &[f32]| rows.iter().copied().zip(scores.iter().copied()).collect::<Vec<_>>();
