@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use faces_core::{
     ids::{BuId, EventTime, ItemId},
     profile::Profile,
-    ranking::{CandidateSet, Condition, Features, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal, SourceKind},
+    ranking::{
+        CandidateSet, Condition, Features, Model, Near, Pipeline, Query, RankingOptions, Relation, Scratch, Signal, SourceKind,
+    },
     state::State,
 };
 
@@ -90,7 +92,7 @@ impl Model for Topics {
         None
     }
 
-    fn co_visited(&self, _: ItemId, _: BuId, _: &mut dyn FnMut(ItemId, f32)) {}
+    fn related(&self, _: Relation, _: ItemId, _: BuId, _: &mut dyn FnMut(ItemId, f32)) {}
 
     fn popular(&self, _: BuId, _: &mut dyn FnMut(ItemId) -> bool) {}
 }

@@ -10,9 +10,11 @@ use faces_core::{
     event::{Behaviour, BehaviourClass},
     ids::{EventTime, ItemId},
     ranking::{
-        Candidate, Condition, Query, RankingOptions, Slate, SourceKind,
+        Candidate, CandidateSet, Condition, Model as _, Query, RankingOptions, Relation, Scratch, Slate, Source as _, SourceKind,
+        SourceSet,
         blend::FixedBlend,
         explain::{BECAUSE_MAX, explain},
+        sources::Related,
     },
     record::{Event, Record},
 };
@@ -292,6 +294,41 @@ proptest! {
     }
 
     #[test]
+    fn what_the_latest_items_lead_to_is_summed_and_the_best_of_it_offered(past in past(), ask in ask(), most in 0..6_usize) {
+        let shop = Shop::of(&past.log, &RankingOptions::default());
+        let checked = with_query(&shop.state, &shop.model, &ask, |query| {
+            for (relation, kind) in [(Relation::CoVisited, SourceKind::CoVisitation), (Relation::Content, SourceKind::Content)] {
+                let mut sums: BTreeMap<ItemId, f32> = BTreeMap::new();
+                for signal in query.signals.iter().take(10).filter(|_| query.model.is_some()) {
+                    let mut add = |item, strength: f32| *sums.entry(item).or_default() += signal.weight * strength;
+                    shop.model.related(relation, signal.item, query.bu, &mut add);
+                }
+                let offered = |query: &Query<'_>, candidates_max| {
+                    let (source, mut candidates) = (Related { relation, candidates_max }, CandidateSet::default());
+                    source.retrieve(query, &mut Scratch::default(), &mut candidates);
+                    let parts = candidates.as_slice().iter().map(|candidate| (candidate.item, candidate.part(source.kind())));
+                    let mut parts: Vec<_> = parts.collect();
+                    parts.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| query.state.catalogue().by_name(a.0, b.0)));
+                    parts
+                };
+                let all = offered(query, usize::MAX);
+                for (item, part) in &all {
+                    let sum = sums.get(item).copied().unwrap_or(0.0);
+                    prop_assert!(*part > 0.0 && (part - sum).abs() <= 1e-5 * sum, "{} is not {}", part, sum);
+                }
+                prop_assert_eq!(&offered(query, most)[..], &all[..most.min(all.len())]);
+                let plain = Query { suppress_owned: false, ..Query::new(query.state, query.model, query.profile, query.signals, query.bu, NOW) };
+                let alone = Query { sources: SourceSet::of(kind), ..plain };
+                prop_assert!(offered(&alone, usize::MAX).len() >= all.len(), "nothing is ruled out");
+                let silent = Query { sources: SourceSet::ALL.without(SourceSet::of(kind)), ..alone };
+                prop_assert_eq!(offered(&silent, usize::MAX), []);
+            }
+            Ok(())
+        });
+        checked.unwrap_or(Ok(()))?;
+    }
+
+    #[test]
     fn reasons_name_the_persons_own_items(past in past(), ask in ask()) {
         let mut shop = Shop::of(&past.log, &RankingOptions::default());
         let checked = shop.answer(&ask, |query, slate| {
@@ -302,7 +339,8 @@ proptest! {
             let name = |item| Some((catalogue.bu_name(catalogue.bu_of(item)?), catalogue.item_name(item)?));
             for candidate in &slate.items {
                 let reason = explain(query, candidate);
-                let personal = [SourceKind::CoVisitation, SourceKind::Interest, SourceKind::Together, SourceKind::Neighbours];
+                use SourceKind::{CoVisitation, Content, Interest, Neighbours, Together};
+                let personal = [CoVisitation, Content, Interest, Together, Neighbours];
                 let is_personal = personal.contains(&reason.source);
                 prop_assert_eq!(is_personal, !reason.because.is_empty(), "{:?}", reason);
                 prop_assert!(reason.because.len() <= BECAUSE_MAX, "{:?}", reason);

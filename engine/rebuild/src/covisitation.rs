@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cooccurrence::{Cooccurrence, Count, Fade, PairParams},
+    neighbour_lists::NeighbourLists,
     training::Log,
 };
 
@@ -103,100 +104,12 @@ impl CoVisitationParams {
     }
 }
 
-/// Each item's neighbours, best first: `rows[offsets[i]..offsets[i + 1]]` with `weights` alike.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CoVisitation {
-    offsets: Vec<u32>,
-    rows: Vec<u32>,
-    weights: Vec<f32>,
-}
-
-impl CoVisitation {
-    /// Takes the three arrays; `offsets` has one entry more than there are items.
-    ///
-    /// # Errors
-    /// What is wrong: offsets that do not start at 0, fall or end elsewhere than at the number of rows, a row past the
-    /// items, an item that is its own neighbour, a neighbour twice, a weight that is not finite and above 0, or
-    /// weights that are not in falling order.
-    pub fn new(offsets: Vec<u32>, rows: Vec<u32>, weights: Vec<f32>) -> Result<Self, String> {
-        let Some(item_count) = offsets.len().checked_sub(1) else {
-            return Err("the co-visitation offsets are empty".into());
-        };
-        if rows.len() != weights.len() {
-            return Err(format!("{} neighbours have {} weights", rows.len(), weights.len()));
-        }
-        let ends_right = offsets.last().is_some_and(|&last| last as usize == rows.len());
-        if offsets.first() != Some(&0) || !ends_right || !offsets.is_sorted() {
-            return Err("the co-visitation offsets do not cover the neighbours".into());
-        }
-        let this = Self { offsets, rows, weights };
-        let mut seen_by = vec![u32::MAX; item_count];
-        for item in 0..item_count as u32 {
-            let mut ceiling = f32::MAX;
-            for (row, weight) in this.neighbours(item) {
-                if row as usize >= item_count || row == item {
-                    return Err(format!("item row {item} has the neighbour {row} of {item_count} items"));
-                }
-                if !(weight > 0.0 && weight <= ceiling) {
-                    return Err(format!("item row {item} has the weight {weight} after {ceiling}"));
-                }
-                if std::mem::replace(&mut seen_by[row as usize], item) == item {
-                    return Err(format!("item row {item} has the neighbour {row} twice"));
-                }
-                ceiling = weight;
-            }
-        }
-        Ok(this)
-    }
-
-    /// From the kept neighbours of every item, in the order of rows.
-    pub(crate) fn of_lists(lists: Vec<Vec<(u32, f32)>>) -> Self {
-        let mut this = Self { offsets: vec![0], rows: Vec::new(), weights: Vec::new() };
-        for neighbours in lists {
-            this.rows.extend(neighbours.iter().map(|&(row, _)| row));
-            this.weights.extend(neighbours.iter().map(|&(_, weight)| weight));
-            this.offsets.push(this.rows.len() as u32);
-        }
-        this
-    }
-
-    /// The neighbours of an item row with their weights, heaviest first, at most
-    /// [`CoVisitationParams::neighbours_max`] of them, of any unit; none for an unknown row.
-    pub fn neighbours(&self, row: u32) -> impl ExactSizeIterator<Item = (u32, f32)> + '_ {
-        let bounds = self.offsets.get(row as usize).zip(self.offsets.get(row as usize + 1));
-        let range = bounds.map_or(0..0, |(&from, &to)| from as usize..to as usize);
-        let rows = self.rows.get(range.clone()).unwrap_or_default();
-        let weights = self.weights.get(range).unwrap_or_default();
-        rows.iter().copied().zip(weights.iter().copied())
-    }
-
-    /// Where each item's neighbours begin, and one end more.
-    pub fn offsets(&self) -> &[u32] {
-        &self.offsets
-    }
-
-    /// The neighbours' item rows.
-    pub fn rows(&self) -> &[u32] {
-        &self.rows
-    }
-
-    /// The neighbours' weights.
-    pub fn weights(&self) -> &[f32] {
-        &self.weights
-    }
-
-    /// How many items there are, with neighbours or without.
-    pub fn item_count(&self) -> usize {
-        self.offsets.len().saturating_sub(1)
-    }
-}
-
 /// Counts, normalises and cuts. `progress` hears the share done. Deterministic; cost as [`crate::cooccurrence`] says.
-pub fn co_visitation(log: &Log, params: &CoVisitationParams, progress: &dyn Fn(f64)) -> CoVisitation {
+pub fn co_visitation(log: &Log, params: &CoVisitationParams, progress: &dyn Fn(f64)) -> NeighbourLists {
     let pairs = Cooccurrence::new(log, params.pairs, params.fade());
     let takers = pairs.item_counts();
     let cut = Cut::new(log, params, &takers);
-    CoVisitation::of_lists(pairs.map_rows(|item, row| cut.neighbours(item, row), progress))
+    NeighbourLists::of_lists(pairs.map_rows(|item, row| cut.neighbours(item, row), progress))
 }
 
 /// From counts to an item's neighbours: normalised, and cut to the best.
@@ -361,8 +274,8 @@ mod tests {
             let cut = co_visitation(&log, &params, &|_| ());
             let whole = co_visitation(&log, &CoVisitationParams::default(), &|_| ());
             prop_assert_eq!(&cut, &co_visitation(&log, &params, &|_| ()));
-            let parts = cut.clone();
-            prop_assert!(CoVisitation::new(parts.offsets, parts.rows, parts.weights).is_ok());
+            let parts = (cut.offsets().to_vec(), cut.rows().to_vec(), cut.weights().to_vec());
+            prop_assert!(NeighbourLists::new(parts.0, parts.1, parts.2).is_ok());
             let places = UnitPlaces::new(neighbours_max, 3);
             for item in 0..ITEMS {
                 prop_assert_eq!(cut.neighbours(item).len(), whole.neighbours(item).len().min(neighbours_max));
@@ -376,23 +289,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn broken_arrays_are_refused() {
-        let check = |offsets: &[u32], rows: &[u32], weights: &[f32], reason: &str| {
-            let refusal = CoVisitation::new(offsets.into(), rows.into(), weights.into()).unwrap_err();
-            assert!(refusal.contains(reason), "{refusal}");
-        };
-        check(&[], &[], &[], "empty");
-        check(&[0, 2], &[0], &[1.0], "do not cover");
-        check(&[1, 1], &[0], &[1.0], "do not cover");
-        check(&[0, 2, 1], &[1], &[1.0], "do not cover");
-        check(&[0, 1, 1], &[1], &[], "weights");
-        check(&[0, 1, 1], &[2], &[1.0], "neighbour 2 of 2");
-        check(&[0, 1, 1], &[0], &[1.0], "neighbour 0 of 2");
-        check(&[0, 2, 2, 2], &[1, 2], &[1.0, 2.0], "weight 2 after 1");
-        check(&[0, 1, 1], &[1], &[f32::NAN], "weight NaN");
-        check(&[0, 2, 2], &[1, 1], &[1.0, 1.0], "twice");
     }
 }

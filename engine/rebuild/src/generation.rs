@@ -28,7 +28,7 @@ mod tests;
 use faces_index::VectorIndex;
 use foldhash::{HashSet, HashSetExt};
 
-use crate::{covisitation::CoVisitation, popularity::Popularity, ranker::TrainedRanker, seed::Seed, training::TrainingItem};
+use crate::{neighbour_lists::NeighbourLists, popularity::Popularity, ranker::TrainedRanker, seed::Seed, training::TrainingItem};
 
 pub use collect::{Collected, Held, Kept};
 pub use error::GenerationError;
@@ -48,8 +48,10 @@ pub struct Generation {
     pub items: Vec<TrainingItem>,
     /// One index per unit that has embedded items, by name of the unit.
     pub spaces: Vec<Space>,
-    /// Each item's neighbours.
-    pub co_visited: CoVisitation,
+    /// Each item's neighbours: what was taken together with it.
+    pub co_visited: NeighbourLists,
+    /// The items most like each by what the catalogue says, of its own unit.
+    pub content: NeighbourLists,
     /// Each unit's popular items.
     pub popular: Popularity,
     /// The learned ranker; without one the fixed blend ranks.
@@ -104,6 +106,7 @@ impl Generation {
             units: units.len(),
             embedded_items: self.spaces.iter().map(|space| space.rows.len()).sum(),
             co_visited_pairs: self.co_visited.rows().len(),
+            content_pairs: self.content.rows().len(),
             popular_items: self.popular.units().iter().map(|unit| unit.rows.len()).sum(),
             // Of the log, which is not part of the generation.
             interactions: self.manifest.counts.interactions,
@@ -126,9 +129,10 @@ impl Generation {
         for space in &self.spaces {
             self.check_space(space).map_err(|reason| format!("the index of unit {}: {reason}", space.bu))?;
         }
-        if self.co_visited.item_count() != self.items.len() {
-            let found = self.co_visited.item_count();
-            return Err(format!("co-visitation covers {found} items of {}", self.items.len()));
+        for (name, lists) in [("co-visitation", &self.co_visited), ("content", &self.content)] {
+            if lists.item_count() != self.items.len() {
+                return Err(format!("{name} covers {} items of {}", lists.item_count(), self.items.len()));
+            }
         }
         for unit in self.popular.units() {
             self.check_rows(&unit.bu, &unit.rows).map_err(|reason| format!("the popular items of unit {}: {reason}", unit.bu))?;

@@ -1,7 +1,7 @@
 //! `faces-rebuild`: from event, item and link tables to a published, checked generation on disk.
 //!
 //! ```text
-//! tables ─► training::Log ─► train: popularity, co-visitation, embeddings, indexes ─► Generation ─► Store
+//! tables ─► training::Log ─► train: popularity, co-visitation, content, embeddings, indexes ─► Generation ─► Store
 //! ```
 //!
 //! - [`tables`] streams rows out of CSV, CSV + zstd and Parquet;
@@ -18,6 +18,7 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod content;
 pub mod cooccurrence;
 pub mod covisitation;
 pub mod embedding;
@@ -25,6 +26,7 @@ mod embeddings;
 pub mod gates;
 pub mod generation;
 mod interests;
+mod neighbour_lists;
 mod pace;
 pub mod popularity;
 pub mod prepared;
@@ -34,10 +36,10 @@ pub mod tables;
 mod train;
 pub mod training;
 
-pub use covisitation::CoVisitation;
 pub use embedding::EmbeddingSource;
 pub use embeddings::{Embeddings, unit};
 pub use generation::{Generation, GenerationError, GenerationId, Manifest, Space, Store, UnitIndex};
+pub use neighbour_lists::NeighbourLists;
 pub use pace::Pace;
 pub use popularity::Popularity;
 pub use prepared::Prepared;

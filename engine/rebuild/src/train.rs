@@ -7,12 +7,14 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    content::{ContentParams, content},
     cooccurrence::Count,
-    covisitation::{CoVisitation, CoVisitationParams, Cut, co_visitation},
+    covisitation::{CoVisitationParams, Cut, co_visitation},
     embedding::{Contexts, EmbeddingParams, EmbeddingSource, SHARE_OF_COUNTING, embed_contexts, embeddings, with_cold_items},
     embeddings::Embeddings,
     generation::{Counts, FORMAT_NAME, FORMAT_VERSION, Generation, GenerationId, Manifest, Space, UnitIndex},
     interests::interests,
+    neighbour_lists::NeighbourLists,
     popularity::{Popularity, PopularityParams, most_popular, popularity},
     prepared::{PairColumn, Prepared, PreparedError},
     ranker::RankerParams,
@@ -28,6 +30,8 @@ pub struct TrainParams {
     pub embedding: EmbeddingParams,
     /// Item-to-item transitions.
     pub co_visitation: CoVisitationParams,
+    /// Items alike by what the catalogue says.
+    pub content: ContentParams,
     /// Each unit's popular items.
     pub popularity: PopularityParams,
     /// Each unit's index; without a kind, the one that tuning chooses.
@@ -43,6 +47,7 @@ impl TrainParams {
         let named = |part: &'static str| move |reason: &'static str| RebuildError::Parameter { part, reason };
         self.embedding.check().map_err(named("embedding"))?;
         self.co_visitation.check().map_err(named("co_visitation"))?;
+        self.content.check().map_err(named("content"))?;
         self.popularity.check().map_err(named("popularity"))?;
         self.ranker.check().map_err(named("ranker"))?;
         self.tuning.check().map_err(named("tuning"))
@@ -58,13 +63,15 @@ pub enum Stage {
     CoVisitation,
     /// Factoring associations into vectors.
     Embedding,
+    /// Comparing what the catalogue says of items.
+    Content,
     /// Building each unit's index.
     Index,
 }
 
 impl Stage {
     /// The stages in their order.
-    pub const ALL: [Self; 4] = [Self::Popularity, Self::CoVisitation, Self::Embedding, Self::Index];
+    pub const ALL: [Self; 5] = [Self::Popularity, Self::CoVisitation, Self::Embedding, Self::Content, Self::Index];
 
     /// What to show a person.
     pub fn name(self) -> &'static str {
@@ -72,6 +79,7 @@ impl Stage {
             Self::Popularity => "popularity",
             Self::CoVisitation => "co-visitation",
             Self::Embedding => "embeddings",
+            Self::Content => "content",
             Self::Index => "index",
         }
     }
@@ -198,7 +206,7 @@ pub fn train_prepared(
     let cut = Cut::new(log, &params.co_visitation, &takers);
     let neighbours = |item: u32, row: &[Count]| cut.neighbours(item, row);
     let lists = prepared.map_rows(PairColumn::Transitions, neighbours, &report(Stage::CoVisitation))?;
-    let co_visited = CoVisitation::of_lists(lists);
+    let co_visited = NeighbourLists::of_lists(lists);
     let embeddings = match params.embedding.source {
         EmbeddingSource::Catalogue => embeddings(log, &params.embedding, &report(Stage::Embedding)),
         EmbeddingSource::Behaviour => {
@@ -227,7 +235,7 @@ fn check(log: &Log, params: &TrainParams) -> Result<(), RebuildError> {
     if interactions == 0 {
         return Err(RebuildError::NoInteractions { cut_off_ms: log.cut_off_ms() });
     }
-    let neighbours_max = params.co_visitation.neighbours_max;
+    let neighbours_max = params.co_visitation.neighbours_max.max(params.content.neighbours_max);
     if items.checked_mul(neighbours_max).is_none_or(|pairs| pairs > u32::MAX as usize) {
         return Err(RebuildError::TooManyNeighbours { items, neighbours_max });
     }
@@ -237,7 +245,7 @@ fn check(log: &Log, params: &TrainParams) -> Result<(), RebuildError> {
 /// What was learnt of a log before its indexes are built.
 struct Learnt {
     popular: Popularity,
-    co_visited: CoVisitation,
+    co_visited: NeighbourLists,
     embeddings: Embeddings,
 }
 
@@ -257,16 +265,17 @@ fn generation(
     }
     let has_cold = params.embedding.source == EmbeddingSource::Behaviour && params.embedding.cold_items;
     let embeddings = if has_cold { with_cold_items(log, embeddings) } else { embeddings };
+    let alike = content(log, &params.content, &|share| progress(Stage::Content, share));
     progress(Stage::Index, 0.0);
     let (spaces, indexes) = build_spaces(log, &embeddings, &params.index, &params.tuning)?.into_iter().unzip();
     progress(Stage::Index, 1.0);
 
     let spaces: Vec<Space> = spaces;
-    let content = content_checksum(&spaces, &co_visited, &popular);
+    let checksum = content_checksum(&spaces, [&co_visited, &alike], &popular);
     let manifest = Manifest {
         format: FORMAT_NAME.into(),
         format_version: FORMAT_VERSION,
-        id: GenerationId::new(created_at_ms, content),
+        id: GenerationId::new(created_at_ms, checksum),
         created_at_ms,
         created_at: jiff::Timestamp::from_millisecond(created_at_ms)
             .map_or_else(|_| format!("{created_at_ms} ms"), |time| time.to_string()),
@@ -284,7 +293,7 @@ fn generation(
         files: Vec::new(),
     };
     let (items, seed) = (log.items().to_vec(), Seed::of(log));
-    let mut generation = Generation { manifest, items, spaces, co_visited, popular, ranker: None, seed };
+    let mut generation = Generation { manifest, items, spaces, co_visited, content: alike, popular, ranker: None, seed };
     generation.manifest.counts = generation.counts();
     generation.check().map_err(|reason| RebuildError::Defect { reason })?;
     Ok(generation)
@@ -326,7 +335,7 @@ fn build_spaces(
 }
 
 /// Tells generations of one millisecond apart.
-fn content_checksum(spaces: &[Space], co_visited: &CoVisitation, popular: &Popularity) -> u32 {
+fn content_checksum(spaces: &[Space], neighbours: [&NeighbourLists; 2], popular: &Popularity) -> u32 {
     let (mut checksum, mut values) = (0, Vec::new());
     let mut add = |bytes: &[u8]| checksum = crc32c::crc32c_append(checksum, bytes);
     for space in spaces {
@@ -336,8 +345,10 @@ fn content_checksum(spaces: &[Space], co_visited: &CoVisitation, popular: &Popul
             add(bytemuck::cast_slice(&values));
         });
     }
-    add(bytemuck::cast_slice(co_visited.rows()));
-    add(bytemuck::cast_slice(co_visited.weights()));
+    for lists in neighbours {
+        add(bytemuck::cast_slice(lists.rows()));
+        add(bytemuck::cast_slice(lists.weights()));
+    }
     for unit in popular.units() {
         add(bytemuck::cast_slice(&unit.rows));
     }
@@ -391,7 +402,7 @@ mod tests {
         let popular = made.popular.units().iter().flat_map(|unit| unit.scores.iter().map(|score| score.to_bits()));
         let vectors = made.spaces.iter().flat_map(|space| space.index.vectors().unwrap().as_slice().iter().map(|v| v.to_bits()));
         (
-            content_checksum(&made.spaces, &made.co_visited, &made.popular),
+            content_checksum(&made.spaces, [&made.co_visited, &made.content], &made.popular),
             vectors.collect(),
             made.co_visited.weights().iter().map(|weight| weight.to_bits()).collect(),
             popular.collect(),
@@ -444,6 +455,7 @@ mod tests {
         is(train(&pair, &spoilt(|params| params.embedding.pairs.window = 0)), "parameters of embedding: window");
         is(train(&pair, &spoilt(|params| params.co_visitation.pairs.tau_days = f64::NAN)), "co_visitation: tau_days");
         is(train(&pair, &spoilt(|params| params.co_visitation.neighbours_max = 0)), "co_visitation: neighbours_max");
+        is(train(&pair, &spoilt(|params| params.content.neighbours_max = 257)), "content: neighbours_max");
         is(train(&pair, &spoilt(|params| params.popularity.half_life_days = 0.0)), "popularity: half_life_days");
         is(train(&pair, &spoilt(|params| params.index.m = 0)), "index of unit u0");
         is(train(&pair, &spoilt(|params| params.tuning.targets.recall_10 = 7.0)), "parameters of tuning: recall targets");

@@ -4,8 +4,9 @@
 
 use std::{collections::BTreeMap, fs, fs::File, path::Path, sync::Arc};
 
+use faces_core::catalogue::ItemAttributes;
 use faces_rebuild::{
-    CoVisitation, Log, Prepared, TrainParams, TrainingItem,
+    Log, NeighbourLists, Prepared, TrainParams, TrainingItem,
     cooccurrence::PairParams,
     covisitation::Normalisation,
     prepared::{
@@ -35,7 +36,9 @@ fn log() -> Log {
         ts_ms: 20_000 * DAY_MS + i64::from(n * 37 % 90) * DAY_MS,
         weight: [1.0, 2.0, 3.0][n as usize % 3],
     };
-    Log::new((0..ITEMS).map(item).collect(), (0..400).map(act).collect()).unwrap()
+    let titled = |id: u32| ItemAttributes { title: format!("thing{} of sort{}", id % 3, id % 5), ..ItemAttributes::default() };
+    let log = Log::new((0..ITEMS).map(item).collect(), (0..400).map(act).collect()).unwrap();
+    log.with_attributes((0..ITEMS).map(titled).collect()).unwrap()
 }
 
 fn params() -> TrainParams {
@@ -156,6 +159,7 @@ fn pairs(log: &Log, params: &TrainParams) -> BTreeMap<(u32, u32), [i64; 2]> {
 
 fn prepare(folder: &Path, log: &Log, params: &TrainParams) {
     let texts = |of: fn(&TrainingItem) -> &String| Column::Text(log.items().iter().map(of).cloned().collect());
+    let titles = Column::Text(log.attributes().unwrap().iter().map(|of| of.title.clone()).collect());
     let pairs = pairs(log, params);
     let mut totals: BTreeMap<u32, i64> = BTreeMap::new();
     pairs.iter().for_each(|((item, _), sums)| *totals.entry(*item).or_default() += sums[1]);
@@ -177,7 +181,7 @@ fn prepare(folder: &Path, log: &Log, params: &TrainParams) {
         ("associations", Column::Long(pairs.values().map(|sums| sums[1]).collect())),
     ];
     let tables = vec![
-        write(folder, "items", &[("item_id", texts(|item| &item.item_id)), ("bu", texts(|item| &item.bu))]),
+        write(folder, "items", &[("item_id", texts(|item| &item.item_id)), ("bu", texts(|item| &item.bu)), ("title", titles)]),
         write(folder, "interactions", &interactions),
         write(folder, "popularity", &faded(log, params.popularity.half_life_days)),
         write(folder, "takers", &faded(log, HALF_LIFE_DAYS)),
@@ -201,7 +205,7 @@ fn near(found: f32, wanted: f32) -> bool {
     (found - wanted).abs() <= 1e-5 * wanted.abs()
 }
 
-fn neighbours(made: &CoVisitation) -> Vec<BTreeMap<u32, f32>> {
+fn neighbours(made: &NeighbourLists) -> Vec<BTreeMap<u32, f32>> {
     (0..made.item_count() as u32).map(|item| made.neighbours(item).collect()).collect()
 }
 
@@ -214,7 +218,8 @@ fn training_on_prepared_tables_is_training_on_the_log() {
     let found = train_prepared(&prepared, &params, &|_, _| ()).unwrap();
     let wanted = train(&log, &params, &|_, _| ()).unwrap();
     assert_eq!(found.manifest.counts, wanted.manifest.counts);
-    assert!(wanted.co_visited.rows().len() > 100);
+    assert!(wanted.co_visited.rows().len() > 100 && wanted.content.rows().len() > 20);
+    assert_eq!(found.content, wanted.content);
     for (found, wanted) in neighbours(&found.co_visited).iter().zip(neighbours(&wanted.co_visited)) {
         assert_eq!(found.len(), wanted.len());
         assert!(wanted.iter().all(|(row, weight)| near(found[row], *weight)), "{found:?} {wanted:?}");

@@ -4,7 +4,7 @@ use std::iter;
 
 use crate::{
     ids::ItemId,
-    ranking::{candidate::Candidate, query::Query, rerank::rules_behind, sources, stage::SourceKind},
+    ranking::{candidate::Candidate, model::Relation, query::Query, rerank::rules_behind, sources, stage::SourceKind},
 };
 
 /// Most of the person's items named for one item of a slate.
@@ -66,7 +66,8 @@ fn strength(query: &Query<'_>, source: SourceKind, from: ItemId, to: ItemId) -> 
     let mut strength = 0.0;
     let mut add = |item: ItemId, value: f32| strength += if item == to { value } else { 0.0 };
     match (source, query.model) {
-        (SourceKind::CoVisitation, Some(model)) => model.co_visited(from, query.bu, &mut add),
+        (SourceKind::CoVisitation, Some(model)) => model.related(Relation::CoVisited, from, query.bu, &mut add),
+        (SourceKind::Content, Some(model)) => model.related(Relation::Content, from, query.bu, &mut add),
         (SourceKind::Together, _) => neighbours.together(iter::once(from), query.bu, 0.0, |_, item, share| add(item, share)),
         (SourceKind::Neighbours, _) => neighbours.takers(iter::once(from), |_, line| {
             let mut look = |line| neighbours.items(line).for_each(|item| add(item, 1.0));
@@ -97,6 +98,8 @@ fn strongest_source(candidate: &Candidate) -> SourceKind {
         SourceKind::Together
     } else if gave(&[SourceKind::Neighbours, SourceKind::NeighboursElsewhere]) {
         SourceKind::Neighbours
+    } else if gave(&[SourceKind::Content]) {
+        SourceKind::Content
     } else if candidate.part(SourceKind::Interest) > OF_NOTE {
         SourceKind::Interest
     } else if gave(&[SourceKind::History]) {

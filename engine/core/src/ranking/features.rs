@@ -21,24 +21,26 @@ use crate::{
     state::HALF_LIVES,
 };
 
-/// Sources whose word is taken as a share of the best candidate's.
-const SHARES: [SourceKind; 7] = [
-    SourceKind::Neighbours,
-    SourceKind::NeighboursElsewhere,
-    SourceKind::Together,
-    SourceKind::Latest,
-    SourceKind::CoVisitation,
-    SourceKind::History,
-    SourceKind::New,
+/// Sources whose word is taken as a share of the best candidate's, with the place of the share; the next feature is its logarithm.
+const SHARES: [(SourceKind, usize); 8] = [
+    (SourceKind::Neighbours, place("neighbours")),
+    (SourceKind::NeighboursElsewhere, place("neighbours_elsewhere")),
+    (SourceKind::Together, place("together")),
+    (SourceKind::Latest, place("latest")),
+    (SourceKind::CoVisitation, place("co_visitation")),
+    (SourceKind::History, place("history")),
+    (SourceKind::New, place("new")),
+    (SourceKind::Content, place("content")),
 ];
 
-/// Sources whose word is also taken as it is, in octaves above what counts as little of it.
-const STRENGTHS: [(SourceKind, f32); 5] = [
-    (SourceKind::Neighbours, 0.25),
-    (SourceKind::NeighboursElsewhere, 0.25),
-    (SourceKind::Together, 0.25),
-    (SourceKind::Latest, 0.05),
-    (SourceKind::CoVisitation, 1.0),
+/// Sources whose word is also taken as it is, in octaves above what counts as little of it, with the place of the feature.
+const STRENGTHS: [(SourceKind, f32, usize); 6] = [
+    (SourceKind::Neighbours, 0.25, place("neighbours_strength")),
+    (SourceKind::NeighboursElsewhere, 0.25, place("neighbours_elsewhere_strength")),
+    (SourceKind::Together, 0.25, place("together_strength")),
+    (SourceKind::Latest, 0.05, place("latest_strength")),
+    (SourceKind::CoVisitation, 1.0, place("co_visitation_strength")),
+    (SourceKind::Content, 0.1, place("content_strength")),
 ];
 
 /// Names of the features in their order: what a trained ranker is bound to.
@@ -92,9 +94,12 @@ pub const NAMES: [&str; COUNT] = [
     "together_strength",
     "latest_strength",
     "co_visitation_strength",
+    "content",
+    "content_log",
+    "content_strength",
 ];
 /// How many features there are.
-pub const COUNT: usize = 49;
+pub const COUNT: usize = 52;
 /// The place of the feature of this name; a name that no feature has does not compile where it is asked in a constant.
 #[must_use]
 #[expect(clippy::indexing_slicing, clippy::panic, reason = "places are below the lengths; meant for constants")]
@@ -195,14 +200,13 @@ impl Features {
         self.values.resize((COUNT * all.len()).max(self.values.len()), 0.0);
         self.zeros.resize(all.len(), 0.0);
         self.speak = Flags::default();
-        for (n, kind) in SHARES.into_iter().enumerate() {
-            self.set(2 * n, all.iter().map(|candidate| candidate.part(kind)));
-            self.set_shares(2 * n, FLOOR);
+        for (kind, share) in SHARES {
+            self.set(share, all.iter().map(|candidate| candidate.part(kind)));
+            self.set_shares(share, FLOOR);
         }
-        const STRENGTH: usize = place("neighbours_strength");
-        for (n, (kind, little)) in STRENGTHS.into_iter().enumerate() {
-            self.set(STRENGTH + n, all.iter().map(|candidate| candidate.part(kind)));
-            self.set_strengths(STRENGTH + n, little);
+        for (kind, little, strength) in STRENGTHS {
+            self.set(strength, all.iter().map(|candidate| candidate.part(kind)));
+            self.set_strengths(strength, little);
         }
         const INTEREST: usize = place("interest");
         self.set(INTEREST, all.iter().map(|candidate| candidate.part(SourceKind::Interest)));

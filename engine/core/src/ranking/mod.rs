@@ -28,7 +28,7 @@ mod weights;
 pub use candidate::{Candidate, CandidateSet, Placed, Score};
 pub use condition::Condition;
 pub use features::Features;
-pub use model::{Model, Near};
+pub use model::{Model, Near, Relation};
 pub use own_model::{NoScores, OwnModel};
 pub use pipeline::{Pipeline, RankingOptions, ScoredBy, Slate};
 pub use query::{Query, Scratch, Signal};

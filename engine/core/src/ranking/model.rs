@@ -18,6 +18,15 @@ pub struct Near<'a> {
     pub condition: Option<&'a Condition>,
 }
 
+/// Why one item leads to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Relation {
+    /// People took them together.
+    CoVisited,
+    /// The catalogue says alike things of them.
+    Content,
+}
+
 /// What one generation knows of items. Implemented outside; loaded once per request and passed down. Items that can't be served are
 /// left out of answers as soon as the model knows.
 pub trait Model: Send + Sync {
@@ -52,17 +61,20 @@ pub trait Model: Send + Sync {
     /// position returned. `None`, with nothing appended, when it can't tell.
     fn matching(&self, bu: BuId, condition: &Condition, items: &mut Vec<ItemId>) -> Option<u64>;
 
-    /// Calls `take` with the items of `bu` that people took together with `item`, with the strength (above 0).
-    fn co_visited(&self, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32));
+    /// Calls `take` with the items of `bu` that `item` leads to, with the strength (above 0).
+    fn related(&self, relation: Relation, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32));
 
-    /// [`Self::co_visited`] for each of these items, strengths multiplied by its weight.
-    fn co_visited_with_each(
+    /// [`Self::related`] for each of these items, strengths multiplied by its weight.
+    fn related_to_each(
         &self,
+        relation: Relation,
         weighed: &mut dyn Iterator<Item = (ItemId, f32)>,
         bu: BuId,
         take: &mut dyn FnMut(ItemId, f32),
     ) {
-        weighed.for_each(|(item, weight)| self.co_visited(item, bu, &mut |other, strength| take(other, weight * strength)));
+        weighed.for_each(|(item, weight)| {
+            self.related(relation, item, bu, &mut |other, strength| take(other, weight * strength));
+        });
     }
 
     /// Calls `take` with the items of `bu` that were popular when the generation was built, most popular first, until it returns false.

@@ -9,13 +9,12 @@ use crate::{
         candidate::{Candidate, CandidateSet, Score},
         features::Features,
         filters::{Excluded, Matching, Owned, Servable, Tired},
+        model::Relation,
         own_model::{self, OwnModel},
         query::{Query, Scratch, SignalOptions},
         rerank::{Hidden, Rerank, pins},
         rules::Share,
-        sources::{
-            CategoryTrends, CoVisitation, History, Interest, Neighbours, New, RegionTrends, Together, Trending, TurnedDown,
-        },
+        sources::{CategoryTrends, History, Interest, Neighbours, New, RegionTrends, Related, Together, Trending, TurnedDown},
         stage::{Filter, Scorer, Selector, Source, SourceKind},
     },
 };
@@ -50,7 +49,7 @@ impl Default for RankingOptions {
     }
 }
 
-/// Items taken from each source at most: the budget of retrieval, some 220 in all.
+/// Items taken from each source at most: the budget of retrieval, some 240 in all.
 const TRENDING_ITEMS: usize = 40; // by each half-life
 const TOP_CATEGORIES: usize = 3;
 const CATEGORY_ITEMS: usize = 6;
@@ -58,6 +57,7 @@ const NEW_ITEMS: usize = 16;
 const NEIGHBOURS_ITEMS: usize = 24;
 const TOGETHER_ITEMS: usize = 24;
 const CO_VISITED_ITEMS: usize = 32;
+const CONTENT_ITEMS: usize = 24;
 const NEAR_ITEMS: usize = 32;
 const NEW_DAYS: f64 = 14.0;
 
@@ -130,7 +130,8 @@ impl Pipeline {
             Box::new(History),
             Box::new(Neighbours::new(NEIGHBOURS_ITEMS)),
             Box::new(Together { candidates_max: TOGETHER_ITEMS }),
-            Box::new(CoVisitation { candidates_max: CO_VISITED_ITEMS }),
+            Box::new(Related { relation: Relation::CoVisited, candidates_max: CO_VISITED_ITEMS }),
+            Box::new(Related { relation: Relation::Content, candidates_max: CONTENT_ITEMS }),
             Box::new(Interest { neighbours: NEAR_ITEMS, vectors_max: options.interest_vectors_max }),
             Box::new(TurnedDown),
         ]

@@ -17,9 +17,10 @@ impl SourceSet {
     pub const NONE: Self = Self(0);
 
     /// The sources that candidates are retrieved from, by name.
-    pub const NAMES: [(SourceKind, &'static str); 11] = [
+    pub const NAMES: [(SourceKind, &'static str); 12] = [
         (SourceKind::Interest, "interest"),
         (SourceKind::CoVisitation, "co_visitation"),
+        (SourceKind::Content, "content"),
         (SourceKind::Trending, "trending"),
         (SourceKind::TrendingInCategory, "trending_in_category"),
         (SourceKind::TrendingInRegion, "trending_in_region"),
@@ -118,6 +119,8 @@ mod tests {
             ("demand_category_log", SourceKind::TrendingInCategory),
             ("had_age", SourceKind::History),
             ("interest_square", SourceKind::Interest),
+            ("content", SourceKind::Content),
+            ("content_strength", SourceKind::Content),
         ] {
             assert_eq!(source_of_feature(name), Some(kind), "{name}");
         }

@@ -41,11 +41,13 @@ pub enum SourceKind {
     TrendingInRegion,
     /// Like what the person turned down, or shown to them in vain: speaks against.
     TurnedDown,
+    /// Like what the person did, by what the catalogue says.
+    Content,
 }
 
 impl SourceKind {
     /// How many there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 
     /// Place in [`Candidate::parts`].
     #[must_use]

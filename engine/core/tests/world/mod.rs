@@ -9,7 +9,7 @@ use faces_core::{
     ids::{BuId, EventId, EventTime, ItemId, RegionId},
     key::{KeyKind, SourceKey},
     ranking::{
-        CandidateSet, Condition, Model, Near, Pipeline, Query, RankingOptions, Scratch, Signal, Slate,
+        CandidateSet, Condition, Model, Near, Pipeline, Query, RankingOptions, Relation, Scratch, Signal, Slate,
         query::{SignalOptions, signals},
         rules::{Moment, Rules},
     },
@@ -182,9 +182,14 @@ impl Model for HashModel {
         Some(self.followed - bu.position() as u64)
     }
 
-    fn co_visited(&self, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32)) {
+    fn related(&self, relation: Relation, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32)) {
+        let seed = match relation {
+            Relation::CoVisited => 0,
+            Relation::Content if self.bus.get(item.position()) == Some(&bu) => 1_000_000,
+            Relation::Content => return, // it is of one unit
+        };
         for other in self.items_of(bu) {
-            let tie = mix((item.position() * 1_000 + other.position()) as u64);
+            let tie = mix((seed + item.position() * 1_000 + other.position()) as u64);
             if other != item && tie.is_multiple_of(5) {
                 take(other, (1 + tie % 97) as f32 / 97.0);
             }

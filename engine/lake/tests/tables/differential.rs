@@ -3,7 +3,7 @@
 use crate::lake::{Lake, event};
 use faces_lake::prepare::TRAINED_EVENT_BYTES;
 use faces_rebuild::{
-    CoVisitation, Generation, Prepared, TrainParams,
+    Generation, NeighbourLists, Prepared, TrainParams,
     cooccurrence::PairParams,
     covisitation::Normalisation,
     tables::{EventRow, read_items, read_links},
@@ -50,7 +50,7 @@ fn params(is_faded: bool, window: usize, contexts_max: usize) -> TrainParams {
     params
 }
 
-fn lists(made: &CoVisitation) -> Vec<Vec<(u32, f32)>> {
+fn lists(made: &NeighbourLists) -> Vec<Vec<(u32, f32)>> {
     (0..made.item_count() as u32).map(|item| made.neighbours(item).collect()).collect()
 }
 
@@ -71,6 +71,7 @@ fn assert_same(found: &Generation, wanted: &Generation) {
     for (item, (found, wanted)) in lists(&found.co_visited).iter().zip(lists(&wanted.co_visited)).enumerate() {
         assert_alike(found, &wanted, &format!("neighbours of {item}"));
     }
+    assert_eq!(found.content, wanted.content);
     assert_eq!(found.popular.units().len(), wanted.popular.units().len());
     for (found, wanted) in found.popular.units().iter().zip(wanted.popular.units()) {
         let list = |rows: &[u32], scores: &[f32]| rows.iter().copied().zip(scores.iter().copied()).collect::<Vec<_>>();

@@ -10,7 +10,11 @@
 use faces_core::catalogue::ItemAttributes;
 use foldhash::{HashMap, HashMapExt};
 
-use crate::{embeddings::Embeddings, training::Log};
+use crate::{
+    content::tokens::{self, Kind, Token},
+    embeddings::Embeddings,
+    training::Log,
+};
 
 /// As if a token had so many items more, which point nowhere.
 const SHRINK: f32 = 2.0;
@@ -18,12 +22,6 @@ const SHRINK: f32 = 2.0;
 const LENGTH_MIN: f32 = 0.2;
 /// Price bands in an octave.
 const BANDS: f64 = 3.0;
-/// Shortest word of a title that is looked at, and how many.
-const WORD_BYTES_MIN: usize = 3;
-const WORDS_MAX: usize = 16;
-
-/// Unit, kind, text.
-type Token = (u16, u8, String);
 
 /// What items with a token have in common.
 #[derive(Clone)]
@@ -41,7 +39,7 @@ pub(crate) fn with_cold_items(log: &Log, embeddings: Embeddings) -> Embeddings {
         return embeddings;
     }
     let dimension = embeddings.dimension();
-    let mut tokens: HashMap<Token, Sum> = HashMap::new();
+    let mut tokens: HashMap<(u16, Token), Sum> = HashMap::new();
     let rows = || attributes.iter().zip(log.units_of_rows()).zip(&is_cold);
     for ((of, unit), _) in rows().filter(|(_, is_cold)| **is_cold) {
         each_token(of, *unit, |token| {
@@ -65,7 +63,7 @@ pub(crate) fn with_cold_items(log: &Log, embeddings: Embeddings) -> Embeddings {
 }
 
 /// Where an item's tokens point.
-fn place(of: &ItemAttributes, unit: u16, tokens: &HashMap<Token, Sum>, mean: &[f32]) -> Option<Vec<f32>> {
+fn place(of: &ItemAttributes, unit: u16, tokens: &HashMap<(u16, Token), Sum>, mean: &[f32]) -> Option<Vec<f32>> {
     let (mut sum, mut weights) = (vec![0.0; mean.len()], 0.0);
     each_token(of, unit, |token| {
         let Some(of_token) = tokens.get(&token).filter(|sum| sum.items > 1) else { return };
@@ -98,20 +96,11 @@ impl Sum {
     }
 }
 
-/// Calls `take` with each token of an item.
-fn each_token(of: &ItemAttributes, unit: u16, mut take: impl FnMut(Token)) {
-    let mut named = |kind: u8, text: &str| {
-        if !text.is_empty() {
-            take((unit, kind, text.to_lowercase()));
-        }
-    };
-    of.categories.iter().for_each(|level| named(1, level));
-    named(2, &of.brand);
-    of.tags.iter().for_each(|tag| named(3, tag));
-    let words = of.title.split(|letter: char| !letter.is_alphanumeric()).filter(|word| word.len() >= WORD_BYTES_MIN);
-    words.take(WORDS_MAX).for_each(|word| named(4, word));
+/// Calls `take` with each token of an item, its price among them.
+fn each_token(of: &ItemAttributes, unit: u16, mut take: impl FnMut((u16, Token))) {
+    tokens::each_token(of, |token| take((unit, token)));
     if let Some(price) = of.price.filter(|price| *price > 0.0) {
-        named(5, &(price.log2() * BANDS).floor().to_string());
+        take((unit, (Kind::Price, (price.log2() * BANDS).floor().to_string())));
     }
 }
 

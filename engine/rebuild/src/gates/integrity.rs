@@ -28,7 +28,9 @@ pub(super) fn integrity(candidate: &Generation) -> Finding {
             0,
             format!(
                 "{} items, {} vectors, {} pairs fit each other",
-                counts.items, counts.embedded_items, counts.co_visited_pairs
+                counts.items,
+                counts.embedded_items,
+                counts.co_visited_pairs + counts.content_pairs
             ),
         ),
     }

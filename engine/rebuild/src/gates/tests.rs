@@ -9,7 +9,7 @@ use rand_chacha::{
 use super::*;
 use crate::{
     TrainParams,
-    covisitation::CoVisitation,
+    neighbour_lists::NeighbourLists,
     tables::ItemRow,
     training::{Interaction, Log, TrainingItem},
 };
@@ -111,10 +111,11 @@ impl World {
             }
         }
         let items = kept.iter().map(|row| old.items[*row as usize].clone()).collect();
-        let co_visited = CoVisitation::new(offsets, rows, weights).unwrap();
+        let co_visited = NeighbourLists::new(offsets, rows, weights).unwrap();
         let popular = crate::Popularity::new(popular).unwrap();
         let manifest = old.manifest.clone();
-        let mut made = Generation { manifest, items, spaces, co_visited, popular, ranker: None, seed: None };
+        let content = NeighbourLists::none(kept.len());
+        let mut made = Generation { manifest, items, spaces, co_visited, content, popular, ranker: None, seed: None };
         made.manifest.counts = made.counts();
         made.check().unwrap();
         self.candidate = made;
@@ -236,7 +237,7 @@ fn wholly_other_neighbours_are_refused() {
     let mut turned = world();
     let old = &turned.candidate.co_visited;
     let rows = old.rows().iter().map(|row| (row + ITEMS / 2) % ITEMS).collect();
-    turned.candidate.co_visited = CoVisitation::new(old.offsets().to_vec(), rows, old.weights().to_vec()).unwrap();
+    turned.candidate.co_visited = NeighbourLists::new(old.offsets().to_vec(), rows, old.weights().to_vec()).unwrap();
     refused_by(&turned, &[(Gate::Neighbours, "3800 of 3800 neighbours of 380 items are others")]);
 }
 
@@ -249,7 +250,8 @@ fn a_sabotaged_index_is_refused() {
     made.items.extend(new.clone().map(|id| TrainingItem { bu: "u0".into(), item_id: format!("item-{id}") }));
     let mut offsets = made.co_visited.offsets().to_vec();
     offsets.resize(made.items.len() + 1, made.co_visited.rows().len() as u32);
-    made.co_visited = CoVisitation::new(offsets, made.co_visited.rows().to_vec(), made.co_visited.weights().to_vec()).unwrap();
+    made.co_visited = NeighbourLists::new(offsets, made.co_visited.rows().to_vec(), made.co_visited.weights().to_vec()).unwrap();
+    made.content = NeighbourLists::none(made.items.len());
     let space = &mut made.spaces[0];
     space.rows.extend(new);
     let values = (0..space.rows.len() * 6).map(|_| random.next_u32() as f32 / u32::MAX as f32 - 0.5).collect();

@@ -20,6 +20,7 @@ pub(super) enum Kind {
     Popularity = 4,
     Catalogue = 5,
     Neighbours = 6,
+    Content = 7,
 }
 
 /// Builds one file.

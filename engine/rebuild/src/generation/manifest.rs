@@ -12,8 +12,8 @@ use crate::{embedding::EmbeddingSource, gates::Verdict};
 /// The value of [`Manifest::format`].
 pub const FORMAT_NAME: &str = "faces-generation";
 /// The format version this code writes, and the latest it reads.
-pub const FORMAT_VERSION: u32 = 2;
-/// The first that it reads: version 1 has no seed.
+pub const FORMAT_VERSION: u32 = 3;
+/// The first that it reads: version 1 has no seed, and none before 3 has lists of items alike by content.
 pub const FORMAT_VERSION_MIN: u32 = 1;
 
 /// What a generation is, from what it was made, and how to tell that it is whole.
@@ -78,6 +78,9 @@ pub struct Counts {
     pub embedded_items: usize,
     /// Item-to-item transitions.
     pub co_visited_pairs: usize,
+    /// Pairs of items alike by what the catalogue says.
+    #[serde(default)]
+    pub content_pairs: usize,
     /// Items in the units' popular lists.
     pub popular_items: usize,
     /// Interactions trained on.

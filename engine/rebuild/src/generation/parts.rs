@@ -5,12 +5,13 @@
 //! | `items.bin` | unit names (texts), unit of each item (u32, a place in the names), item ids (texts) |
 //! | `space-NNNN.bin` | the unit (texts, one), item rows (u32), the index as `faces-index` writes it (bytes) |
 //! | `co_visited.bin` | offsets (u32), item rows (u32), weights (f32) |
+//! | `content.bin` | the same; generations before format version 3 are without |
 //! | `popular.bin` | unit names (texts), then for each unit item rows (u32) and scores (f32) |
 //!
 //! Decoding checks form alone; whether the parts fit each other is [`super::Generation::check`]'s affair.
 
 use crate::{
-    covisitation::CoVisitation,
+    neighbour_lists::NeighbourLists,
     popularity::{Popularity, UnitPopularity},
     training::TrainingItem,
 };
@@ -22,6 +23,7 @@ use super::{
 
 pub(super) const ITEMS: &str = "items.bin";
 pub(super) const CO_VISITED: &str = "co_visited.bin";
+pub(super) const CONTENT: &str = "content.bin";
 pub(super) const POPULAR: &str = "popular.bin";
 
 /// Most units a generation may have, by the digits of the files' names.
@@ -80,19 +82,35 @@ pub(super) fn decode_space(bytes: &[u8]) -> Result<Space, String> {
     Ok(Space { bu: (*bu).to_owned(), rows, index })
 }
 
-pub(super) fn encode_co_visited(co_visited: &CoVisitation) -> Vec<u8> {
-    let mut writer = Writer::new(Kind::CoVisitation);
-    writer.u32s(co_visited.offsets());
-    writer.u32s(co_visited.rows());
-    writer.f32s(co_visited.weights());
+pub(super) fn encode_co_visited(lists: &NeighbourLists) -> Vec<u8> {
+    encode_lists(Kind::CoVisitation, lists)
+}
+
+pub(super) fn decode_co_visited(bytes: &[u8]) -> Result<NeighbourLists, String> {
+    decode_lists(Kind::CoVisitation, bytes)
+}
+
+pub(super) fn encode_content(lists: &NeighbourLists) -> Vec<u8> {
+    encode_lists(Kind::Content, lists)
+}
+
+pub(super) fn decode_content(bytes: &[u8]) -> Result<NeighbourLists, String> {
+    decode_lists(Kind::Content, bytes)
+}
+
+fn encode_lists(kind: Kind, lists: &NeighbourLists) -> Vec<u8> {
+    let mut writer = Writer::new(kind);
+    writer.u32s(lists.offsets());
+    writer.u32s(lists.rows());
+    writer.f32s(lists.weights());
     writer.into_bytes()
 }
 
-pub(super) fn decode_co_visited(bytes: &[u8]) -> Result<CoVisitation, String> {
-    let mut reader = Reader::new(bytes, Kind::CoVisitation)?;
+fn decode_lists(kind: Kind, bytes: &[u8]) -> Result<NeighbourLists, String> {
+    let mut reader = Reader::new(bytes, kind)?;
     let (offsets, rows, weights) = (reader.u32s()?, reader.u32s()?, reader.f32s()?);
     reader.finish()?;
-    CoVisitation::new(offsets, rows, weights)
+    NeighbourLists::new(offsets, rows, weights)
 }
 
 pub(super) fn encode_popular(popular: &Popularity) -> Result<Vec<u8>, String> {

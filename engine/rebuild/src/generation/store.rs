@@ -25,7 +25,7 @@ use super::{
     parts, ranker_file, seed_files,
     sign::{PublicKey, SIGNATURE, SecretKey},
 };
-use crate::{gates::Verdict, pace::Pace, seed::Seed, training::TrainingItem};
+use crate::{gates::Verdict, neighbour_lists::NeighbourLists, pace::Pace, seed::Seed, training::TrainingItem};
 
 pub(super) const MANIFEST: &str = "manifest.json";
 const MANIFEST_CHECKSUM: &str = "manifest.crc32c";
@@ -224,6 +224,7 @@ fn encode(generation: &Generation) -> Result<Vec<(String, Vec<u8>)>, String> {
     let mut files = vec![
         (parts::ITEMS.to_owned(), parts::encode_items(&generation.items)?),
         (parts::CO_VISITED.to_owned(), parts::encode_co_visited(&generation.co_visited)),
+        (parts::CONTENT.to_owned(), parts::encode_content(&generation.content)),
         (parts::POPULAR.to_owned(), parts::encode_popular(&generation.popular)?),
     ];
     if let Some(trained) = &generation.ranker {
@@ -253,19 +254,22 @@ fn load_folder(
     let items = read_part(folder, entries, parts::ITEMS, pace, parts::decode_items)?;
     let co_visited = read_part(folder, entries, parts::CO_VISITED, pace, parts::decode_co_visited)?;
     let popular = read_part(folder, entries, parts::POPULAR, pace, parts::decode_popular)?;
-    let has_ranker = entries.iter().any(|entry| entry.name == ranker_file::RANKER);
+    let lists = |name: &str| entries.iter().any(|entry| entry.name == name);
+    let (has_content, has_ranker) = (lists(parts::CONTENT), lists(ranker_file::RANKER));
+    let content = has_content.then(|| read_part(folder, entries, parts::CONTENT, pace, parts::decode_content)).transpose()?;
+    let content = content.unwrap_or_else(|| NeighbourLists::none(items.len()));
     let ranker = has_ranker.then(|| read_part(folder, entries, ranker_file::RANKER, pace, ranker_file::decode)).transpose()?;
     let seed_files = if has_seed(&manifest) { seed_files::SEED.as_slice() } else { &[] };
     seed_files.iter().try_for_each(|name| read_part(folder, entries, name, pace, |_| Ok(())))?;
     // Some files are no spaces. A listed file that is none of those expected shows as a space that is missing.
-    let space_count = entries.len().saturating_sub(3 + usize::from(has_ranker) + seed_files.len());
+    let space_count = entries.len().saturating_sub(3 + usize::from(has_content) + usize::from(has_ranker) + seed_files.len());
     let mut spaces = Vec::with_capacity(space_count.min(1_024));
     for place in 0..space_count {
         let inconsistent = |reason| GenerationError::Inconsistent { path: folder.into(), reason };
         let name = parts::space_name(place).map_err(inconsistent)?;
         spaces.push(read_part(folder, entries, &name, pace, parts::decode_space)?);
     }
-    let generation = Generation { manifest, items, spaces, co_visited, popular, ranker, seed: None };
+    let generation = Generation { manifest, items, spaces, co_visited, content, popular, ranker, seed: None };
     match generation.check() {
         Ok(()) => Ok(generation),
         Err(reason) => Err(GenerationError::Inconsistent { path: folder.into(), reason }),

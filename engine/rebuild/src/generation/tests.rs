@@ -47,7 +47,7 @@ fn what_is_published_comes_back() {
     let id = store.publish(&made).unwrap();
     assert_eq!((store.current().unwrap(), store.list().unwrap()), (Some(id.clone()), vec![id.clone()]));
     let loaded = store.load(&id).unwrap();
-    assert_eq!(loaded.manifest.files.len(), 5 + made.spaces.len());
+    assert_eq!(loaded.manifest.files.len(), 6 + made.spaces.len());
     assert_eq!(
         (loaded.seed.clone(), store.seed(&id).unwrap(), store.items(&id).unwrap()),
         (None, made.seed.clone(), made.items.clone())
@@ -59,6 +59,8 @@ fn what_is_published_comes_back() {
     assert_eq!(loaded.manifest, store.manifest(&id).unwrap());
     assert_eq!(loaded.items, made.items);
     assert_eq!(loaded.co_visited, made.co_visited);
+    assert_eq!(loaded.content, made.content);
+    assert!(loaded.content.rows().len() > 32, "titles have words in common");
     assert_eq!(loaded.popular, made.popular);
     assert_eq!(loaded.spaces.len(), made.spaces.len());
     for (loaded, made) in loaded.spaces.iter().zip(&made.spaces) {
@@ -177,6 +179,8 @@ fn damaged_and_foreign_folders_are_refused() {
     check_refused(remove("manifest.json"), "manifest.json", "cannot read");
     check_refused(remove("manifest.crc32c"), "manifest.crc32c", "cannot read");
     check_refused(remove("space-0001.bin"), "space-0001.bin", "cannot read");
+    check_refused(remove("content.bin"), "content.bin", "cannot read");
+    check_refused(edit_manifest("\"content.bin\"", "\"contents.bin\"", true), "space-0002.bin", "does not list it");
     check_refused(remove("neighbours.bin"), "neighbours.bin", "cannot read");
     check_refused(cut("catalogue.bin", 1), "catalogue.bin", "bytes and the manifest promises");
     check_refused(edit_manifest("\"catalogue.bin\"", "\"catalog.bin\"", true), "catalogue.bin", "does not list it");
@@ -191,8 +195,8 @@ fn damaged_and_foreign_folders_are_refused() {
     check_refused(edit_manifest("\"dimension\": 6", "\"dimension\": 7", true), "gen-", "dimension 6 where the manifest has 7");
     check_refused(edit_manifest("\"items\": 32", "\"items\": 31", true), "gen-", "the manifest promises");
     check_refused(edit_manifest("\"cosine\"", "\"inner_product\"", true), "gen-", "metric");
-    check_refused(edit_manifest("format_version\": 2", "format_version\": 3", true), "manifest.json", "upgrade it or rebuild");
-    check_refused(edit_manifest("format_version\": 2", "format_version\": 0", true), "manifest.json", "never written");
+    check_refused(edit_manifest("format_version\": 3", "format_version\": 4", true), "manifest.json", "upgrade it or rebuild");
+    check_refused(edit_manifest("format_version\": 3", "format_version\": 0", true), "manifest.json", "never written");
     check_refused(edit_manifest("\"popular.bin\"", "\"../popular.bin\"", true), "popular.bin", "does not list it");
     check_refused(edit_manifest("\"space-0001.bin\"", "\"space-9999.bin\"", true), "space-0001.bin", "does not list it");
     let moved = |folder: &Path| {
@@ -207,8 +211,31 @@ fn damaged_and_foreign_folders_are_refused() {
 fn a_generation_of_before_there_were_seeds_is_read() {
     let (_folder, store) = store();
     let id = store.publish(&Generation { seed: None, ..generation(0) }).unwrap();
-    edit_manifest("format_version\": 2", "format_version\": 1", true)(&store.root().join(id.as_str()));
+    edit_manifest("format_version\": 3", "format_version\": 1", true)(&store.root().join(id.as_str()));
     assert_eq!((store.load(&id).unwrap().items.len(), store.seed(&id).unwrap()), (32, None));
+}
+
+#[test]
+fn a_generation_of_before_there_was_content_is_read() {
+    let (_folder, store) = store();
+    let made = generation(0);
+    let id = store.publish(&made).unwrap();
+    let folder = store.root().join(id.as_str());
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    manifest["format_version"] = 2.into();
+    manifest["files"].as_array_mut().unwrap().retain(|file| file["name"] != "content.bin");
+    manifest["counts"].as_object_mut().unwrap().remove("content_pairs").unwrap();
+    manifest["parameters"].as_object_mut().unwrap().remove("content").unwrap();
+    let manifest = serde_json::to_vec(&manifest).unwrap();
+    fs::write(folder.join("manifest.json"), &manifest).unwrap();
+    fs::write(folder.join("manifest.crc32c"), format!("{:08x}", crc32c::crc32c(&manifest))).unwrap();
+    fs::remove_file(folder.join("content.bin")).unwrap();
+
+    let loaded = store.load(&id).unwrap();
+    assert_eq!(loaded.content, NeighbourLists::none(32));
+    assert_eq!((loaded.co_visited, loaded.spaces.len()), (made.co_visited, made.spaces.len()));
+    let parameters: TrainParams = serde_json::from_value(loaded.manifest.parameters).unwrap();
+    assert_eq!(parameters, TrainParams { content: Default::default(), ..parameters.clone() });
 }
 
 #[test]
@@ -218,7 +245,7 @@ fn every_flipped_byte_of_every_file_is_noticed() {
     let folder = store.root().join(id.as_str());
     let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
-    assert_eq!(names.len(), 9);
+    assert_eq!(names.len(), 10);
     for path in names {
         let whole = fs::read(&path).unwrap();
         for place in (0..whole.len()).step_by(whole.len() / 40 + 1) {
@@ -236,18 +263,19 @@ proptest! {
     /// Behind the checksums stands a decoder that may see anything: it must refuse, not panic, not fill the memory.
     #[test]
     fn decoders_survive_any_bytes(
-        part in 0..4_usize,
+        part in 0..5_usize,
         edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
         cut in any::<prop::sample::Index>(),
         is_cut: bool,
     ) {
         thread_local! {
-            static FILES: [Vec<u8>; 4] = {
+            static FILES: [Vec<u8>; 5] = {
                 let made = generation(0);
                 [
                     parts::encode_items(&made.items).unwrap(),
                     parts::encode_space(&made.spaces[0]).unwrap(),
                     parts::encode_co_visited(&made.co_visited),
+                    parts::encode_content(&made.content),
                     parts::encode_popular(&made.popular).unwrap(),
                 ]
             };
@@ -265,6 +293,7 @@ proptest! {
             0 => parts::decode_items(&bytes).is_ok(),
             1 => parts::decode_space(&bytes).is_ok(),
             2 => parts::decode_co_visited(&bytes).is_ok(),
+            3 => parts::decode_content(&bytes).is_ok(),
             _ => parts::decode_popular(&bytes).is_ok(),
         };
         prop_assert!(is_decoded || !is_whole);

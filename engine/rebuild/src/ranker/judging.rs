@@ -17,7 +17,7 @@ const CONFIDENCE_Z: f64 = 1.2816;
 /// One-sided 99 %, for people new to a unit.
 const NEWCOMERS_Z: f64 = 2.3263;
 /// Features that may order a slate alone, one for each source.
-const SINGLES: [usize; 12] = [
+const SINGLES: [usize; 13] = [
     features::place("demand_30_log"),
     features::place("demand_7_log"),
     features::place("demand_180_log"),
@@ -27,6 +27,7 @@ const SINGLES: [usize; 12] = [
     features::place("together_log"),
     features::place("latest_log"),
     features::place("co_visitation_log"),
+    features::place("content_log"),
     features::place("history_log"),
     features::place("interest"),
     features::place("had_30"),

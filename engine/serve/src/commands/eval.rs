@@ -50,7 +50,7 @@ Segments are those of the queries file; without, warm: the person has events in 
 none: nowhere. Thin are those with one to four. Intervals hold 95 of 100 resamplings of persons (accounts that links
 join), not of queries.
 
-Sources are interest, co_visitation, trending, trending_in_category, trending_in_region, new, neighbours, neighbours_elsewhere,
+Sources are interest, co_visitation, content, trending, trending_in_category, trending_in_region, new, neighbours, neighbours_elsewhere,
 together, latest and history. What each is worth is measured in the same replay; differences are relative to the served answers, over the same
 persons. A slate of one source is not filled up; without a source, the ranker keeps the weights it learnt with it.")]
 pub struct EvalArgs {

@@ -165,8 +165,8 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     println!("{} interactions of {} persons on {} items", counts.interactions, counts.persons, counts.items);
     print_left_out(&report);
     println!(
-        "{} items embedded in {} dimensions, {} neighbour pairs",
-        counts.embedded_items, manifest.dimension, counts.co_visited_pairs
+        "{} items embedded in {} dimensions, {} neighbour pairs, {} pairs alike by content",
+        counts.embedded_items, manifest.dimension, counts.co_visited_pairs, counts.content_pairs
     );
     let stages: Vec<String> = stages.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
     println!("{} ({:.1} s in all)", stages.join(", "), started.elapsed().as_secs_f64());

@@ -68,6 +68,7 @@ fn reason(item: &v1::Recommendation) -> String {
     match reason.source() {
         CandidateSource::CoVisitation | CandidateSource::Neighbours => because("goes with"),
         CandidateSource::Interest => because("close to"),
+        CandidateSource::Content => because("like"),
         CandidateSource::Trending => "trending".into(),
         CandidateSource::TrendingInCategory | CandidateSource::TrendingInRegion => format!("trending in {}", reason.trends_in),
         CandidateSource::History => "again".into(),

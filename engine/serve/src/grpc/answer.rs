@@ -47,6 +47,7 @@ const fn source(kind: SourceKind) -> v1::CandidateSource {
     match kind {
         SourceKind::Interest => v1::CandidateSource::Interest,
         SourceKind::CoVisitation | SourceKind::Together | SourceKind::Latest => v1::CandidateSource::CoVisitation,
+        SourceKind::Content => v1::CandidateSource::Content,
         SourceKind::Trending => v1::CandidateSource::Trending,
         SourceKind::TrendingInCategory => v1::CandidateSource::TrendingInCategory,
         SourceKind::TrendingInRegion => v1::CandidateSource::TrendingInRegion,

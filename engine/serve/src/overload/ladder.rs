@@ -103,8 +103,10 @@ impl Level {
             .with(SourceSet::of(SourceKind::Trending))
             .with(SourceSet::of(SourceKind::History));
         // Other units are asked for who is new here only.
-        const LEAN: SourceSet =
-            CO_VISITATION.with(SourceSet::of(SourceKind::Neighbours)).with(SourceSet::of(SourceKind::NeighboursElsewhere));
+        const LEAN: SourceSet = CO_VISITATION
+            .with(SourceSet::of(SourceKind::Neighbours))
+            .with(SourceSet::of(SourceKind::NeighboursElsewhere))
+            .with(SourceSet::of(SourceKind::Content));
         match self {
             Self::Full => SourceSet::ALL,
             Self::Lean => LEAN,

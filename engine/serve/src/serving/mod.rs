@@ -2,6 +2,7 @@
 
 mod filter;
 mod handles;
+mod neighbours;
 mod space;
 mod vectors;
 
@@ -16,14 +17,15 @@ use std::{
 use faces_core::{
     catalogue::Catalogue,
     ids::{BuId, ItemId},
-    ranking::{Condition, Model, Near, Ranker},
+    ranking::{Condition, Model, Near, Ranker, Relation},
 };
 use faces_index::{LiveStatus, RowStorage, VectorIndex};
-use faces_rebuild::{EmbeddingSource, Generation, Manifest, Pace};
+use faces_rebuild::{EmbeddingSource, Generation, Manifest, NeighbourLists, Pace};
 use parking_lot::Mutex;
 
 use self::{
     handles::{Handles, Place},
+    neighbours::Neighbours,
     space::Space,
     vectors::Vectors,
 };
@@ -41,25 +43,14 @@ pub struct ServingGeneration {
     handles: Arc<Handles>,
     /// What the indexes were built over, where that is not kept compact to spare memory.
     vectors: Option<Vectors>,
-    /// By item position: where its neighbours lie.
-    runs_of: Vec<(u32, u32)>,
-    /// Neighbours of all items, grouped by business unit inside an item.
-    neighbours: Vec<(ItemId, f32)>,
-    runs: Vec<Run>,
+    co_visited: Neighbours,
+    content: Neighbours,
     popular: Vec<(BuId, Vec<ItemId>)>,
     ranker: Option<Ranker>,
     /// Up to where the catalogue's journal has been followed.
     followed: AtomicU64,
     /// Held by who follows.
     following: Mutex<()>,
-}
-
-/// The neighbours of one item in one business unit.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    bu: BuId,
-    start: u32,
-    end: u32,
 }
 
 thread_local! {
@@ -79,7 +70,7 @@ impl ServingGeneration {
     /// [`Self::new`] at a pace, beside requests that should not feel it.
     #[must_use]
     pub fn new_at(generation: Generation, catalogue: &Catalogue, pace: &mut Pace) -> Self {
-        let Generation { manifest, items, spaces, co_visited, popular, ranker, seed: _ } = generation;
+        let Generation { manifest, items, spaces, co_visited, content, popular, ranker, seed: _ } = generation;
         let followed = AtomicU64::new(catalogue.journal().end()); // what changes from here on is followed, so nothing is missed
         let number = |bu: &str, id: &str| catalogue.item_or_new(catalogue.bu_or_new(bu)?, id);
         let item_of_row: Vec<Option<ItemId>> = items
@@ -113,9 +104,8 @@ impl ServingGeneration {
             spaces: Vec::new(),
             handles: Arc::new(handles),
             vectors,
-            runs_of: vec![(0, 0); catalogue.item_count()],
-            neighbours: Vec::with_capacity(co_visited.rows().len()),
-            runs: Vec::new(),
+            co_visited: Neighbours::new(catalogue.item_count(), co_visited.rows().len()),
+            content: Neighbours::new(catalogue.item_count(), content.rows().len()),
             popular: Vec::new(),
             ranker: ranker.map(|trained| trained.ranker),
             followed,
@@ -123,8 +113,11 @@ impl ServingGeneration {
         };
         for (row, item) in item_of_row.iter().enumerate() {
             if let Some(item) = item {
-                let neighbours = co_visited.neighbours(row as u32).filter_map(|(row, weight)| Some((item_of(row)?, weight)));
-                serving.add_neighbours(*item, neighbours.collect(), catalogue);
+                let of = |lists: &NeighbourLists| {
+                    lists.neighbours(row as u32).filter_map(|(row, weight)| Some((item_of(row)?, weight))).collect()
+                };
+                serving.co_visited.add(*item, of(&co_visited), catalogue);
+                serving.content.add(*item, of(&content), catalogue);
                 pace.step();
             }
         }
@@ -178,35 +171,16 @@ impl ServingGeneration {
         self.spaces.iter().flatten().map(|space| (space.bu(), space.status()))
     }
 
-    fn add_neighbours(&mut self, item: ItemId, mut neighbours: Vec<(ItemId, f32)>, catalogue: &Catalogue) {
-        neighbours.sort_by_key(|(neighbour, _)| catalogue.bu_of(*neighbour)); // stable: heaviest first inside a unit
-        let runs_start = self.runs.len() as u32;
-        for (neighbour, weight) in neighbours {
-            let Some(bu) = catalogue.bu_of(neighbour) else { continue };
-            let at = self.neighbours.len() as u32;
-            let first_of_item = self.runs.len() as u32 == runs_start;
-            match self.runs.last_mut().filter(|run| !first_of_item && run.bu == bu) {
-                Some(run) => run.end = at + 1,
-                None => self.runs.push(Run { bu, start: at, end: at + 1 }),
-            }
-            self.neighbours.push((neighbour, weight));
-        }
-        if let Some(runs) = self.runs_of.get_mut(item.position()) {
-            *runs = (runs_start, self.runs.len() as u32);
-        }
-    }
-
     /// The vectors of all items, unless some have changed since the indexes were built.
     fn vectors_of_all(&self) -> Option<&Vectors> {
         self.vectors.as_ref().filter(|_| self.spaces.iter().flatten().all(Space::is_as_built))
     }
 
-    /// The neighbours of an item in a unit.
-    fn run(&self, item: ItemId, bu: BuId) -> &[(ItemId, f32)] {
-        let (start, end) = self.runs_of.get(item.position()).copied().unwrap_or_default();
-        let runs = self.runs.get(start as usize..end as usize).unwrap_or_default();
-        let run = runs.iter().find(|run| run.bu == bu).map(|run| run.start as usize..run.end as usize);
-        run.and_then(|run| self.neighbours.get(run)).unwrap_or_default()
+    const fn neighbours(&self, relation: Relation) -> &Neighbours {
+        match relation {
+            Relation::CoVisited => &self.co_visited,
+            Relation::Content => &self.content,
+        }
     }
 
     fn add_space(&mut self, position: usize, space: Space) {
@@ -303,30 +277,18 @@ impl Model for ServingGeneration {
         Some(followed)
     }
 
-    fn co_visited(&self, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32)) {
-        self.run(item, bu).iter().for_each(|(neighbour, weight)| take(*neighbour, *weight));
+    fn related(&self, relation: Relation, item: ItemId, bu: BuId, take: &mut dyn FnMut(ItemId, f32)) {
+        self.neighbours(relation).of(item, bu).iter().for_each(|(neighbour, weight)| take(*neighbour, *weight));
     }
 
-    fn co_visited_with_each(
+    fn related_to_each(
         &self,
+        relation: Relation,
         weighed: &mut dyn Iterator<Item = (ItemId, f32)>,
         bu: BuId,
         take: &mut dyn FnMut(ItemId, f32),
     ) {
-        // A few at a time, each step for all of them: looks at memory that don't hang on each other wait together.
-        const TOGETHER: usize = 16;
-        loop {
-            let asked: [Option<(ItemId, f32)>; TOGETHER] = std::array::from_fn(|_| weighed.next());
-            let runs = asked.map(|asked| asked.map(|(item, weight)| (self.run(item, bu), weight)));
-            let lines = runs.iter().flatten().flat_map(|(run, _)| run.iter().step_by(64 / size_of::<(ItemId, f32)>()));
-            std::hint::black_box(lines.fold(0, |sum, (item, _)| sum ^ item.number()));
-            for (run, weight) in runs.into_iter().flatten() {
-                run.iter().for_each(|(neighbour, strength)| take(*neighbour, weight * strength));
-            }
-            if asked.iter().any(Option::is_none) {
-                return;
-            }
-        }
+        self.neighbours(relation).of_each(weighed, bu, take);
     }
 
     fn popular(&self, bu: BuId, take: &mut dyn FnMut(ItemId) -> bool) {

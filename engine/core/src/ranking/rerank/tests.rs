@@ -13,7 +13,7 @@ use crate::{
     ranking::{
         candidate::Score,
         condition::Condition,
-        model::{Model, Near},
+        model::{Model, Near, Relation},
         rules::{Boost, Cap, CapBy, Change, Diversity, Explore, Matcher, Moment, Pin, Rules, Scope},
     },
     record::{Apply as _, Record},
@@ -76,7 +76,7 @@ impl Model for Shop {
         None
     }
 
-    fn co_visited(&self, _: ItemId, _: BuId, _: &mut dyn FnMut(ItemId, f32)) {}
+    fn related(&self, _: Relation, _: ItemId, _: BuId, _: &mut dyn FnMut(ItemId, f32)) {}
 
     fn popular(&self, _: BuId, _: &mut dyn FnMut(ItemId) -> bool) {}
 }

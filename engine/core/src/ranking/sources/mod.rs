@@ -1,20 +1,19 @@
 //! Retrieval, a file per source.
 
 mod category_trends;
-mod co_visitation;
 mod history;
 mod interest;
 mod likeness;
 mod neighbours;
 mod new;
 mod region_trends;
+mod related;
 mod sums;
 mod together;
 mod trending;
 mod turned_down;
 
 pub use category_trends::CategoryTrends;
-pub use co_visitation::CoVisitation;
 pub use history::History;
 pub use interest::Interest;
 pub(crate) use interest::dot as cosine;
@@ -22,6 +21,7 @@ pub(crate) use likeness::{Alike, Likeness};
 pub use neighbours::Neighbours;
 pub use new::New;
 pub use region_trends::RegionTrends;
+pub use related::Related;
 pub(crate) use sums::Sums;
 pub use together::Together;
 pub use trending::Trending;
