@@ -89,7 +89,8 @@ fn ask() -> impl Strategy<Value = Ask> {
 
 /// The default, and blends that make ties and zeros.
 fn options() -> impl Strategy<Value = RankingOptions> {
-    let zero = FixedBlend { co_visitation: 1.0, base: 0.0, lift_full: 100.0, floor: 0.0, novelty: 0.0, turned_down: 1.0 };
+    let zero =
+        FixedBlend { co_visitation: 1.0, content: 0.0, base: 0.0, lift_full: 100.0, floor: 0.0, novelty: 0.0, turned_down: 1.0 };
     let blend = select(vec![FixedBlend::default(), zero, FixedBlend { novelty: 1.0, ..zero }]);
     (blend, select(vec![0.1, 0.25, 0.5, 1.0]), 1..5_usize).prop_map(|(blend, category_share_max, tired_impressions)| {
         RankingOptions { blend, category_share_max, tired_impressions, ..RankingOptions::default() }

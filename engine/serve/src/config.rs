@@ -201,6 +201,8 @@ pub struct Ranking {
     pub interest_vectors_max: usize,
     /// Weight of co-visitation inside the personal part of the score, in [0, 1]; the rest is the interest's.
     pub co_visitation_weight: f32,
+    /// Weight of likeness by content beside both, in [0, 1].
+    pub content_weight: f32,
     /// Personal score of an item that only trends.
     pub base_score: f32,
     /// How many times more than the average item the hottest ones must be wanted for `base_score` to count in full.
@@ -238,6 +240,7 @@ impl Default for Ranking {
             session_minutes: ranking.signals.session_minutes,
             interest_vectors_max: ranking.interest_vectors_max,
             co_visitation_weight: ranking.blend.co_visitation,
+            content_weight: ranking.blend.content,
             base_score: ranking.blend.base,
             trend_lift_full: ranking.blend.lift_full,
             trend_floor: ranking.blend.floor,
@@ -332,6 +335,7 @@ impl Config {
             share_check("ranking.position_decay", ranking.position_decay, false, share_above_zero),
             share_check("ranking.cross_unit_weight", ranking.cross_unit_weight, true, share),
             share_check("ranking.co_visitation_weight", ranking.co_visitation_weight, true, share),
+            share_check("ranking.content_weight", ranking.content_weight, true, share),
             share_check("ranking.turned_down_penalty", ranking.turned_down_penalty, true, share),
             share_check("ranking.category_share_max", ranking.category_share_max, false, share_above_zero),
             (
@@ -420,6 +424,7 @@ impl Config {
                 interest_vectors_max: ranking.interest_vectors_max,
                 blend: FixedBlend {
                     co_visitation: ranking.co_visitation_weight,
+                    content: ranking.content_weight,
                     base: ranking.base_score,
                     lift_full: ranking.trend_lift_full,
                     floor: ranking.trend_floor,

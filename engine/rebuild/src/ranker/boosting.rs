@@ -90,8 +90,8 @@ fn slopes(examples: &[&Weighed<'_>], scores: &[f64]) -> Vec<[f32; 2]> {
     slopes
 }
 
-/// The sums of slopes by leaf and bin.
-type Histogram = [[[f64; 2]; BINS]; TREE_LEAVES];
+/// The sums of slopes by bin and leaf.
+type Histogram = [[[f64; 2]; TREE_LEAVES]; BINS];
 
 /// The tree that gains most, question by question, with each candidate's leaf; `None` where no question gains anything.
 fn grow(columns: &[Column], slopes: &[[f32; 2]]) -> Option<(Tree, Vec<u8>)> {
@@ -121,9 +121,9 @@ fn grow(columns: &[Column], slopes: &[[f32; 2]]) -> Option<(Tree, Vec<u8>)> {
 }
 
 fn histogram(column: &Column, leaves: &[u8], slopes: &[[f32; 2]]) -> Histogram {
-    let mut histogram = [[[0.0; 2]; BINS]; TREE_LEAVES];
+    let mut histogram = [[[0.0; 2]; TREE_LEAVES]; BINS];
     for ((bin, leaf), [slope, curvature]) in column.bins.iter().zip(leaves).zip(slopes) {
-        let sum = &mut histogram[usize::from(*leaf) % TREE_LEAVES][usize::from(*bin) % BINS];
+        let sum = &mut histogram[usize::from(*bin) % BINS][usize::from(*leaf) % TREE_LEAVES];
         *sum = [sum[0] + f64::from(*slope), sum[1] + f64::from(*curvature)];
     }
     histogram
@@ -132,20 +132,22 @@ fn histogram(column: &Column, leaves: &[u8], slopes: &[[f32; 2]]) -> Histogram {
 /// What a question gains, asked of all the first `leaves` leaves, and the last bin that it says no to; the best one.
 fn best_question(histogram: &Histogram, leaves: usize) -> (f64, usize) {
     let worth = |[slope, curvature]: [f64; 2]| slope * slope / (curvature + RIDGE);
-    let plus = |a: [f64; 2], b: [f64; 2]| [a[0] + b[0], a[1] + b[1]];
-    let totals = histogram.map(|bins| bins.into_iter().fold([0.0; 2], plus));
-    let before: f64 = totals[..leaves].iter().copied().map(worth).sum();
+    let mut totals = [[0.0; 2]; TREE_LEAVES];
+    histogram.iter().for_each(|of_bin| add(&mut totals, of_bin));
+    let before: f64 = totals.iter().take(leaves).copied().map(worth).sum();
     let mut below = [[0.0; 2]; TREE_LEAVES];
     let mut best = (0.0, 0);
-    for bin in 0..BINS - 1 {
-        let mut after = 0.0;
-        for leaf in 0..leaves {
-            below[leaf] = plus(below[leaf], histogram[leaf][bin]);
-            after += worth(below[leaf]) + worth([totals[leaf][0] - below[leaf][0], totals[leaf][1] - below[leaf][1]]);
-        }
+    for (bin, of_bin) in histogram.iter().enumerate().take(BINS - 1) {
+        add(&mut below, of_bin);
+        let halves = below.iter().zip(&totals).take(leaves);
+        let after: f64 = halves.map(|(no, all)| worth(*no) + worth([all[0] - no[0], all[1] - no[1]])).sum();
         if after - before > best.0 {
             best = (after - before, bin);
         }
     }
     best
+}
+
+fn add(sums: &mut [[f64; 2]; TREE_LEAVES], others: &[[f64; 2]; TREE_LEAVES]) {
+    sums.iter_mut().zip(others).for_each(|(sum, other)| *sum = [sum[0] + other[0], sum[1] + other[1]]);
 }
