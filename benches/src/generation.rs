@@ -1,6 +1,7 @@
 //! A generation over a [`Group`]: trained and laid out by the code that does it in service.
 
 use faces_core::{
+    catalogue::ItemAttributes,
     ids::ItemId,
     ranking::{Ranker, Regime, Split, TREE_LEAVES, Tree, features},
 };
@@ -51,7 +52,10 @@ pub fn generation(group: &Group) -> ServingGeneration {
             interactions.push(Interaction { person, item: *item, ts_ms, weight: 1.0 });
         }
     }
+    let said = |row: u32| ItemAttributes::clone(&catalogue.attributes(ItemId::new(row)));
+    let attributes = (0..items.len() as u32).map(said).collect();
     let log = Log::new(items, interactions).expect("interactions with known items");
+    let log = log.with_attributes(attributes).expect("attributes of every item");
     // What tuning chooses for this group; to tune takes longer than all else.
     let index = BuildSpec { kind: Some(IndexKind::Ivf), effort: Some(Effort(2)), ..BuildSpec::default() };
     let params = TrainParams { index, ..TrainParams::default() };
