@@ -5,7 +5,7 @@
 //! the two (Salton & Buckley, Information Processing & Management 1988, with a binary term frequency: a word said twice in a title says no
 //! more). Lists are of the item's own unit: shops name things each in their own way.
 //!
-//! Tokens that one item alone has lead nowhere, and those that more than [`POSTINGS_MAX`] have are left out of the vectors and their
+//! Tokens that one item alone has lead nowhere, and those that more than `POSTINGS_MAX` have are left out of the vectors and their
 //! lengths: such a token costs df² additions, and what thousands of items have says little of any of them.
 //!
 //! Measured through the served code with the learned ranker, on time before the test periods, without these lists and with the best 24 that they
@@ -14,7 +14,7 @@
 //! 82.49 / 31.45 → 82.70 / 31.22. Told from chance are the gains of `xbu`'s warm and thin persons, and NDCG@10 of onlineretail2, which loses 0.7 %
 //! (95 %: 0.2 to 1.2). With the best 16: `xbu` warm 6.52 / 2.13, thin 5.92 / 1.97; with 32: 6.64 / 2.12 and 6.25 / 2.01.
 //!
-//! Cost: for each item the items that share one of its tokens, at most [`POSTINGS_MAX`] for a token; memory: the tokens' numbers twice,
+//! Cost: for each item the items that share one of its tokens, at most `POSTINGS_MAX` for a token; memory: the tokens' numbers twice,
 //! each distinct token of a unit once, and for each thread a number an item of the unit. The 52,662 items of `xbu` take 0.2 s on two cores.
 
 pub(crate) mod tokens;

@@ -89,5 +89,12 @@ mod tests {
         let found = [[0.0, 0.0, -2.0], [1.0, 0.0, -2.0], [0.0, 4.0, -1.0], [0.6, 4.0, 0.0], [0.5, 3.0, -1.0]];
         assert_eq!(found.map(|features| tree.value(&features)), [0.0, 1.0, 4.0, 7.0, 0.0]);
         assert_eq!(tree.value(&[0.6]), 1.0, "a feature that is not there lies above nothing");
+
+        let columns: [[f32; LANES]; TREE_DEPTH] =
+            std::array::from_fn(|n| std::array::from_fn(|at| (at * 3 % 5 + n) as f32 - 1.0));
+        let mut scores = [2.0; LANES];
+        tree.add_to(&mut scores, [&columns[0], &columns[2], &columns[1]]);
+        let alone: [f32; LANES] = std::array::from_fn(|at| 2.0 + tree.value(&columns.map(|column| column[at])));
+        assert_eq!(scores, alone, "many at once as one by one");
     }
 }
