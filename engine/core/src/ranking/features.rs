@@ -5,7 +5,7 @@
 //! times *new* is a sum of logarithms, with exponents that are learnt. How much there is to go by at all is lost in shares: what the
 //! person's own past says is therefore also taken as it is, so that little of it leaves the word to demand.
 //!
-//! Values lie by feature, then by candidate. Cost: some 35 numbers a candidate, and one look at memory.
+//! Values lie by feature, then by candidate. Cost: some 50 numbers a candidate, and one look at memory.
 
 use crate::{
     event::EventKind,
