@@ -1,5 +1,8 @@
 //! What all librdkafka clients of this crate share: basic properties, and their log lines in `tracing`.
 
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
@@ -54,9 +57,10 @@ impl ClientContext for LogContext {
 
 impl ConsumerContext for LogContext {}
 
-/// One log line of librdkafka.
+/// One log line of librdkafka. That a connection failed comes as an error event as well ([`log_error`]).
 pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
+        _ if facility == "FAIL" => tracing::debug!(target: "librdkafka", facility, "{message}"),
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::error!(target: "librdkafka", facility, "{message}");
         }
@@ -66,7 +70,70 @@ pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
-/// One error event of librdkafka. It reconnects by itself, so this is a warning.
+/// One error event of librdkafka. It reconnects by itself, so this is a warning; every client repeats it many times a second while a
+/// broker is away, so most are only for who debugs.
 pub(crate) fn log_error(error: &KafkaError, reason: &str) {
-    tracing::warn!(target: "librdkafka", %error, "{reason}");
+    static SAID: Mutex<Said> = Mutex::new(Said { all_down: None, unreachable: None });
+    let warning = match error.rdkafka_error_code() {
+        Some(code) => SAID.lock().warning(code, reason, Instant::now()),
+        None => Some(reason.to_owned()),
+    };
+    match warning {
+        Some(warning) => tracing::warn!(target: "librdkafka", %error, "{warning}"),
+        None => tracing::debug!(target: "librdkafka", %error, "{reason}"),
+    }
+}
+
+/// For how long a warning about brokers is not repeated.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// When it was last said, by any client of this process, that no broker answers, or that one can't be reached.
+#[derive(Debug, Default)]
+struct Said {
+    all_down: Option<Instant>,
+    unreachable: Option<Instant>,
+}
+
+impl Said {
+    /// What to say of an error at `now`: nothing where the same was said a moment ago.
+    fn warning(&mut self, code: RDKafkaErrorCode, reason: &str, now: Instant) -> Option<String> {
+        use RDKafkaErrorCode as Code;
+        let (said, warning) = match code {
+            Code::AllBrokersDown => {
+                let way_out = "still trying. Does the broker run, and do `kafka.brokers` name it?";
+                (&mut self.all_down, format!("no Kafka broker answers ({reason}); {way_out}"))
+            }
+            Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut => {
+                (&mut self.unreachable, format!("a Kafka broker can't be reached: {reason}"))
+            }
+            _ => return Some(reason.to_owned()),
+        };
+        let is_news = said.is_none_or(|said| now.saturating_duration_since(said) >= QUIET);
+        is_news.then(|| {
+            *said = Some(now);
+            warning
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_that_are_away_are_spoken_of_now_and_then() {
+        use RDKafkaErrorCode as Code;
+        let (mut said, start) = (Said::default(), Instant::now());
+        let down = said.warning(Code::AllBrokersDown, "2/2 brokers are down", start).unwrap();
+        assert!(down.contains("kafka.brokers") && down.contains("2/2"), "{down}");
+        assert_eq!(said.warning(Code::AllBrokersDown, "again", start + QUIET / 2), None);
+        let reason = "Connection refused";
+        assert!(said.warning(Code::BrokerTransportFailure, reason, start).is_some_and(|warning| warning.contains(reason)));
+        assert_eq!(said.warning(Code::Resolve, reason, start), None, "one sentence for brokers that can't be reached");
+        for _ in 0..2 {
+            let other = said.warning(Code::Authentication, "wrong password", start);
+            assert_eq!(other.as_deref(), Some("wrong password"), "nothing else is kept back");
+        }
+        assert!(said.warning(Code::AllBrokersDown, "still", start + QUIET).is_some());
+    }
 }
