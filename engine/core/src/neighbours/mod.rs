@@ -142,7 +142,7 @@ impl Neighbours {
             *pair = bu_of(other).map(|bu| Pair { other, bu, weight: close / (gap as f32).sqrt() });
         }
         let pairs = pairs.into_iter().flatten();
-        self.transitions.fetch_cells(pairs.clone().map(|pair| pair.other).chain([item]), own_bu);
+        self.transitions.fetch_lines(item, own_bu, pairs.clone());
         self.transitions.count(item, minute, pairs.clone());
         for Pair { other, weight, .. } in pairs {
             self.transitions.add(other, minute, Pair { other: item, bu: own_bu, weight });

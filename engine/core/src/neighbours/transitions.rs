@@ -1,7 +1,8 @@
 //! What was taken together with an item, counted as it happens: for every item a bounded row of others, with weights that fade.
 //!
-//! Counts fade forward (Cormode et al., ICDE 2009): the later one comes the more it weighs, and what is there stays as it is. A full
-//! row lets its lightest go, so what comes again and again stays and what came once makes room.
+//! Counts fade forward (Cormode et al., ICDE 2009): the later one comes the more it weighs, and what is there stays as it is. A row
+//! is as many lines of memory as it needs, up to eight, and another item's hash says which is its: a change looks at one of them. A
+//! full one lets its lightest go, so what comes again and again stays and what came once makes room.
 
 use parking_lot::RwLock;
 
@@ -11,10 +12,9 @@ use crate::{
     rows::Rows,
 };
 
-/// Others kept in one business unit, for one item.
-const PLACES: usize = 64;
-/// Of which so many are on a line of memory.
-const CELLS_PER_LINE: usize = 64 / size_of::<(ItemId, f32)>();
+/// Lines of others kept in one business unit, for one item, and others on a line.
+const LINES_MAX: usize = 8;
+const PLACES: usize = 8;
 /// Rows whose lines come from memory together.
 const ROWS_AT_ONCE: usize = 10;
 /// Half-life of a count.
@@ -48,8 +48,16 @@ struct Row {
 #[derive(Debug, Default)]
 struct Unit {
     bu: Option<BuId>,
-    hand: u8, // where the next newcomer looks first
-    cells: Vec<(ItemId, f32)>,
+    hands: [u8; LINES_MAX], // by line: where the next newcomer looks first
+    lines: Vec<Line>,       // none, or a power of two of them
+}
+
+/// Others, and what each weighs: nothing where a place is free.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+struct Line {
+    others: [u32; PLACES], // item numbers
+    weights: [f32; PLACES],
 }
 
 impl Row {
@@ -63,7 +71,7 @@ impl Row {
             let factor = fast::exp2(-self.octaves(minute));
             self.total *= factor;
             let units = std::iter::once(&mut self.unit).chain(&mut self.more);
-            units.flat_map(|unit| &mut unit.cells).for_each(|(_, weight)| *weight *= factor);
+            units.flat_map(|unit| &mut unit.lines).flat_map(|line| &mut line.weights).for_each(|weight| *weight *= factor);
             self.origin = minute;
         }
         fast::exp2(self.octaves(minute))
@@ -90,29 +98,70 @@ impl Row {
 }
 
 impl Unit {
+    /// The line on which another item stands, or would stand.
+    fn place_of(&self, other: u32) -> usize {
+        let hash = other.wrapping_mul(0x9E37_79B1) >> 29; // Fibonacci hashing
+        hash as usize & self.lines.len().wrapping_sub(1)
+    }
+
+    fn line(&self, other: ItemId) -> Option<&Line> {
+        self.lines.get(self.place_of(other.number()))
+    }
+
+    fn cells(&self) -> impl Iterator<Item = (ItemId, f32)> + '_ {
+        let cells = self.lines.iter().flat_map(|line| line.others.into_iter().zip(line.weights));
+        cells.filter(|(_, weight)| *weight > 0.0).map(|(other, weight)| (ItemId::new(other), weight))
+    }
+
     fn add(&mut self, other: ItemId, weight: f32) {
-        let cells = &mut self.cells;
-        if let Some((_, held)) = cells.iter_mut().find(|(item, _)| *item == other) {
-            *held += weight;
-            return;
-        }
-        if cells.len() < PLACES {
-            if cells.len() == cells.capacity() {
-                cells.reserve_exact((cells.len() / 2).max(2).min(PLACES - cells.len()));
+        loop {
+            let at = self.place_of(other.number());
+            let is_last = self.lines.len() == LINES_MAX;
+            if let (Some(line), Some(hand)) = (self.lines.get_mut(at), self.hands.get_mut(at))
+                && line.add(other.number(), weight, is_last.then_some(hand))
+            {
+                return;
             }
-            cells.push((other, weight));
-            return;
+            self.grow();
         }
-        // Of equal ones the first to come is the first to go: the hand stands behind the last to come.
-        let hand = usize::from(self.hand);
-        let lightest = (hand..PLACES).chain(0..hand).filter_map(|place| Some((place, cells.get(place)?.1)));
-        let lightest = lightest.reduce(|least, one| if one.1 < least.1 { one } else { least });
-        if let Some((place, _)) = lightest
-            && let Some(cell) = cells.get_mut(place)
-        {
-            *cell = (other, weight);
-            self.hand = (place as u8 + 1) % PLACES as u8;
+    }
+
+    /// Makes twice as many lines: what stands on one comes to stand on it or on its twin.
+    fn grow(&mut self) {
+        let lines = vec![Line::default(); (2 * self.lines.len()).max(1)];
+        let before = std::mem::replace(&mut self.lines, lines);
+        let cells = before.iter().flat_map(|line| line.others.into_iter().zip(line.weights));
+        for (other, weight) in cells.filter(|(_, weight)| *weight > 0.0) {
+            let at = self.place_of(other);
+            self.lines.get_mut(at).into_iter().for_each(|line| _ = line.add(other, weight, None));
         }
+    }
+}
+
+impl Line {
+    /// Adds to what another item weighs. Where it does not stand yet and no place is free, the lightest goes, of equal ones the first that
+    /// came: `hand` stands behind the last that did. Without a hand nothing is done then; says so. Which place it is can't be foreseen, so
+    /// nothing branches on one after the other.
+    fn add(&mut self, other: u32, weight: f32, hand: Option<&mut u8>) -> bool {
+        let held = self.others.iter().zip(0_u32..).fold(0, |held, (at, place)| held | u32::from(*at == other) << place);
+        if held != 0 {
+            self.weights.get_mut(held.trailing_zeros() as usize).into_iter().for_each(|of_held| *of_held += weight);
+            return true;
+        }
+        let least = self.weights.into_iter().fold(f32::INFINITY, f32::min);
+        if least > 0.0 && hand.is_none() {
+            return false;
+        }
+        let lightest = self.weights.iter().zip(0_u32..).fold(0, |lightest, (at, place)| lightest | u32::from(*at == least) << place);
+        let mut none = 0;
+        let hand = hand.unwrap_or(&mut none);
+        let from_hand = lightest >> *hand | lightest << (PLACES as u32 - u32::from(*hand)); // once around
+        let place = (usize::from(*hand) + from_hand.trailing_zeros() as usize) % PLACES;
+        if let (Some(held), Some(of_held)) = (self.others.get_mut(place), self.weights.get_mut(place)) {
+            (*held, *of_held) = (other, weight);
+            *hand = (place as u8 + 1) % PLACES as u8;
+        }
+        true
     }
 }
 
@@ -122,10 +171,13 @@ impl Transitions {
         self.rows.fetch(items);
     }
 
-    /// The same with what the rows hold of a business unit; of at most [`ROWS_AT_ONCE`] items.
-    pub(super) fn fetch_cells(&self, mut items: impl Iterator<Item = ItemId>, bu: BuId) {
-        let (rows, _) = self.rows.read_next::<ROWS_AT_ONCE>(&mut items);
-        fetch_lines(rows.iter().flatten().filter_map(|row| row.unit(bu)));
+    /// The same with the lines that are going to change when an item of `bu` was taken together with those; at most [`ROWS_AT_ONCE`] less one.
+    pub(super) fn fetch_lines(&self, item: ItemId, bu: BuId, pairs: impl Iterator<Item = Pair> + Clone) {
+        let (rows, _) = self.rows.read_next::<ROWS_AT_ONCE>(&mut std::iter::once(item).chain(pairs.clone().map(|pair| pair.other)));
+        let [own, others @ ..] = &rows;
+        let of_others = others.iter().flatten().filter_map(|row| row.unit(bu)?.line(item));
+        let of_own = own.iter().flat_map(|row| pairs.clone().filter_map(|pair| row.unit(pair.bu)?.line(pair.other)));
+        touch(of_others.chain(of_own));
     }
 
     /// Counts that an item was taken, together with those.
@@ -157,11 +209,11 @@ impl Transitions {
         for first in (0..).step_by(ROWS_AT_ONCE) {
             let (rows, may_be_more) = self.rows.read_next::<ROWS_AT_ONCE>(&mut items);
             let units = rows.each_ref().map(|row| row.as_ref().and_then(|row| row.unit(bu)));
-            fetch_lines(units.iter().flatten().copied());
+            touch(units.iter().flatten().flat_map(|unit| &unit.lines));
             for ((row, unit), place) in rows.iter().zip(units).zip(first..) {
                 let Some((row, unit)) = row.as_ref().zip(unit) else { continue };
                 let scale = 1.0 / (row.total + shrink * fast::exp2(row.octaves(row.newest)));
-                unit.cells.iter().for_each(|(other, weight)| take(place, *other, weight * scale));
+                unit.cells().for_each(|(other, weight)| take(place, other, weight * scale));
             }
             if !may_be_more {
                 return;
@@ -170,10 +222,9 @@ impl Transitions {
     }
 }
 
-/// Has all lines of memory with cells come at once.
-fn fetch_lines<'a>(units: impl Iterator<Item = &'a Unit>) {
-    let lines = units.flat_map(|unit| unit.cells.iter().step_by(CELLS_PER_LINE));
-    std::hint::black_box(lines.fold(0, |sum, (item, _)| sum ^ item.number()));
+/// Has lines of memory come at once.
+fn touch<'a>(lines: impl Iterator<Item = &'a Line>) {
+    std::hint::black_box(lines.fold(0, |sum, line| sum ^ line.others[0]));
 }
 
 fn add(row: &mut Row, weight: f32, pairs: impl Iterator<Item = Pair>) {
@@ -232,7 +283,31 @@ mod tests {
         }
         let found = seen(&transitions, SHOP);
         let share = found.iter().find(|(other, _)| *other == 7).map(|(_, share)| *share);
-        assert_eq!(found.len(), PLACES);
+        assert_eq!(found.len(), PLACES * LINES_MAX);
         assert!(share.is_some_and(|share| (share - 0.02).abs() < 0.001), "{share:?}");
+    }
+
+    #[test]
+    fn while_a_row_grows_it_holds_all_and_after_that_each_line_lets_its_lightest_go() {
+        let (mut unit, mut expected) = (Unit::default(), std::collections::BTreeMap::<u32, f32>::new());
+        for n in 0_u32..64 {
+            let other = n * n % 61; // number 0 among them
+            unit.add(ItemId::new(other), 1.0);
+            *expected.entry(other).or_insert(0.0) += 1.0;
+            if unit.lines.len() < LINES_MAX {
+                assert_eq!(unit.cells().map(|(other, weight)| (other.number(), weight)).collect::<std::collections::BTreeMap<_, _>>(), expected);
+            }
+        }
+        let mut line = Line::default();
+        let mut hand = 0;
+        for n in 0..8 {
+            assert!(line.add(n, [2.0, 1.0][n as usize % 2], Some(&mut hand)));
+        }
+        assert!(!line.add(9, 1.0, None), "nothing is let go while there may be more lines");
+        for n in 10..12 {
+            assert!(line.add(n, 1.0, Some(&mut hand)));
+        }
+        assert_eq!(line.others, [0, 10, 2, 11, 4, 5, 6, 7], "of equal ones the first that came");
+        assert!(line.add(4, 1.0, None) && line.weights[4] == 3.0);
     }
 }
