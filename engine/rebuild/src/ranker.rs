@@ -146,10 +146,15 @@ pub fn fit(examples: &[Example], params: &RankerParams, now_ms: i64) -> Option<T
     useful.extend(as_strangers.iter().map(|example| Weighed::new(example, true, params, now_ms)));
     useful.sort_by_key(|weighed| (weighed.example.ts_ms, weighed.is_copy)); // stable
     let scales = scales(useful.iter().filter(|weighed| !weighed.is_copy));
-    let mut folds = JUDGED_FROM.map(|share| Fold::new(&useful, share, &scales, params));
+    let mut before = None;
+    let mut folds = JUDGED_FROM.map(|share| {
+        let fold = Fold::new(&useful, share, &scales, params, before.as_ref());
+        before = Some(fold.tried.fitted.clone());
+        fold
+    });
     let trees = if trees_gain(&folds) { params.trees } else { 0 };
     folds.iter_mut().for_each(|fold| fold.tried.trees.truncate(trees));
-    let Blend { weights, trees } = Blend::fit(&useful, &scales, &RankerParams { trees, ..*params });
+    let Blend { weights, trees, .. } = Blend::fit(&useful, &scales, &RankerParams { trees, ..*params }, before.as_ref());
     let (mut published, mut verdicts) = (weights.map(Some), Vec::new());
     let mut has_trees = [false; Regime::COUNT];
     let mut of_strangers: [Option<Orders>; 2] = [None; 2]; // by whether the head is missing
@@ -199,17 +204,19 @@ fn is_impersonal(feature: usize) -> bool {
 struct Blend {
     weights: [Weights; Regime::COUNT],
     trees: Vec<Tree>,
+    fitted: Fitted,
 }
 
 impl Blend {
     /// Weights of every regime, then the trees.
-    fn fit(examples: &[Weighed<'_>], scales: &[f64], params: &RankerParams) -> Self {
-        let weights = fit_regimes(examples, scales, params);
+    fn fit(examples: &[Weighed<'_>], scales: &[f64], params: &RankerParams, before: Option<&Fitted>) -> Self {
+        let fitted = Fitted::to(examples, scales, params, before);
+        let weights = fitted.of_regimes.each_ref().map(|weights| std::array::from_fn(|n| (weights[n] * scales[n]) as f32));
         let is_of_known = |weighed: &&Weighed<'_>| is_known(weighed.example.regime) && !weighed.example.is_imagined;
         let of_known: Vec<&Weighed<'_>> = examples.iter().filter(is_of_known).collect();
         let linear = |weighed: &Weighed<'_>, row: &[f32]| dot(&weights[weighed.example.regime.position()], row);
         let trees = if params.trees == 0 { Vec::new() } else { boost(&of_known, linear, params.trees) };
-        Self { weights, trees }
+        Self { weights, trees, fitted }
     }
 
     /// A candidate's score for somebody of a regime.
@@ -228,17 +235,29 @@ fn dot(weights: &Weights, row: &[f32]) -> f32 {
     row.iter().zip(weights).map(|(value, weight)| value * weight).sum()
 }
 
-/// Weights by regime: first of all people; of each regime around those.
-fn fit_regimes(examples: &[Weighed<'_>], scales: &[f64], params: &RankerParams) -> [Weights; Regime::COUNT] {
-    let real = examples.iter().filter(|weighed| !weighed.example.is_imagined && !weighed.is_copy);
-    let all: Vec<&Weighed<'_>> = real.collect();
-    let common = newton(&all, scales, &DVector::zeros(WIDTH), params.ridge);
-    Regime::all().map(|regime| {
-        let of_regime: Vec<&Weighed<'_>> = examples.iter().filter(|weighed| weighed.example.regime == regime).collect();
-        let weights =
-            if of_regime.is_empty() { common.clone() } else { newton(&of_regime, scales, &common, params.segment_ridge) };
-        std::array::from_fn(|n| (weights[n] * scales[n]) as f32)
-    })
+/// Weights of scaled features: of all people, and of each regime around those.
+#[derive(Clone)]
+struct Fitted {
+    common: DVector<f64>,
+    of_regimes: [DVector<f64>; Regime::COUNT],
+}
+
+impl Fitted {
+    /// Fits them, starting from what was fitted to part of the examples.
+    fn to(examples: &[Weighed<'_>], scales: &[f64], params: &RankerParams, before: Option<&Self>) -> Self {
+        let real = examples.iter().filter(|weighed| !weighed.example.is_imagined && !weighed.is_copy);
+        let (all, zero): (Vec<&Weighed<'_>>, _) = (real.collect(), DVector::zeros(WIDTH));
+        let common = newton(&all, scales, &zero, before.map_or(&zero, |before| &before.common), params.ridge);
+        let of_regimes = Regime::all().map(|regime| {
+            let of_regime: Vec<&Weighed<'_>> = examples.iter().filter(|weighed| weighed.example.regime == regime).collect();
+            if of_regime.is_empty() {
+                return common.clone();
+            }
+            let start = before.map_or(&common, |before| &before.of_regimes[regime.position()]);
+            newton(&of_regime, scales, &common, start, params.segment_ridge)
+        });
+        Self { common, of_regimes }
+    }
 }
 
 /// An example, and how much it counts.

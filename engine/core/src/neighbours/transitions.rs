@@ -152,7 +152,8 @@ impl Line {
         if least > 0.0 && hand.is_none() {
             return false;
         }
-        let lightest = self.weights.iter().zip(0_u32..).fold(0, |lightest, (at, place)| lightest | u32::from(*at == least) << place);
+        let lightest =
+            self.weights.iter().zip(0_u32..).fold(0, |lightest, (at, place)| lightest | u32::from(*at == least) << place);
         let mut none = 0;
         let hand = hand.unwrap_or(&mut none);
         let from_hand = lightest >> *hand | lightest << (PLACES as u32 - u32::from(*hand)); // once around
@@ -173,7 +174,8 @@ impl Transitions {
 
     /// The same with the lines that are going to change when an item of `bu` was taken together with those; at most [`ROWS_AT_ONCE`] less one.
     pub(super) fn fetch_lines(&self, item: ItemId, bu: BuId, pairs: impl Iterator<Item = Pair> + Clone) {
-        let (rows, _) = self.rows.read_next::<ROWS_AT_ONCE>(&mut std::iter::once(item).chain(pairs.clone().map(|pair| pair.other)));
+        let (rows, _) =
+            self.rows.read_next::<ROWS_AT_ONCE>(&mut std::iter::once(item).chain(pairs.clone().map(|pair| pair.other)));
         let [own, others @ ..] = &rows;
         let of_others = others.iter().flatten().filter_map(|row| row.unit(bu)?.line(item));
         let of_own = own.iter().flat_map(|row| pairs.clone().filter_map(|pair| row.unit(pair.bu)?.line(pair.other)));
@@ -295,7 +297,10 @@ mod tests {
             unit.add(ItemId::new(other), 1.0);
             *expected.entry(other).or_insert(0.0) += 1.0;
             if unit.lines.len() < LINES_MAX {
-                assert_eq!(unit.cells().map(|(other, weight)| (other.number(), weight)).collect::<std::collections::BTreeMap<_, _>>(), expected);
+                assert_eq!(
+                    unit.cells().map(|(other, weight)| (other.number(), weight)).collect::<std::collections::BTreeMap<_, _>>(),
+                    expected
+                );
             }
         }
         let mut line = Line::default();

@@ -3,7 +3,7 @@
 
 use faces_core::ranking::{Regime, Segment, features};
 
-use super::{Blend, Example, RankerParams, Verdict, WIDTH, Weighed, Weights, dot, is_known};
+use super::{Blend, Example, Fitted, RankerParams, Verdict, WIDTH, Weighed, Weights, dot, is_known};
 
 /// Shares of the examples after which a blend fitted to them is judged, and the share that it is then judged by.
 pub(super) const JUDGED_FROM: [f64; 3] = [0.4, 0.6, 0.8];
@@ -43,12 +43,18 @@ pub(super) struct Fold<'a, 'b> {
 }
 
 impl<'a, 'b> Fold<'a, 'b> {
-    /// After such a share of the examples.
-    pub(super) fn new(examples: &'b [Weighed<'a>], share: f64, scales: &[f64], params: &RankerParams) -> Self {
+    /// After such a share of the examples; `before` is what was fitted to fewer.
+    pub(super) fn new(
+        examples: &'b [Weighed<'a>],
+        share: f64,
+        scales: &[f64],
+        params: &RankerParams,
+        before: Option<&Fitted>,
+    ) -> Self {
         let at = |share: f64| (examples.len() as f64 * share) as usize;
         let (earlier, rest) = examples.split_at(at(share));
         let later = &rest[..(at(share + JUDGED_SHARE) - earlier.len()).min(rest.len())];
-        Self { earlier, later, tried: Blend::fit(earlier, scales, params) }
+        Self { earlier, later, tried: Blend::fit(earlier, scales, params, before) }
     }
 }
 

@@ -227,6 +227,11 @@ fn print_ranker(trained: Option<&TrainedRanker>) {
         println!("no ranker: too little was taken of what the sources retrieve; the fixed blend ranks");
         return;
     };
+    let trees = trained.ranker.trees.len();
+    let has_trees = |segment: &str| {
+        let mut of_segment = Regime::all().into_iter().zip(trained.ranker.has_trees);
+        of_segment.any(|(regime, has_trees)| regime.segment.name() == segment && !regime.is_tail && has_trees)
+    };
     for verdict in trained.verdicts.iter().filter(|verdict| !verdict.is_tail) {
         let Verdict { segment, examples, single, single_ndcg, blend_ndcg, is_blend, .. } = verdict;
         let weights = Regime::all().into_iter().zip(&trained.ranker.weights);
@@ -234,6 +239,7 @@ fn print_ranker(trained: Option<&TrainedRanker>) {
         let is_learnt = of_segment.any(|(_, weights)| weights.is_some());
         let figures = format!("NDCG@20 {blend_ndcg:.3} blended, {single_ndcg:.3} by {single} alone, {examples} examples");
         match (*is_blend, is_learnt) {
+            (true, _) if has_trees(segment) => println!("  {segment:<8} ranked by the blend with {trees} trees: {figures}"),
             (true, _) => println!("  {segment:<8} ranked by the blend: {figures}"),
             (false, true) => println!("  {segment:<8} ranked by {single} alone, as the blend is not surely better: {figures}"),
             (false, false) => println!("  {segment:<8} ranked by the fixed blend, for want of examples ({examples})"),
