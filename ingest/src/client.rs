@@ -100,7 +100,7 @@ impl Said {
         use RDKafkaErrorCode as Code;
         let (said, warning) = match code {
             Code::AllBrokersDown => {
-                let way_out = "still trying. Does the broker run, and do `kafka.brokers` name it?";
+                let way_out = "still trying. Does the broker run, and does `kafka.brokers` name it?";
                 (&mut self.all_down, format!("no Kafka broker answers ({reason}); {way_out}"))
             }
             Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut => {

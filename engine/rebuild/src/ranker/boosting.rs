@@ -2,7 +2,8 @@
 //!
 //! Trees are oblivious ([`Tree`]): three questions each, which the whole of the examples is asked. A question is chosen by what the
 //! likelihood gains to second order, from histograms of the features' values in up to [`BINS`] bins. Deterministic, whatever the number of
-//! threads. Cost: one addition to a histogram for every candidate, feature and level of a tree.
+//! threads. Cost: one addition to a histogram for every candidate and feature, and for each further level of a tree one for those on the
+//! smaller side of the question before: the others' are what is left (Ke et al., NeurIPS 2017).
 
 use faces_core::ranking::{Split, TREE_DEPTH, TREE_LEAVES, Tree};
 use rayon::prelude::*;
@@ -98,9 +99,10 @@ fn grow(columns: &[Column], slopes: &[[f32; 2]]) -> Option<(Tree, Vec<u8>)> {
     // A question that nothing can answer stands for none.
     let mut splits = [Split { feature: 0, above: f32::MAX }; TREE_DEPTH];
     let mut leaves = vec![0_u8; slopes.len()];
+    let mut histograms: Vec<Histogram> =
+        columns.par_iter().map(|column| histogram(column, &leaves, slopes, 0..slopes.len())).collect();
     for (level, split) in splits.iter_mut().enumerate() {
-        let questions: Vec<(f64, usize)> =
-            columns.par_iter().map(|column| best_question(&histogram(column, &leaves, slopes), 1 << level)).collect();
+        let questions: Vec<(f64, usize)> = histograms.par_iter().map(|of_column| best_question(of_column, 1 << level)).collect();
         // The first of the best, whatever the number of threads.
         let best =
             questions.iter().zip(columns).fold(None, |best: Option<(f64, usize, &Column)>, ((gain, bin), column)| match best {
@@ -109,7 +111,17 @@ fn grow(columns: &[Column], slopes: &[[f32; 2]]) -> Option<(Tree, Vec<u8>)> {
             });
         let Some((_, bin, column)) = best else { break };
         *split = Split { feature: column.feature, above: column.edges[bin] };
-        leaves.iter_mut().zip(&column.bins).for_each(|(leaf, of)| *leaf |= u8::from(usize::from(*of) > bin) << level);
+        let is_above = |candidate: &usize| usize::from(column.bins[*candidate]) > bin;
+        if level + 1 < TREE_DEPTH {
+            let (above, below): (Vec<usize>, Vec<usize>) = (0..slopes.len()).partition(is_above);
+            let is_above_smaller = above.len() < below.len();
+            let smaller = if is_above_smaller { above } else { below };
+            histograms.par_iter_mut().zip(columns).for_each(|(of_column, column)| {
+                let of_smaller = histogram(column, &leaves, slopes, smaller.iter().copied());
+                take_apart(of_column, &of_smaller, level, is_above_smaller);
+            });
+        }
+        leaves.iter_mut().enumerate().for_each(|(candidate, leaf)| *leaf |= u8::from(is_above(&candidate)) << level);
     }
     let mut sums = [[0.0_f64; 2]; TREE_LEAVES];
     for (leaf, [slope, curvature]) in leaves.iter().zip(slopes) {
@@ -120,13 +132,27 @@ fn grow(columns: &[Column], slopes: &[[f32; 2]]) -> Option<(Tree, Vec<u8>)> {
     (splits[0].above < f32::MAX).then_some((Tree { splits, leaves: step }, leaves))
 }
 
-fn histogram(column: &Column, leaves: &[u8], slopes: &[[f32; 2]]) -> Histogram {
+/// Of some of the candidates.
+fn histogram(column: &Column, leaves: &[u8], slopes: &[[f32; 2]], of: impl Iterator<Item = usize>) -> Histogram {
     let mut histogram = [[[0.0; 2]; TREE_LEAVES]; BINS];
-    for ((bin, leaf), [slope, curvature]) in column.bins.iter().zip(leaves).zip(slopes) {
-        let sum = &mut histogram[usize::from(*bin) % BINS][usize::from(*leaf) % TREE_LEAVES];
-        *sum = [sum[0] + f64::from(*slope), sum[1] + f64::from(*curvature)];
+    for candidate in of {
+        let [slope, curvature] = slopes[candidate];
+        let (bin, leaf) = (usize::from(column.bins[candidate]), usize::from(leaves[candidate]));
+        let sum = &mut histogram[bin % BINS][leaf % TREE_LEAVES];
+        *sum = [sum[0] + f64::from(slope), sum[1] + f64::from(curvature)];
     }
     histogram
+}
+
+/// Takes the leaves of a level apart by the answer to its question: `smaller` holds the candidates of one answer.
+fn take_apart(histogram: &mut Histogram, smaller: &Histogram, level: usize, is_above_smaller: bool) {
+    for (of_bin, smaller) in histogram.iter_mut().zip(smaller) {
+        let (below, above) = of_bin.split_at_mut(1 << level);
+        for ((below, above), smaller) in below.iter_mut().zip(above).zip(smaller) {
+            let larger = [below[0] - smaller[0], below[1] - smaller[1]];
+            (*below, *above) = if is_above_smaller { (larger, *smaller) } else { (*smaller, larger) };
+        }
+    }
 }
 
 /// What a question gains, asked of all the first `leaves` leaves, and the last bin that it says no to; the best one.

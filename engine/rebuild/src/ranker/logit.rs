@@ -56,11 +56,16 @@ impl Slope {
     fn add(&mut self, weighed: &Weighed<'_>, scales: &[f64], weights: &DVector<f64>, with_curvature: bool) {
         let (example, counts) = (weighed.example, weighed.counts);
         let n = example.candidates();
-        let rows = DMatrix::from_fn(WIDTH, n, |feature, candidate| {
-            f64::from(example.values[candidate * WIDTH + feature]) * scales[feature]
+        // Most features speak of few people, and the curvature costs their number squared.
+        let speaks = |feature: &usize| {
+            scales[*feature] != 0.0 && example.values.iter().skip(*feature).step_by(WIDTH).any(|value| *value != 0.0)
+        };
+        let spoken: Vec<usize> = (0..WIDTH).filter(speaks).collect();
+        let rows = DMatrix::from_fn(spoken.len(), n, |at, candidate| {
+            f64::from(example.values[candidate * WIDTH + spoken[at]]) * scales[spoken[at]]
         });
         let offset = f64::from(example.stands_for).ln();
-        let mut scores = rows.tr_mul(weights);
+        let mut scores = rows.tr_mul(&DVector::from_iterator(spoken.len(), spoken.iter().map(|feature| weights[*feature])));
         scores.iter_mut().skip(example.taken.len()).for_each(|score| *score += offset);
         let top = scores.max();
         let total: f64 = scores.iter().map(|score| (score - top).exp()).sum();
@@ -70,13 +75,16 @@ impl Slope {
         let log_total = total.ln() + top;
         self.likelihood += counts * scores.iter().zip(&shares).map(|(score, share)| (score - log_total) * share).sum::<f64>();
         let mean = &rows * &chances;
-        let taken_mean = rows.columns(0, example.taken.len()) * &shares;
-        self.gradient += (taken_mean - &mean) * counts;
+        let gradient = (rows.columns(0, example.taken.len()) * &shares - &mean) * counts;
+        spoken.iter().zip(&gradient).for_each(|(feature, slope)| self.gradient[*feature] += slope);
         if with_curvature {
             let mut weighted = rows.clone();
-            weighted.column_iter_mut().zip(chances.iter()).for_each(|(mut column, chance)| column *= *chance);
-            self.curvature.gemm(counts, &weighted, &rows.transpose(), 1.0);
-            self.curvature.ger(-counts, &mean, &mean, 1.0);
+            weighted.column_iter_mut().zip(chances.iter()).for_each(|(mut column, chance)| column *= *chance * counts);
+            let mut curvature = weighted * rows.transpose();
+            curvature.ger(-counts, &mean, &mean, 1.0);
+            for (column, of_column) in spoken.iter().zip(curvature.column_iter()) {
+                spoken.iter().zip(of_column.iter()).for_each(|(row, value)| self.curvature[(*row, *column)] += value);
+            }
         }
     }
 }
