@@ -9,8 +9,8 @@
 //!
 //! **The law, and where it ends.** A line is a function of what its fragment holds, a ring of the links that stand: both are as if
 //! nothing had ever been otherwise, and nothing else is known across keys, so an unlink leaves no trace. Postings and transitions
-//! are bounded samples; which of many takers keep a place depends on the order in which events came, and a pair counted stays
-//! counted until it has faded. They are derived, never stored, no part of the
+//! are bounded samples; which of many keep a place depends on the order in which events came (and, of pairs, on the numbers of their
+//! items), and a pair counted stays counted until it has faded. They are derived, never stored, no part of the
 //! digest, and built anew from the fragments at a start.
 //!
 //! **Privacy.** An item that fewer than [`TAKERS_MIN`] keys took is never named because of a neighbour.
