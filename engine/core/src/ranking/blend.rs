@@ -28,7 +28,8 @@
 use crate::ranking::{
     candidate::{Candidate, Score},
     query::Query,
-    stage::{Scorer, SourceKind},
+    source_kind::SourceKind,
+    stage::Scorer,
 };
 
 /// A fixed blend of parts.

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::{
     catalogue::Catalogue,
     ids::ItemId,
-    ranking::{by_number::ByNumber, stage::SourceKind},
+    ranking::{by_number::ByNumber, source_kind::SourceKind},
 };
 
 /// A finite score. What is not finite sinks to the bottom.

@@ -4,7 +4,7 @@ use std::iter;
 
 use crate::{
     ids::ItemId,
-    ranking::{candidate::Candidate, model::Relation, query::Query, rerank::rules_behind, sources, stage::SourceKind},
+    ranking::{candidate::Candidate, model::Relation, query::Query, rerank::rules_behind, source_kind::SourceKind, sources},
 };
 
 /// Most of the person's items named for one item of a slate.

@@ -11,11 +11,13 @@ use crate::{
         filters::{Excluded, Matching, Owned, Servable, Tired},
         model::Relation,
         own_model::{self, OwnModel},
-        query::{Query, Scratch, SignalOptions},
+        query::{Query, SignalOptions},
         rerank::{Hidden, Rerank, pins},
         rules::Share,
+        scratch::Scratch,
+        source_kind::SourceKind,
         sources::{CategoryTrends, History, Interest, Neighbours, New, RegionTrends, Related, Together, Trending, TurnedDown},
-        stage::{Filter, Scorer, Selector, Source, SourceKind},
+        stage::{Filter, Scorer, Selector, Source},
     },
 };
 

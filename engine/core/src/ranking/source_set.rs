@@ -3,7 +3,7 @@
 //! A source that may not speak is not retrieved from, and the ranker's features of it are 0, as where it knows of no candidate.
 //! The ranker's weights stay as they were learnt with it: this is an ablation of the model that serves, not of one fitted anew.
 
-use crate::ranking::stage::SourceKind;
+use crate::ranking::source_kind::SourceKind;
 
 /// A set of sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

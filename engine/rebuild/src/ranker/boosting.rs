@@ -26,11 +26,15 @@ const SAMPLE_MAX: usize = 100_000;
 /// Grows `count` trees around scores of the candidates, by example.
 pub(super) fn boost(examples: &[&Weighed<'_>], linear: impl Fn(&Weighed<'_>, &[f32]) -> f32, count: usize) -> Vec<Tree> {
     let examples = &examples[examples.len().saturating_sub(EXAMPLES_MAX)..];
-    let rows = || examples.iter().flat_map(|weighed| weighed.example.values.chunks_exact(WIDTH));
-    let columns: Vec<Column> = (0..WIDTH).into_par_iter().filter_map(|feature| Column::of(feature, &rows)).collect();
-    let scores =
-        examples.iter().flat_map(|weighed| weighed.example.values.chunks_exact(WIDTH).map(|row| f64::from(linear(weighed, row))));
-    let mut scores: Vec<f64> = scores.collect();
+    let (mut values, mut scores) = (vec![Vec::new(); WIDTH], Vec::new());
+    for weighed in examples {
+        for row in weighed.example.values.chunks_exact(WIDTH) {
+            values.iter_mut().zip(row).for_each(|(column, value)| column.push(*value));
+            scores.push(f64::from(linear(weighed, row)));
+        }
+    }
+    let columns: Vec<Column> =
+        values.into_par_iter().enumerate().filter_map(|(feature, values)| Column::of(feature, &values)).collect();
     let mut trees = Vec::with_capacity(count);
     for _ in 0..count {
         let slopes = slopes(examples, &scores);
@@ -51,20 +55,20 @@ struct Column {
 
 impl Column {
     /// `None` for a feature that says nothing.
-    fn of<'a, Rows: Iterator<Item = &'a [f32]>>(feature: usize, rows: &impl Fn() -> Rows) -> Option<Self> {
-        let speaks = rows().filter(|row| row[feature] != 0.0).count();
+    fn of(feature: usize, values: &[f32]) -> Option<Self> {
+        let spoken = || values.iter().copied().filter(|value| *value != 0.0);
+        let speaks = spoken().count();
         if speaks < SPEAKS_MIN {
             return None;
         }
-        let every = speaks / SAMPLE_MAX + 1;
-        let mut sample: Vec<f32> = rows().map(|row| row[feature]).filter(|value| *value != 0.0).step_by(every).collect();
+        let mut sample: Vec<f32> = spoken().step_by(speaks / SAMPLE_MAX + 1).collect();
         sample.sort_unstable_by(f32::total_cmp);
         let quantile = |n: usize| sample[n * (sample.len() - 1) / (BINS - 3)];
         let mut marks: Vec<f32> = (0..BINS - 2).map(quantile).chain([0.0]).collect();
         marks.sort_unstable_by(f32::total_cmp);
         marks.dedup();
         let edges: Vec<f32> = marks.windows(2).map(|pair| f32::midpoint(pair[0], pair[1])).collect();
-        let bins = rows().map(|row| edges.partition_point(|edge| *edge < row[feature]) as u8).collect();
+        let bins = values.iter().map(|value| edges.partition_point(|edge| edge < value) as u8).collect();
         (!edges.is_empty()).then_some(Self { feature, edges, bins })
     }
 }

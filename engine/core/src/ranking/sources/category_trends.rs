@@ -3,12 +3,7 @@
 
 use crate::{
     ids::CategoryId,
-    ranking::{
-        candidate::CandidateSet,
-        query::{Query, Scratch},
-        stage::{Source, SourceKind},
-        weights,
-    },
+    ranking::{candidate::CandidateSet, query::Query, scratch::Scratch, source_kind::SourceKind, stage::Source, weights},
 };
 
 /// Signals looked at, and categories told apart among them.

@@ -1,12 +1,7 @@
 //! What the person had or looked at before, in the asked unit: where people buy again, the best guess of all. Cost: a walk over the
 //! person's past.
 
-use crate::ranking::{
-    candidate::CandidateSet,
-    fast,
-    query::{Query, Scratch},
-    stage::{Source, SourceKind},
-};
+use crate::ranking::{candidate::CandidateSet, fast, query::Query, scratch::Scratch, source_kind::SourceKind, stage::Source};
 
 /// By how many days a behaviour counts half.
 const HALF_LIFE_DAYS: f32 = 30.0;

@@ -6,8 +6,10 @@ use crate::{
     ranking::{
         candidate::CandidateSet,
         model::{Model, Near},
-        query::{Ahead, Query, Scratch},
-        stage::{Source, SourceKind},
+        query::Query,
+        scratch::{Ahead, Scratch},
+        source_kind::SourceKind,
+        stage::Source,
     },
 };
 

@@ -11,11 +11,8 @@ use super::likeness::Alike;
 use crate::{
     neighbours::Fade,
     ranking::{
-        candidate::CandidateSet,
-        fast,
-        query::{Query, Scratch},
-        source_set::SourceSet,
-        stage::{Source, SourceKind},
+        candidate::CandidateSet, fast, query::Query, scratch::Scratch, source_kind::SourceKind, source_set::SourceSet,
+        stage::Source,
     },
 };
 

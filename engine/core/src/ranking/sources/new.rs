@@ -1,10 +1,6 @@
 //! Items that came into the catalogue of late, newest first. Cost: a walk over the newest items of the business unit.
 
-use crate::ranking::{
-    candidate::CandidateSet,
-    query::{Query, Scratch},
-    stage::{Source, SourceKind},
-};
+use crate::ranking::{candidate::CandidateSet, query::Query, scratch::Scratch, source_kind::SourceKind, stage::Source};
 
 /// Retrieval of new items.
 #[derive(Debug)]

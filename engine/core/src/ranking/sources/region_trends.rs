@@ -2,11 +2,7 @@
 
 use crate::{
     ids::RegionId,
-    ranking::{
-        candidate::CandidateSet,
-        query::{Query, Scratch},
-        stage::{Source, SourceKind},
-    },
+    ranking::{candidate::CandidateSet, query::Query, scratch::Scratch, source_kind::SourceKind, stage::Source},
 };
 
 /// Retrieval of what trends in the request's region.

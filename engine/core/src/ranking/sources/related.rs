@@ -4,10 +4,7 @@
 //! Cost: neighbours per item × [`SIGNALS_MAX`] additions, then a partial sort of what was touched.
 
 use crate::ranking::{
-    candidate::CandidateSet,
-    model::Relation,
-    query::{Query, Scratch},
-    stage::{Source, SourceKind},
+    candidate::CandidateSet, model::Relation, query::Query, scratch::Scratch, source_kind::SourceKind, stage::Source,
 };
 
 /// Items of the person looked at.

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::{
     ids::ItemId,
-    ranking::{by_number::ByNumber, candidate::CandidateSet, filters::is_wanted, query::Query, stage::SourceKind},
+    ranking::{by_number::ByNumber, candidate::CandidateSet, filters::is_wanted, query::Query, source_kind::SourceKind},
 };
 
 /// Sums of values that are not below 0; all 0 between uses.

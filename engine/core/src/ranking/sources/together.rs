@@ -4,10 +4,7 @@
 //! few. Cost: a row of at most 64 for each of [`SIGNALS_MAX`] items.
 
 use crate::ranking::{
-    candidate::CandidateSet,
-    query::{Query, Scratch},
-    source_set::SourceSet,
-    stage::{Source, SourceKind},
+    candidate::CandidateSet, query::Query, scratch::Scratch, source_kind::SourceKind, source_set::SourceSet, stage::Source,
 };
 
 /// Items of the person looked at.

@@ -2,10 +2,7 @@
 //! year are different lists, and who comes when decides which of them is right. Cost: a walk over the heads of sorted lists.
 
 use crate::ranking::{
-    candidate::CandidateSet,
-    filters::is_wanted,
-    query::{Query, Scratch},
-    stage::{Source, SourceKind},
+    candidate::CandidateSet, filters::is_wanted, query::Query, scratch::Scratch, source_kind::SourceKind, stage::Source,
 };
 
 /// Retrieval of trending items.

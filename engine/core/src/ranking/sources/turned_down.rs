@@ -13,12 +13,7 @@
 
 use crate::{
     ids::{CategoryId, ItemId},
-    ranking::{
-        candidate::CandidateSet,
-        query::{Query, Scratch},
-        stage::{Source, SourceKind},
-        weights,
-    },
+    ranking::{candidate::CandidateSet, query::Query, scratch::Scratch, source_kind::SourceKind, stage::Source, weights},
 };
 
 /// Impressions without a touch from which an item counts as shown in vain.
