@@ -99,13 +99,13 @@ impl Row {
 
 impl Unit {
     /// The line on which another item stands, or would stand.
-    fn place_of(&self, other: u32) -> usize {
+    fn line_of(&self, other: u32) -> usize {
         let hash = other.wrapping_mul(0x9E37_79B1) >> 29; // Fibonacci hashing
         hash as usize & self.lines.len().wrapping_sub(1)
     }
 
     fn line(&self, other: ItemId) -> Option<&Line> {
-        self.lines.get(self.place_of(other.number()))
+        self.lines.get(self.line_of(other.number()))
     }
 
     fn cells(&self) -> impl Iterator<Item = (ItemId, f32)> + '_ {
@@ -115,7 +115,7 @@ impl Unit {
 
     fn add(&mut self, other: ItemId, weight: f32) {
         loop {
-            let at = self.place_of(other.number());
+            let at = self.line_of(other.number());
             let is_last = self.lines.len() == LINES_MAX;
             if let (Some(line), Some(hand)) = (self.lines.get_mut(at), self.hands.get_mut(at))
                 && line.add(other.number(), weight, is_last.then_some(hand))
@@ -132,7 +132,7 @@ impl Unit {
         let before = std::mem::replace(&mut self.lines, lines);
         let cells = before.iter().flat_map(|line| line.others.into_iter().zip(line.weights));
         for (other, weight) in cells.filter(|(_, weight)| *weight > 0.0) {
-            let at = self.place_of(other);
+            let at = self.line_of(other);
             self.lines.get_mut(at).into_iter().for_each(|line| _ = line.add(other, weight, None));
         }
     }
