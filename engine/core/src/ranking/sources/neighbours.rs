@@ -3,7 +3,8 @@
 //!
 //! Alike are lines that share items with the person, the more the later and the rarer these are. The most alike give their items,
 //! weighed by how alike they are, how early the shared item stands, and how long ago they took theirs. An item done in another
-//! unit leads to a line there, and from it around the ring to what the same people do here.
+//! unit leads to a line there, and from it around the ring to what the same people do here: these days, as who is new to a unit has
+//! nothing in it that says when it was, and whichever of the person's items they share.
 //!
 //! Cost: postings of at most [`HERE`]'s items, one look at memory for each of its lines.
 
@@ -24,8 +25,10 @@ const SIGNALS_MAX: usize = 16;
 /// Items of the person in the asked unit that are enough: with so many, what they did in others adds cost and, on earlier time of
 /// three sets, no hits.
 const ITEMS_ENOUGH: usize = 10;
-/// By how many days an item in a neighbour's line counts half, and what it counts at least.
+/// By how many days an item in a neighbour's line counts half, where neighbours are of the asked unit and where not, and what it counts at
+/// least.
 const HALF_LIFE_DAYS: f32 = 180.0;
+const ELSEWHERE_HALF_LIFE_DAYS: f32 = 14.0;
 const FADED_MIN: f32 = 1e-3;
 
 /// How far neighbours are looked for.
@@ -39,13 +42,15 @@ struct Reach {
 pub struct Neighbours {
     candidates_max: usize,
     fade: Fade,
+    fade_elsewhere: Fade,
 }
 
 impl Neighbours {
     /// Adds at most `candidates_max` candidates for each of the two sums.
     #[must_use]
     pub fn new(candidates_max: usize) -> Self {
-        Self { candidates_max, fade: Fade::new(HALF_LIFE_DAYS, FADED_MIN) }
+        let fade = |half_life_days| Fade::new(half_life_days, FADED_MIN);
+        Self { candidates_max, fade: fade(HALF_LIFE_DAYS), fade_elsewhere: fade(ELSEWHERE_HALF_LIFE_DAYS) }
     }
 }
 
@@ -76,18 +81,18 @@ impl Neighbours {
         neighbours.fetch(alike.iter().map(|one| one.line));
         given.clear();
         for Alike { weight, place, line } in &*alike {
-            let weight = weight * (1.0 - 0.1 * f32::from(*place)).max(0.1);
             if is_elsewhere {
-                given.extend(neighbours.others(*line).map(|line| (line, weight)));
+                given.extend(neighbours.others(*line).map(|line| (line, *weight)));
             } else {
-                given.push((*line, weight));
+                given.push((*line, weight * (1.0 - 0.1 * f32::from(*place)).max(0.1)));
             }
         }
         if is_elsewhere {
             neighbours.fetch(given.iter().map(|(line, _)| *line));
         }
+        let fade = if is_elsewhere { &self.fade_elsewhere } else { &self.fade };
         for (line, weight) in &*given {
-            neighbours.faded(*line, query.now, &self.fade, |item, faded| sums.add(item, weight * faded));
+            neighbours.faded(*line, query.now, fade, |item, faded| sums.add(item, weight * faded));
         }
         sums.offer(query, kind, self.candidates_max, |item| neighbours.may_name(item), into);
     }
@@ -101,7 +106,7 @@ fn find_alike(query: &Query<'_>, scratch: &mut Scratch, is_elsewhere: bool) {
     let asked = query.signals.iter().filter(|signal| signal.is_elsewhere == is_elsewhere).take(signals);
     let mut weights = [0.0; SIGNALS_MAX];
     for ((place, signal), weight) in asked.clone().enumerate().zip(&mut weights) {
-        let later = 1.0 - place as f32 / signals as f32;
+        let later = if is_elsewhere { 1.0 } else { 1.0 - place as f32 / signals as f32 };
         *weight = later / fast::log2(1.0 + neighbours.taker_count(signal.item).max(1) as f32); // the rarer the more
     }
     neighbours.takers(asked.map(|signal| signal.item), |place, line| {
