@@ -123,6 +123,34 @@ fn linked_accounts_lead_from_unit_to_unit_and_an_unlink_ends_that() {
 }
 
 #[test]
+fn who_is_new_to_a_unit_gets_what_neighbours_took_lately() {
+    let state = State::default();
+    for n in 0..2 * TAKERS_MIN {
+        let (here, there) = (account("films", &n.to_string()), account("books", &n.to_string()));
+        links(&state, &here, &there, Operation::Link, 1);
+        takes(&state, &there, "dune", 2);
+        takes(&state, &here, "dune, the film", 3);
+        let (item, hour) = if n % 2 == 0 { ("last month's", 4) } else { ("today's", 996) };
+        takes(&state, &here, item, hour);
+    }
+    let me = |unit: &str, item: &str| {
+        let me = account(unit, "me");
+        takes(&state, &me, item, 997);
+        candidates(&state, &me, "films", SourceSet::ALL)
+    };
+    let lead_of_today = |of: &[Candidate], kind: SourceKind| {
+        let part = |name: &str| {
+            let found = of.iter().find(|candidate| state.catalogue().item_name(candidate.item) == Some(name));
+            found.map(|candidate| candidate.part(kind)).expect("it was found")
+        };
+        part("today's") / part("last month's")
+    };
+    let of_newcomer = lead_of_today(&me("books", "dune"), SourceKind::NeighboursElsewhere);
+    let of_known = lead_of_today(&me("films", "dune, the film"), SourceKind::Neighbours);
+    assert!(of_newcomer > 4.0 && of_known < 2.0, "{of_newcomer} and {of_known}");
+}
+
+#[test]
 fn five_fragments_of_which_none_may_be_used_are_a_strangers() {
     let state = State::default();
     let units = ["shop", "cinema", "grocer", "bank", "travel"];
