@@ -3,8 +3,8 @@
 //!
 //! Alike are lines that share items with the person, the more the later and the rarer these are. The most alike give their items,
 //! weighed by how alike they are, how early the shared item stands, and how long ago they took theirs. An item done in another
-//! unit leads to a line there, and from it around the ring to what the same people do here: these days, as who is new to a unit has
-//! nothing in it that says when it was, and whichever of the person's items they share.
+//! unit leads to a line there, and from it around the ring to what the same people do here, above all what they did lately: in a unit
+//! where the person did nothing, nothing of theirs says when.
 //!
 //! Cost: postings of at most [`HERE`]'s items, one look at memory for each of its lines.
 
@@ -25,8 +25,8 @@ const SIGNALS_MAX: usize = 16;
 /// Items of the person in the asked unit that are enough: with so many, what they did in others adds cost and, on earlier time of
 /// three sets, no hits.
 const ITEMS_ENOUGH: usize = 10;
-/// By how many days an item in a neighbour's line counts half, where neighbours are of the asked unit and where not, and what it counts at
-/// least.
+/// By how many days an item in a neighbour's line counts half, of neighbours in the asked unit and of those found elsewhere; and what
+/// it counts at least.
 const HALF_LIFE_DAYS: f32 = 180.0;
 const ELSEWHERE_HALF_LIFE_DAYS: f32 = 14.0;
 const FADED_MIN: f32 = 1e-3;
