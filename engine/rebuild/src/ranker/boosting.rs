@@ -2,8 +2,9 @@
 //!
 //! Trees are oblivious ([`Tree`]): three questions each, which the whole of the examples is asked. A question is chosen by what the
 //! likelihood gains to second order, from histograms of the features' values in up to [`BINS`] bins. Deterministic, whatever the number of
-//! threads. Cost: one addition to a histogram for every candidate and feature, and for each further level of a tree one for those on the
-//! smaller side of the question before: the others' are what is left (Ke et al., NeurIPS 2017).
+//! threads. Cost: one addition to a histogram for every feature and candidate outside the feature's usual bin, as most features say nothing
+//! of most candidates; and for each further level of a tree those on the smaller side of the question before. Both times what is left is
+//! all less these (Ke et al., NeurIPS 2017).
 
 use faces_core::ranking::{Split, TREE_DEPTH, TREE_LEAVES, Tree};
 use rayon::prelude::*;
@@ -50,7 +51,11 @@ struct Column {
     feature: usize,
     /// Between the bins, ascending.
     edges: Vec<f32>,
+    /// By candidate.
     bins: Vec<u8>,
+    /// The bin of most candidates, and those of the others.
+    usual: u8,
+    unusual: Vec<u32>,
 }
 
 impl Column {
@@ -68,8 +73,12 @@ impl Column {
         marks.sort_unstable_by(f32::total_cmp);
         marks.dedup();
         let edges: Vec<f32> = marks.windows(2).map(|pair| f32::midpoint(pair[0], pair[1])).collect();
-        let bins = values.iter().map(|value| edges.partition_point(|edge| edge < value) as u8).collect();
-        (!edges.is_empty()).then_some(Self { feature, edges, bins })
+        let bins: Vec<u8> = values.iter().map(|value| edges.partition_point(|edge| edge < value) as u8).collect();
+        let mut counts = [0; BINS];
+        bins.iter().for_each(|bin| counts[usize::from(*bin)] += 1);
+        let usual = (0..BINS).fold(0, |most, bin| if counts[bin] > counts[most] { bin } else { most }) as u8;
+        let unusual = bins.iter().zip(0..).filter(|(bin, _)| **bin != usual).map(|(_, candidate)| candidate).collect();
+        (!edges.is_empty()).then_some(Self { feature, edges, bins, usual, unusual })
     }
 }
 
@@ -95,16 +104,41 @@ fn slopes(examples: &[&Weighed<'_>], scores: &[f64]) -> Vec<[f32; 2]> {
     slopes
 }
 
-/// The sums of slopes by bin and leaf.
-type Histogram = [[[f64; 2]; TREE_LEAVES]; BINS];
+/// Sums of slopes by leaf.
+type Sums = [[f64; 2]; TREE_LEAVES];
+/// The same by bin.
+type Histogram = [Sums; BINS];
+
+/// Some of the candidates.
+struct Part {
+    candidates: Vec<u32>,
+    holds: Vec<bool>, // by candidate
+    sums: Sums,
+}
+
+impl Part {
+    fn of(candidates: Vec<u32>, leaves: &[u8], slopes: &[[f32; 2]]) -> Self {
+        let (mut holds, mut sums) = (vec![false; slopes.len()], Sums::default());
+        for candidate in candidates.iter().map(|candidate| *candidate as usize) {
+            holds[candidate] = true;
+            add_slope(&mut sums, leaves[candidate], slopes[candidate]);
+        }
+        Self { candidates, holds, sums }
+    }
+}
+
+fn add_slope(sums: &mut Sums, leaf: u8, [slope, curvature]: [f32; 2]) {
+    let sum = &mut sums[usize::from(leaf) % TREE_LEAVES];
+    *sum = [sum[0] + f64::from(slope), sum[1] + f64::from(curvature)];
+}
 
 /// The tree that gains most, question by question, with each candidate's leaf; `None` where no question gains anything.
 fn grow(columns: &[Column], slopes: &[[f32; 2]]) -> Option<(Tree, Vec<u8>)> {
     // A question that nothing can answer stands for none.
     let mut splits = [Split { feature: 0, above: f32::MAX }; TREE_DEPTH];
     let mut leaves = vec![0_u8; slopes.len()];
-    let mut histograms: Vec<Histogram> =
-        columns.par_iter().map(|column| histogram(column, &leaves, slopes, 0..slopes.len())).collect();
+    let all = Part::of((0..slopes.len() as u32).collect(), &leaves, slopes);
+    let mut histograms: Vec<Histogram> = columns.par_iter().map(|column| histogram(column, &leaves, slopes, &all)).collect();
     for (level, split) in splits.iter_mut().enumerate() {
         let questions: Vec<(f64, usize)> = histograms.par_iter().map(|of_column| best_question(of_column, 1 << level)).collect();
         // The first of the best, whatever the number of threads.
@@ -115,36 +149,38 @@ fn grow(columns: &[Column], slopes: &[[f32; 2]]) -> Option<(Tree, Vec<u8>)> {
             });
         let Some((_, bin, column)) = best else { break };
         *split = Split { feature: column.feature, above: column.edges[bin] };
-        let is_above = |candidate: &usize| usize::from(column.bins[*candidate]) > bin;
+        let is_above = |candidate: &u32| usize::from(column.bins[*candidate as usize]) > bin;
         if level + 1 < TREE_DEPTH {
-            let (above, below): (Vec<usize>, Vec<usize>) = (0..slopes.len()).partition(is_above);
+            let (above, below): (Vec<u32>, Vec<u32>) = all.candidates.iter().partition(|candidate| is_above(candidate));
             let is_above_smaller = above.len() < below.len();
-            let smaller = if is_above_smaller { above } else { below };
+            let smaller = Part::of(if is_above_smaller { above } else { below }, &leaves, slopes);
             histograms.par_iter_mut().zip(columns).for_each(|(of_column, column)| {
-                let of_smaller = histogram(column, &leaves, slopes, smaller.iter().copied());
+                let of_smaller = histogram(column, &leaves, slopes, &smaller);
                 take_apart(of_column, &of_smaller, level, is_above_smaller);
             });
         }
-        leaves.iter_mut().enumerate().for_each(|(candidate, leaf)| *leaf |= u8::from(is_above(&candidate)) << level);
+        leaves.iter_mut().zip(0..).for_each(|(leaf, candidate)| *leaf |= u8::from(is_above(&candidate)) << level);
     }
-    let mut sums = [[0.0_f64; 2]; TREE_LEAVES];
-    for (leaf, [slope, curvature]) in leaves.iter().zip(slopes) {
-        let sum = &mut sums[usize::from(*leaf)];
-        *sum = [sum[0] + f64::from(*slope), sum[1] + f64::from(*curvature)];
-    }
+    let mut sums = Sums::default();
+    leaves.iter().zip(slopes).for_each(|(leaf, slope)| add_slope(&mut sums, *leaf, *slope));
     let step = sums.map(|[slope, curvature]| (STEP * slope / (curvature + RIDGE)) as f32);
     (splits[0].above < f32::MAX).then_some((Tree { splits, leaves: step }, leaves))
 }
 
-/// Of some of the candidates.
-fn histogram(column: &Column, leaves: &[u8], slopes: &[[f32; 2]], of: impl Iterator<Item = usize>) -> Histogram {
-    let mut histogram = [[[0.0; 2]; TREE_LEAVES]; BINS];
-    for candidate in of {
-        let [slope, curvature] = slopes[candidate];
-        let (bin, leaf) = (usize::from(column.bins[candidate]), usize::from(leaves[candidate]));
-        let sum = &mut histogram[bin % BINS][leaf % TREE_LEAVES];
-        *sum = [sum[0] + f64::from(slope), sum[1] + f64::from(curvature)];
+fn histogram(column: &Column, leaves: &[u8], slopes: &[[f32; 2]], of: &Part) -> Histogram {
+    let mut histogram = [Sums::default(); BINS];
+    let mut add = |candidate: u32| {
+        let candidate = candidate as usize;
+        add_slope(&mut histogram[usize::from(column.bins[candidate]) % BINS], leaves[candidate], slopes[candidate]);
+    };
+    if column.unusual.len() >= of.candidates.len() {
+        of.candidates.iter().copied().for_each(add);
+        return histogram;
     }
+    column.unusual.iter().copied().filter(|candidate| of.holds[*candidate as usize]).for_each(&mut add);
+    let mut rest = of.sums;
+    histogram.iter().for_each(|of_bin| subtract(&mut rest, of_bin));
+    histogram[usize::from(column.usual)] = rest;
     histogram
 }
 
@@ -162,10 +198,10 @@ fn take_apart(histogram: &mut Histogram, smaller: &Histogram, level: usize, is_a
 /// What a question gains, asked of all the first `leaves` leaves, and the last bin that it says no to; the best one.
 fn best_question(histogram: &Histogram, leaves: usize) -> (f64, usize) {
     let worth = |[slope, curvature]: [f64; 2]| slope * slope / (curvature + RIDGE);
-    let mut totals = [[0.0; 2]; TREE_LEAVES];
+    let mut totals = Sums::default();
     histogram.iter().for_each(|of_bin| add(&mut totals, of_bin));
     let before: f64 = totals.iter().take(leaves).copied().map(worth).sum();
-    let mut below = [[0.0; 2]; TREE_LEAVES];
+    let mut below = Sums::default();
     let mut best = (0.0, 0);
     for (bin, of_bin) in histogram.iter().enumerate().take(BINS - 1) {
         add(&mut below, of_bin);
@@ -178,6 +214,10 @@ fn best_question(histogram: &Histogram, leaves: usize) -> (f64, usize) {
     best
 }
 
-fn add(sums: &mut [[f64; 2]; TREE_LEAVES], others: &[[f64; 2]; TREE_LEAVES]) {
+fn add(sums: &mut Sums, others: &Sums) {
     sums.iter_mut().zip(others).for_each(|(sum, other)| *sum = [sum[0] + other[0], sum[1] + other[1]]);
+}
+
+fn subtract(sums: &mut Sums, others: &Sums) {
+    sums.iter_mut().zip(others).for_each(|(sum, other)| *sum = [sum[0] - other[0], sum[1] - other[1]]);
 }

@@ -53,14 +53,15 @@ impl Slope {
         self
     }
 
-    fn add(&mut self, weighed: &Weighed<'_>, scales: &[f64], weights: &DVector<f64>, with_curvature: bool) {
+    fn add(&mut self, weighed: &Weighed<'_>, scales: &[f64], weights: &DVector<f64>) {
         let (example, counts) = (weighed.example, weighed.counts);
         let n = example.candidates();
         // Most features speak of few people, and the curvature costs their number squared.
-        let speaks = |feature: &usize| {
-            scales[*feature] != 0.0 && example.values.iter().skip(*feature).step_by(WIDTH).any(|value| *value != 0.0)
-        };
-        let spoken: Vec<usize> = (0..WIDTH).filter(speaks).collect();
+        let mut speaks = [false; WIDTH];
+        for row in example.values.chunks_exact(WIDTH) {
+            speaks.iter_mut().zip(row).for_each(|(speaks, value)| *speaks |= *value != 0.0);
+        }
+        let spoken: Vec<usize> = (0..WIDTH).filter(|feature| speaks[*feature] && scales[*feature] != 0.0).collect();
         let rows = DMatrix::from_fn(spoken.len(), n, |at, candidate| {
             f64::from(example.values[candidate * WIDTH + spoken[at]]) * scales[spoken[at]]
         });
@@ -77,25 +78,23 @@ impl Slope {
         let mean = &rows * &chances;
         let gradient = (rows.columns(0, example.taken.len()) * &shares - &mean) * counts;
         spoken.iter().zip(&gradient).for_each(|(feature, slope)| self.gradient[*feature] += slope);
-        if with_curvature {
-            let mut weighted = rows.clone();
-            weighted.column_iter_mut().zip(chances.iter()).for_each(|(mut column, chance)| column *= *chance * counts);
-            let mut curvature = weighted * rows.transpose();
-            curvature.ger(-counts, &mean, &mean, 1.0);
-            for (column, of_column) in spoken.iter().zip(curvature.column_iter()) {
-                spoken.iter().zip(of_column.iter()).for_each(|(row, value)| self.curvature[(*row, *column)] += value);
-            }
+        let mut weighted = rows.clone();
+        weighted.column_iter_mut().zip(chances.iter()).for_each(|(mut column, chance)| column *= *chance * counts);
+        let mut curvature = weighted * rows.transpose();
+        curvature.ger(-counts, &mean, &mean, 1.0);
+        for (column, of_column) in spoken.iter().zip(curvature.column_iter()) {
+            spoken.iter().zip(of_column.iter()).for_each(|(row, value)| self.curvature[(*row, *column)] += value);
         }
     }
 }
 
-fn slope(examples: &[&Weighed<'_>], scales: &[f64], weights: &DVector<f64>, with_curvature: bool) -> Slope {
+fn slope(examples: &[&Weighed<'_>], scales: &[f64], weights: &DVector<f64>) -> Slope {
     // Chunks of a fixed size, added in their order: the same sums whatever the number of threads.
     let chunks: Vec<Slope> = examples
         .par_chunks(256)
         .map(|chunk| {
             let mut slope = Slope::zero();
-            chunk.iter().for_each(|weighed| slope.add(weighed, scales, weights, with_curvature));
+            chunk.iter().for_each(|weighed| slope.add(weighed, scales, weights));
             slope
         })
         .collect();
@@ -111,29 +110,22 @@ pub(super) fn newton(
     start: &DVector<f64>,
     ridge: f64,
 ) -> DVector<f64> {
-    let mut weights = start.clone();
     let penalty = |weights: &DVector<f64>| 0.5 * ridge * (weights - home).norm_squared();
+    let (mut weights, mut at) = (start.clone(), slope(examples, scales, start));
     for _ in 0..STEPS_MAX {
-        let at = slope(examples, scales, &weights, true);
         let gradient = &at.gradient - (&weights - home) * ridge;
-        let curvature = at.curvature + DMatrix::identity(WIDTH, WIDTH) * ridge;
+        let curvature = &at.curvature + DMatrix::identity(WIDTH, WIDTH) * ridge;
         let Some(factors) = curvature.cholesky() else { break };
-        let step = factors.solve(&gradient);
-        let worth = at.likelihood - penalty(&weights);
-        let mut length = 1.0;
-        let better = loop {
+        let (step, worth) = (factors.solve(&gradient), at.likelihood - penalty(&weights));
+        let lengths = std::iter::successors(Some(1.0), |length| Some(length * 0.5)).take_while(|length| *length >= 1e-3);
+        let better = lengths.into_iter().find_map(|length| {
             let next = &weights + &step * length;
-            let worth_there = slope(examples, scales, &next, false).likelihood - penalty(&next);
-            if worth_there > worth {
-                break Some((next, worth_there - worth));
-            }
-            length *= 0.5;
-            if length < 1e-3 {
-                break None;
-            }
-        };
-        let Some((next, gain)) = better else { break };
-        weights = next;
+            let there = slope(examples, scales, &next);
+            let gain = there.likelihood - penalty(&next) - worth;
+            (gain > 0.0).then_some((next, there, gain))
+        });
+        let Some((next, there, gain)) = better else { break };
+        (weights, at) = (next, there);
         if gain < GAIN_MIN * examples.len() as f64 {
             break;
         }
