@@ -256,7 +256,7 @@ impl Engine {
         let (generation, rules) = (self.generation(), self.rules.load_full());
         let profile = self.profile(ask);
         let query = self.query(ask, &profile, &[], generation.as_deref(), self.in_force(ask, &rules));
-        let view = View::of(&query, swaps);
+        let view = View::of(&query, ask.context.len(), swaps);
         if let Some(slate) = before.and_then(|before| self.again(&query, view, before)) {
             return (finish(ask, &query, slate, generation.clone()), Made::Again);
         }
@@ -279,7 +279,7 @@ impl Engine {
         let profiles: Vec<Profile> = asks.iter().map(|(ask, _)| self.profile(ask)).collect();
         let look = |((ask, before), profile): (&(Ask<'_>, Option<&Ranking>), &Profile)| {
             let query = self.query(ask, profile, &[], generation.as_deref(), self.in_force(ask, &rules));
-            let view = View::of(&query, swaps);
+            let view = View::of(&query, ask.context.len(), swaps);
             match before.and_then(|before| self.again(&query, view, before)) {
                 Some(slate) => ((view, Vec::new()), Some(finish(ask, &query, slate, generation.clone()))),
                 None => ((view, self.signals(ask, profile)), None),
@@ -320,8 +320,7 @@ impl Engine {
         let profile = self.profile(ask);
         let query = self.query(ask, &profile, &[], generation.as_deref(), self.in_force(ask, &rules));
         let slate = Slate { scored_by: before.scored_by, ..self.pipeline.slate_of(&query, &before.items) };
-        let is_enough = !slate.items.is_empty() && slate.items.len() >= ask.wanted.min(before.items.len());
-        is_enough.then(|| finish(ask, &query, slate, generation.clone()))
+        (slate.items.len() >= ask.wanted).then(|| finish(ask, &query, slate, generation.clone()))
     }
 
     /// What is known of the person, and what that means for retrieval.
@@ -352,7 +351,7 @@ impl Engine {
         if let Err(position) = profile.owned.binary_search(&item) {
             profile.owned.insert(position, item);
         }
-        let alike = Ask { placement: None, suppress_owned: Some(true), ..ask.clone() };
+        let alike = Ask { placement: None, suppress_owned: Some(true), is_alike: true, ..ask.clone() };
         self.answer(&alike, &profile, &[Signal { item, weight: 1.0, place: 0, is_elsewhere: false }])
     }
 
@@ -436,13 +435,14 @@ impl Engine {
 }
 
 impl View {
-    /// `None` where slates of the same ranking could differ by more than what filters and rules say.
-    fn of(query: &Query<'_>, swaps: u64) -> Option<Self> {
+    /// `None` where slates of the same ranking could differ by more than what filters and rules say. What the caller says the person
+    /// just did stands in front, as done now; it is part of the question.
+    fn of(query: &Query<'_>, in_context: usize, swaps: u64) -> Option<Self> {
         let mut hasher = FixedState::default().build_hasher();
         swaps.hash(&mut hasher);
         query.rules.of_ranking()?.for_each(|name| name.hash(&mut hasher));
         let Profile { taste: _, past, rejected, shown, owned, lines: _ } = query.profile; // taste is of the past, lines are of keys
-        (past, rejected, shown, owned).hash(&mut hasher);
+        (past.get(in_context..), rejected, shown, owned).hash(&mut hasher);
         Some(Self(hasher.finish()))
     }
 }

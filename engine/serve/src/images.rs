@@ -1,4 +1,5 @@
-//! Images of the state: loaded before the log is read, written while it is, so that a restart reads only the tail of the log again.
+//! Images of the state: loaded before the log is read, written while it is, so that a restart reads only the tail of the log again. The
+//! thread that writes them also lets go of what is expired; where none are written it does that alone.
 
 use std::{
     path::Path,
@@ -25,6 +26,8 @@ const BOUNDARY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Between two sweeps at least so many times as long as one takes: it walks all that is held, and little expires meanwhile.
 const SWEEP_PAUSES: u32 = 50;
+/// Fewest behaviours of which a sudden loss is worth a warning.
+const LEAP_MIN: u64 = 1_000;
 
 /// What is said while an image is loaded: how far it is, in thousandths.
 #[derive(Debug, Default)]
@@ -94,15 +97,10 @@ pub fn open(folder: &Path, config: &Config) -> Result<ImageStore> {
 /// When the system has no thread left.
 pub fn start(mut store: ImageStore, state: Arc<State>, boundary: Boundary, period: Duration) -> std::io::Result<Background> {
     Background::start_aside("faces-images", move |stop: &Stop| {
-        let mut sweep_due = Instant::now();
+        let mut sweeps = Sweeps { due: Instant::now() };
         loop {
             let goes_on = stop.sleep(period);
-            if Instant::now() >= sweep_due {
-                let began = Instant::now();
-                let swept = state.sweep();
-                tracing::debug!(?swept, "what is expired was let go");
-                sweep_due = Instant::now() + began.elapsed() * SWEEP_PAUSES;
-            }
+            sweeps.look(&state);
             write(&mut store, &state, &boundary);
             if !goes_on {
                 break;
@@ -112,6 +110,49 @@ pub fn start(mut store: ImageStore, state: Arc<State>, boundary: Boundary, perio
             tracing::error!(%error, "the last image is on this machine only");
         }
     })
+}
+
+/// Starts the thread that lets go of what is expired where no images are written.
+///
+/// # Errors
+/// When the system has no thread left.
+pub fn start_without(state: Arc<State>, period: Duration) -> std::io::Result<Background> {
+    Background::start_aside("faces-sweep", move |stop: &Stop| {
+        let mut sweeps = Sweeps { due: Instant::now() };
+        while stop.sleep(period) {
+            sweeps.look(&state);
+        }
+    })
+}
+
+/// When to let go of what is expired again.
+struct Sweeps {
+    due: Instant,
+}
+
+impl Sweeps {
+    fn look(&mut self, state: &State) {
+        let began = Instant::now();
+        if began < self.due {
+            return;
+        }
+        let held = state.behaviour_count();
+        let swept = state.sweep();
+        tracing::debug!(?swept, "what is expired was let go");
+        self.due = Instant::now() + began.elapsed() * SWEEP_PAUSES;
+        warn_of_a_leap(held, state.behaviour_count());
+    }
+}
+
+/// A record whose time is far ahead of all others makes these old: an import of an old log, followed by what happens today.
+fn warn_of_a_leap(before: u64, after: u64) {
+    if before >= LEAP_MIN && after < before / 2 {
+        tracing::warn!(
+            behaviours_before = before,
+            behaviours = after,
+            "most of what people did was let go as too old beside the newest event: for a log of the past set state.retention_days higher, then read it again"
+        );
+    }
 }
 
 /// Writes one image. What goes wrong is said and counted; the image before stands.

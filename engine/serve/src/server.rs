@@ -129,7 +129,10 @@ impl App {
         let progress = Arc::clone(running.get_or_init(|| ingest.progress()));
         let period = Duration::from_secs(config.state.image_seconds);
         let planted = planted.map(|planted| planted.start(Arc::clone(&state), Arc::clone(&progress))).transpose()?;
-        let images = images.map(|store| images::start(store, state, ingest.boundary(), period)).transpose()?;
+        let images = match images {
+            Some(store) => images::start(store, state, ingest.boundary(), period)?,
+            None => images::start_without(state, period)?,
+        };
         let writer = LogWriter::new(&writer_config(&config)).context("can't start the producer")?;
         let lags = Arc::<ArcSwap<Vec<v1::UnitLag>>>::default();
         let services = Arc::new(Services {

@@ -2,7 +2,7 @@
 //! for brokers and reading must not.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -99,17 +99,21 @@ impl Scout {
     /// Looks for topics and partitions.
     fn discover(&mut self) -> KafkaResult<()> {
         let metadata = self.consumer.fetch_metadata(None, self.config.request_timeout())?;
-        let mut there: BTreeMap<Address, TopicKind> = BTreeMap::new();
+        let (mut named, mut new) = (BTreeSet::new(), BTreeMap::new());
         for topic in metadata.topics() {
             let Some(kind) = self.topics.kind(topic.name()).filter(TopicKind::is_source) else { continue };
-            // A partition without a leader can't be asked for its bounds; it is found once it has one.
-            let led = topic.partitions().iter().filter(|partition| partition.leader() >= 0);
-            there.extend(led.map(|partition| ((topic.name().to_owned(), partition.id()), kind.clone())));
+            for partition in topic.partitions() {
+                let address = (topic.name().to_owned(), partition.id());
+                // A partition without a leader can't be asked for its bounds; it is found once it has one.
+                if partition.leader() >= 0 && !self.known.contains_key(&address) {
+                    new.insert(address.clone(), kind.clone());
+                }
+                named.insert(address);
+            }
         }
-        self.let_go(&there);
-        there.retain(|address, _| !self.known.contains_key(address));
-        if !there.is_empty() {
-            self.welcome(there)?;
+        self.let_go(&named);
+        if !new.is_empty() {
+            self.welcome(new)?;
         }
         self.progress.note_discovered();
         self.look_for_missing();
@@ -174,10 +178,10 @@ impl Scout {
         }
     }
 
-    /// Lets go of partitions that have been missing for long.
-    fn let_go(&mut self, there: &BTreeMap<Address, TopicKind>) {
+    /// Lets go of partitions that no broker has named for long: of deleted topics. One that has only lost its leader is waited for.
+    fn let_go(&mut self, named: &BTreeSet<Address>) {
         for (address, known) in &mut self.known {
-            known.rounds_missing = if there.contains_key(address) { 0 } else { known.rounds_missing + 1 };
+            known.rounds_missing = if named.contains(address) { 0 } else { known.rounds_missing + 1 };
         }
         let (gone, kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.known).into_iter().partition(|(_, known)| known.rounds_missing >= ROUNDS_UNTIL_GONE);

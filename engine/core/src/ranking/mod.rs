@@ -3,6 +3,7 @@
 //! Every candidate is accounted for: a filter says what it removed. Ids stay integers until the answer is encoded. The same state
 //! gives the same slate: scores are finite by type and ties go to the smaller item id (process-local, so replicas may break a tie apart).
 
+pub mod alike;
 pub mod blend;
 mod by_number;
 pub mod candidate;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     ids::ItemId,
     ranking::{
+        alike::Alike,
         blend::FixedBlend,
         candidate::{Candidate, CandidateSet, Score},
         features::Features,
@@ -237,7 +238,8 @@ impl Pipeline {
         if ranker.is_some_and(|ranker| ranker.score(query, features, candidates.as_mut_slice(), &mut scratch.scores)) {
             return ScoredBy::Ranker;
         }
-        self.scorer.score(query, candidates.as_mut_slice());
+        let scorer: &dyn Scorer = if query.is_alike { &Alike } else { &*self.scorer };
+        scorer.score(query, candidates.as_mut_slice());
         ScoredBy::Blend
     }
 

@@ -159,7 +159,7 @@ impl Services {
         let condition = parse::filter(state, bu, request.filter.as_ref())?;
         let filter_hash = request.filter.as_ref().map_or(0, |filter| xxh3_64(&filter.encode_to_vec()));
         let region = parse::region(&request.region)?.map(str::to_owned);
-        let question = question_hash(&request.bu, "", &keys);
+        let question = question_hash(&[&request.bu], &keys);
         let served = sorted(page::decode(&request.page_token, question)?);
         let (suppress_owned, explain) = (request.suppress_owned, request.explain);
         let is_flood = !self.overload.persons.may_have(&keys, Instant::now());
@@ -221,7 +221,7 @@ impl Services {
         let unknown = || Refusal::UnknownItem { bu: of_bu.into(), item_id: item_id.into() };
         let item = state.catalogue().bu(of_bu).and_then(|bu| state.catalogue().item(bu, item_id)).ok_or_else(unknown)?;
         let condition = parse::filter(state, bu, request.filter.as_ref())?;
-        let question = question_hash(&request.bu, item_id, &keys);
+        let question = question_hash(&[state.catalogue().bu_name(bu), of_bu, item_id], &keys);
         let served = sorted(page::decode(&request.page_token, question)?);
         let answer = self.engine.similar(
             item,
@@ -303,12 +303,12 @@ fn sorted(mut hashes: Vec<u64>) -> Vec<u64> {
 }
 
 /// Ties a page token to what was asked.
-fn question_hash(bu: &str, item_id: &str, keys: &[SourceKey]) -> u64 {
+fn question_hash(names: &[&str], keys: &[SourceKey]) -> u64 {
     let mut bytes = Vec::with_capacity(64);
-    bytes.extend(bu.as_bytes());
-    bytes.push(0);
-    bytes.extend(item_id.as_bytes());
-    bytes.push(0);
+    for name in names {
+        bytes.extend(name.as_bytes());
+        bytes.push(0);
+    }
     let mut hashes: Vec<u128> = keys.iter().map(|key| key.hash().raw()).collect();
     hashes.sort_unstable();
     hashes.iter().for_each(|hash| bytes.extend(hash.to_le_bytes()));

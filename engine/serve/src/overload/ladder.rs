@@ -14,7 +14,7 @@
 //! level gets the highest one for which it does. Nothing here knows how a slate is made.
 
 use std::{
-    sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -35,8 +35,11 @@ const CALM_MAX: Duration = Duration::from_secs(2);
 const HELD: Duration = Duration::from_secs(2);
 /// Share of requests that may have to wait while it is calm: 1 in so many.
 const WAITED_ONE_IN: u64 = 20;
-/// Weight of a new cost in the average.
+/// Weight of a new cost in the average, which sees of a new one so many times itself at most: one answer that was held up says little.
 const COST_WEIGHT: f64 = 0.05;
+const COST_GROWTH_MAX: f64 = 8.0;
+/// What a level that was too dear for somebody is believed to cost less after a window, so that it is tried again: half after half a second.
+const COST_FORGOTTEN: f64 = 1.0 / 16.0;
 /// An answer is begun where so many times its usual cost is left.
 const COSTS_LEFT: u64 = 2;
 
@@ -123,6 +126,8 @@ pub struct Ladder {
     /// What an operator set: the place plus one; 0 for nothing.
     pinned: AtomicU8,
     costs_ns: [AtomicU64; Level::COUNT],
+    /// Whether a request passed the level over since the last look because of what it costs.
+    was_too_dear: [AtomicBool; Level::COUNT],
     answers: [AtomicU64; Level::COUNT],
     controller: Mutex<Controller>,
 }
@@ -159,6 +164,7 @@ impl Ladder {
                 last = Some(level);
                 break;
             }
+            self.was_too_dear.get(level.position()).into_iter().for_each(|was| was.store(true, Relaxed));
         }
         last.filter(|level| left_ns > self.cost_ns(*level))
     }
@@ -168,7 +174,7 @@ impl Ladder {
         self.answered(level);
         let Some(cost) = self.costs_ns.get(level.position()) else { return };
         let (new, old) = (time.as_nanos() as f64, cost.load(Relaxed) as f64);
-        let average = if old == 0.0 { new } else { old + COST_WEIGHT * (new - old) };
+        let average = if old == 0.0 { new } else { old + COST_WEIGHT * (new.min(COST_GROWTH_MAX * old) - old) };
         cost.store(average as u64, Relaxed); // of two at once one may be lost
     }
 
@@ -191,10 +197,21 @@ impl Ladder {
 
     /// Moves the level by the pressure of the last window; from where to where, if it moved.
     pub fn observe(&self, pressure: Pressure, now: Instant) -> Option<(Level, Level)> {
+        self.forget_costs();
         let before = Level::at(usize::from(self.found.load(Relaxed)));
         let level = self.controller.lock().next(before, pressure, now);
         self.found.store(level.position() as u8, Relaxed);
         (level != before).then_some((before, level))
+    }
+
+    /// A level that nobody is answered at is not measured: what it was believed to cost must not keep it so for ever.
+    fn forget_costs(&self) {
+        for (cost, was_too_dear) in self.costs_ns.iter().zip(&self.was_too_dear) {
+            if was_too_dear.swap(false, Relaxed) {
+                let held = cost.load(Relaxed) as f64;
+                cost.store((held * (1.0 - COST_FORGOTTEN)) as u64, Relaxed);
+            }
+        }
     }
 
     fn cost_ns(&self, level: Level) -> u64 {
@@ -329,6 +346,36 @@ mod tests {
         for (left_us, expected) in expected {
             assert_eq!(level(left_us), expected, "{left_us} µs left");
         }
+    }
+
+    #[test]
+    fn a_level_that_was_too_dear_once_is_tried_again() {
+        let (ladder, mut now) = (Ladder::default(), Instant::now());
+        let left = Duration::from_millis(50);
+        ladder.took(Level::Full, Duration::from_millis(40)); // cold, right after the start
+        assert_eq!(ladder.for_request(Criticality::Default, left), Some(Level::Lean));
+        show(&ladder, &mut now, CALM_WINDOW, 1.0);
+        assert_eq!(ladder.for_request(Criticality::Default, left), Some(Level::Lean), "once asked, once forgotten a little");
+        let mut levels = Vec::new();
+        for _ in 0..40 {
+            levels.extend(ladder.for_request(Criticality::Default, left));
+            show(&ladder, &mut now, CALM_WINDOW, 0.05);
+            if levels.last() == Some(&Level::Full) {
+                ladder.took(Level::Full, Duration::from_micros(200));
+            }
+        }
+        assert_eq!(levels.last(), Some(&Level::Full), "{levels:?}");
+        assert!(levels.is_sorted_by(|before, after| before >= after), "and then it stays: {levels:?}");
+    }
+
+    #[test]
+    fn one_answer_that_was_held_up_says_little() {
+        let ladder = Ladder::default();
+        ladder.took(Level::Full, Duration::from_micros(200));
+        ladder.took(Level::Full, Duration::from_secs(1));
+        assert!(ladder.cost(Level::Full) < Duration::from_micros(300), "{:?}", ladder.cost(Level::Full));
+        (0..200).for_each(|_| ladder.took(Level::Full, Duration::from_millis(10)));
+        assert!(ladder.cost(Level::Full) > Duration::from_millis(9), "what lasts is believed: {:?}", ladder.cost(Level::Full));
     }
 
     #[test]
