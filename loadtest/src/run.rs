@@ -16,14 +16,14 @@ use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    broker,
+    broker::Broker,
     cli::{Cli, Command, FreshnessArgs, IngestArgs, PeakArgs, RecommendArgs, TargetArgs},
     connections::{self, Connections},
     error::LoadError,
     freshness::{self, FreshnessPlan, FreshnessReport, background::Background},
     ingest::{self, error::IngestError, report::IngestReport},
     open_loop::{self, LoadPlan},
-    pace,
+    output, pace,
     peak::{self, report::PeakReport},
     people::People,
     progress,
@@ -70,11 +70,13 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             scenario(&arguments.peak, async |target| peak::festival::run(&arguments, target, stop_signal()).await)
         }
         Command::Broker(arguments) => {
-            let started = |address: &str| match arguments.json {
-                true => println!("{}", serde_json::json!({ "brokers": address })),
-                false => println!("{address}"),
-            };
-            runtime(1)?.block_on(broker::run(&arguments, stop_signal(), started)).context("the broker can't be started")?;
+            let broker = Broker::start(&arguments).context("the broker can't be started")?;
+            let address = broker.address();
+            let line = if arguments.json { serde_json::json!({ "brokers": address }).to_string() } else { address };
+            // A broker whose address nobody reads is of no use.
+            if output::print(&format!("{line}\n"))? {
+                runtime(1)?.block_on(broker.serve(Duration::from_secs(arguments.seconds), stop_signal()));
+            }
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -173,7 +175,7 @@ fn scenario(arguments: &PeakArgs, run: impl AsyncFnOnce(&Target) -> Result<PeakR
 fn checked_target(arguments: &TargetArgs) -> Result<Target, LoadError> {
     let target = Target::parse(&arguments.target, arguments.allow_remote)?;
     if !target.is_loopback() {
-        eprintln!("warning: {} is not loopback; loading it because of --allow-remote", target.uri());
+        output::warn(&format!("warning: {} is not loopback; loading it because of --allow-remote", target.uri()));
     }
     Ok(target)
 }
@@ -204,11 +206,8 @@ async fn interrupt() {
 }
 
 fn print(report: &(impl Serialize + std::fmt::Display), json: bool) -> anyhow::Result<()> {
-    if json {
-        println!("{}", serde_json::to_string(report)?);
-    } else {
-        print!("{report}");
-    }
+    let text = if json { format!("{}\n", serde_json::to_string(report)?) } else { report.to_string() };
+    output::print(&text)?; // a reader who has gone changes nothing about what was found
     Ok(())
 }
 

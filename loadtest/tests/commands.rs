@@ -4,10 +4,11 @@
 
 mod scripted;
 
-use std::{collections::BTreeMap, future::pending, net::SocketAddr, process::Command as Process, time::Duration};
+use std::{collections::BTreeMap, fs::File, future::pending, io, net::SocketAddr, process::Command as Process, time::Duration};
 
 use clap::Parser as _;
 use faces_loadtest::{
+    broker::Broker,
     cli::{Cli, Command},
     error::LoadError,
     freshness::FreshnessReport,
@@ -123,6 +124,30 @@ fn help_has_examples() {
     }
 }
 
+#[cfg(target_os = "linux")] // where /dev/full is
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_has_gone_is_no_failure_and_a_full_disk_is_one_without_a_panic() {
+    let address = serve(Scripted::new(|_, _| Line::slate(&ITEMS, "g1")), SlowLog::new(1)).await;
+    let target = format!("--target http://{address} --bu video --rate 100 --seconds 0.1 --deadline-ms 60000");
+    for command in ["recommend --page-size 3", "recommend --page-size 3 --json", "broker --bu video", "--help"] {
+        let more = if command.starts_with("recommend") { target.as_str() } else { "" };
+        let run = || {
+            let mut process = Process::new(env!("CARGO_BIN_EXE_faces-loadtest"));
+            process.args(command.split_whitespace()).args(more.split_whitespace());
+            process
+        };
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let gone = run().stdout(writer).output().unwrap();
+        assert_eq!((gone.status.code(), gone.stderr.as_slice()), (Some(0), b"".as_slice()), "{command}: {gone:?}");
+
+        let full = run().stdout(File::options().write(true).open("/dev/full").unwrap()).output().unwrap();
+        let complaint = String::from_utf8(full.stderr).unwrap();
+        assert!(complaint.starts_with("error: the output can't be written: "), "{command}: {complaint}");
+        assert_eq!((full.status.code(), complaint.lines().count()), (Some(1), 1), "{command}: {complaint}");
+    }
+}
+
 #[tokio::test]
 async fn freshness_sees_the_event_in_profile_and_slate() {
     let log = SlowLog::new(3);
@@ -173,11 +198,10 @@ async fn a_broker_has_the_topics_of_all_units_until_it_is_told_to_end() {
         panic!("another command")
     };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let (address, started) = tokio::sync::oneshot::channel();
-    let until = async { _ = stopped.await };
-    let running = faces_loadtest::broker::run(&arguments, until, |found| address.send(found.to_owned()).unwrap());
+    let broker = Broker::start(&arguments).unwrap();
+    let brokers = broker.address();
+    let running = broker.serve(Duration::from_secs(600), async { _ = stopped.await });
     let looking = async {
-        let brokers = started.await.unwrap();
         let topics = tokio::task::spawn_blocking(move || {
             let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
             let metadata = client.fetch_metadata(None, Duration::from_secs(30)).unwrap();
@@ -187,8 +211,7 @@ async fn a_broker_has_the_topics_of_all_units_until_it_is_told_to_end() {
         stop.send(()).unwrap();
         topics
     };
-    let (ended, topics) = tokio::join!(running, looking);
-    ended.unwrap();
+    let ((), topics) = tokio::join!(running, looking);
     let expected = ["catalog", "dlq", "events.books", "events.video", "identity"].map(|name| (format!("mine.{name}"), 3));
     assert_eq!(topics, BTreeMap::from(expected));
 }
