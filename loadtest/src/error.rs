@@ -79,12 +79,6 @@ pub enum LoadError {
         /// What is wrong.
         why: String,
     },
-    /// A command that was to run beside the load failed.
-    #[error("a command that was to run beside the load failed: {what}")]
-    Beside {
-        /// How.
-        what: String,
-    },
     /// No histogram.
     #[error("cannot set up a latency histogram")]
     Histogram(#[from] hdrhistogram::CreationError),

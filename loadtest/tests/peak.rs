@@ -13,7 +13,7 @@ use faces_loadtest::{
     target::Target,
 };
 use faces_proto::v1::{RecommendResponse, ServiceLevel};
-use scripted::{Line, Scripted, SlowLog, serve, slate};
+use scripted::{Line, Scripted, SlowLog, admin, serve, slate};
 use tonic::Status;
 
 const ITEMS: [&str; 3] = ["a", "b", "c"];
@@ -24,16 +24,22 @@ fn at_level(level: ServiceLevel) -> Line {
 }
 
 async fn run(scripted: Scripted, scenario: &str, arguments: &str) -> PeakReport {
+    run_with(scripted, scenario, arguments, &[]).await
+}
+
+/// As [`run`], with arguments that may have spaces in them.
+async fn run_with(scripted: Scripted, scenario: &str, arguments: &str, more: &[&str]) -> PeakReport {
     let address = serve(scripted, SlowLog::new(1)).await;
     let uri = format!("http://{address}");
     let common =
         format!("--target {uri} --bu video --page-size 3 --other-calls-share 0 --connections 2 --deadline-ms 60000 --json");
     let all = format!("faces-loadtest {scenario} {common} {arguments}");
     let target = Target::parse(&uri, false).unwrap();
-    match Cli::try_parse_from(all.split_whitespace()).unwrap().command {
+    match Cli::try_parse_from(all.split_whitespace().chain(more.iter().copied())).unwrap().command {
         Command::Overload(arguments) => peak::overload::run(&arguments, &target, pending()).await,
         Command::Capacity(arguments) => peak::capacity::run(&arguments, &target, pending()).await,
         Command::Soak(arguments) => peak::soak::run(&arguments, &target, pending()).await,
+        Command::Festival(arguments) => peak::festival::run(&arguments, &target, pending()).await,
         other => panic!("{other:?}"),
     }
     .unwrap()
@@ -96,6 +102,26 @@ async fn batches_are_one_call_of_many_slates_and_good_only_if_all_are() {
         let due = report.phases.iter().map(|phase| phase.counts.due).sum::<u64>();
         assert_eq!((report.good(), scripted.calls()), (if is_good { due } else { 0 }, due + 1), "{items:?}"); // the first call learns what there is
     }
+}
+
+#[tokio::test]
+async fn a_festival_goes_on_when_a_command_fails_but_does_not_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let slo = folder.path().join("slo.toml");
+    fs::write(&slo, "p99_ms_max = 60000.0\n").unwrap();
+    let page = admin("faces_view_age_seconds 0.1\n");
+    let arguments = format!("--rate 200 --events-per-s 1 --seconds 2 --slo {} --admin {page}", slo.display());
+    let scripted = Scripted::new(|_, _| at_level(ServiceLevel::Full));
+    let good = run_with(scripted.clone(), "festival", &arguments, &["--at-swap", "true", "--at-cut", "exit 0"]).await;
+    assert!(good.holds && good.finding.commands.iter().all(|command| command.succeeded), "{good}");
+
+    let bad = run_with(scripted, "festival", &arguments, &["--at-swap", "exit 3", "--at-cut", "true"]).await;
+    assert_eq!((bad.phases.len(), bad.verdicts.iter().all(|verdict| verdict.holds), bad.holds), (6, true, false), "{bad}");
+    let json = serde_json::to_value(&bad).unwrap();
+    assert_eq!((&json["commands"][0]["option"], &json["commands"][0]["exit_code"]), (&"--at-swap".into(), &3.into()), "{json}");
+    assert!(bad.to_string().contains("FAIL --at-swap `exit 3`: exit code 3\nok   --at-cut `true`: exit code 0\n"), "{bad}");
+    let html = page::html(&bad).unwrap();
+    assert!(html.contains("--at-swap <code>exit 3</code><td>exit code 3<td><td class=\"fail\">failed"), "{html}");
 }
 
 #[tokio::test]

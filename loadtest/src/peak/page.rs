@@ -67,6 +67,11 @@ fn verdicts(page: &mut String, report: &PeakReport) -> std::fmt::Result {
         let (class, word) = if verdict.holds { ("ok", "holds") } else { ("fail", "missed") };
         write!(page, "<tr><td>{}<td>{found}<td>{}<td class=\"{class}\">{word}</tr>", escape(&verdict.what), verdict.limit)?;
     }
+    for command in &report.finding.commands {
+        let (class, word) = if command.succeeded { ("ok", "done") } else { ("fail", "failed") };
+        let (what, outcome) = (escape(&command.command), escape(&command.outcome));
+        write!(page, "<tr><td>{} <code>{what}</code><td>{outcome}<td><td class=\"{class}\">{word}</tr>", command.option)?;
+    }
     page.push_str("</table>");
     Ok(())
 }

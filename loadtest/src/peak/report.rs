@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use super::{phase::PhaseReport, slo::Verdict, watch::Sample};
+use super::{beside::Beside, phase::PhaseReport, slo::Verdict, watch::Sample};
 use crate::{cli::PeakArgs, target::Target};
 
 /// The result of a scenario; field names are keys of `--json`. Figures without a phase are those of the one that the scenario is about: at
@@ -44,7 +44,7 @@ pub struct PeakReport {
     pub generator_limited: bool,
     /// The limits, and whether they hold.
     pub verdicts: Vec<Verdict>,
-    /// Whether all of them hold.
+    /// Whether all of them hold, and no command failed.
     pub holds: bool,
     /// Every phase.
     pub phases: Vec<PhaseReport>,
@@ -53,7 +53,7 @@ pub struct PeakReport {
 }
 
 /// What one scenario finds and others do not.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Finding {
     /// Highest rate at which the SLO held.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +70,9 @@ pub struct Finding {
     /// Events that were refused, or whose fate is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events_refused: Option<u64>,
+    /// Commands that ran beside the load.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<Beside>,
 }
 
 impl PeakReport {
@@ -100,9 +103,11 @@ impl PeakReport {
             errors: headline.map(|phase| phase.errors.clone()).unwrap_or_default(),
             degraded: headline.map_or(0, |phase| phase.counts.degraded),
             server_cpu_us_per_answer: headline.and_then(|phase| phase.server_cpu_us_per_answer),
-            finding,
             generator_limited: phases.iter().any(|phase| phase.generator_limited),
-            holds: !verdicts.is_empty() && verdicts.iter().all(|verdict| verdict.holds),
+            holds: !verdicts.is_empty()
+                && verdicts.iter().all(|verdict| verdict.holds)
+                && finding.commands.iter().all(|command| command.succeeded),
+            finding,
             verdicts,
             phases,
             server,
@@ -132,6 +137,9 @@ impl fmt::Display for PeakReport {
         for verdict in &self.verdicts {
             let found = verdict.found.map_or_else(|| "not known".to_owned(), |found| format!("{found:.4}"));
             writeln!(f, "{} {}: {found} (limit {})", if verdict.holds { "ok  " } else { "FAIL" }, verdict.what, verdict.limit)?;
+        }
+        for Beside { option, command, outcome, succeeded, .. } in &self.finding.commands {
+            writeln!(f, "{} {option} `{command}`: {outcome}", if *succeeded { "ok  " } else { "FAIL" })?;
         }
         if self.generator_limited {
             writeln!(
