@@ -23,7 +23,8 @@ use crate::{
     freshness::{self, FreshnessPlan, FreshnessReport, background::Background},
     ingest::{self, error::IngestError, report::IngestReport},
     open_loop::{self, LoadPlan},
-    output, pace,
+    output::{self, PageFile},
+    pace,
     peak::{self, report::PeakReport},
     people::People,
     progress,
@@ -164,11 +165,11 @@ pub async fn freshness(arguments: &FreshnessArgs, stop: impl Future<Output = ()>
 /// Runs a scenario, prints and writes its report.
 fn scenario(arguments: &PeakArgs, run: impl AsyncFnOnce(&Target) -> Result<PeakReport, LoadError>) -> anyhow::Result<ExitCode> {
     let target = checked_target(&arguments.target)?;
+    let page = arguments.html.as_deref().map(PageFile::open).transpose()?;
     let report = runtime(arguments.target.threads)?.block_on(run(&target))?;
+    let written = page.map(|page| anyhow::Ok(page.write(&peak::page::html(&report)?)?)).transpose();
     print(&report, arguments.target.json)?;
-    if let Some(path) = &arguments.html {
-        std::fs::write(path, peak::page::html(&report)?).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    written?; // each way out is tried before the other's failure is told
     Ok(exit_code(report.holds && report.good() > 0))
 }
 

@@ -4,7 +4,7 @@
 
 mod scripted;
 
-use std::{fs, future::pending};
+use std::{fs, future::pending, process::Command as Process};
 
 use clap::Parser as _;
 use faces_loadtest::{
@@ -122,6 +122,27 @@ async fn a_festival_goes_on_when_a_command_fails_but_does_not_pass() {
     assert!(bad.to_string().contains("FAIL --at-swap `exit 3`: exit code 3\nok   --at-cut `true`: exit code 0\n"), "{bad}");
     let html = page::html(&bad).unwrap();
     assert!(html.contains("--at-swap <code>exit 3</code><td>exit code 3<td><td class=\"fail\">failed"), "{html}");
+}
+
+/// Runs `scenario` where nobody listens; what it complains of.
+fn complaint(scenario: &str, more: &[&str]) -> String {
+    let mut process = Process::new(env!("CARGO_BIN_EXE_faces-loadtest"));
+    process.args(scenario.split_whitespace()).args(["--target", "http://127.0.0.1:1", "--bu", "video"]).args(more);
+    let output = process.output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), b"".as_slice()), "{scenario}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_told_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let [missing, fine] = ["missing/page.html", "page.html"].map(|name| folder.path().join(name).display().to_string());
+    for scenario in ["capacity", "overload --capacity 100", "soak", "festival"] {
+        let early = complaint(scenario, &["--html", &missing]);
+        assert!(early.starts_with(&format!("error: --html {missing} can't be written: ")), "{scenario}: {early}");
+    }
+    let nobody = complaint("soak", &["--html", &fine]);
+    assert!(nobody.contains("cannot connect") && !fs::exists(&fine).unwrap(), "no page without a run: {nobody}");
 }
 
 #[tokio::test]
