@@ -1,6 +1,6 @@
 //! What can stop a run before it has a report.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use thiserror::Error;
 
@@ -78,6 +78,16 @@ pub enum LoadError {
         path: PathBuf,
         /// What is wrong.
         why: String,
+    },
+    /// The admin page says nothing.
+    #[error(
+        "--admin {address}: {why}; give server.admin_address of the server's configuration, or do without its memory and processor time"
+    )]
+    Admin {
+        /// As given.
+        address: SocketAddr,
+        /// What is wrong.
+        why: &'static str,
     },
     /// No histogram.
     #[error("cannot set up a latency histogram")]

@@ -145,6 +145,16 @@ fn a_page_that_cannot_be_written_is_told_before_anything_is_sent() {
     assert!(nobody.contains("cannot connect") && !fs::exists(&fine).unwrap(), "no page without a run: {nobody}");
 }
 
+#[test]
+fn an_admin_page_that_says_nothing_is_told_before_anything_is_sent() {
+    for scenario in ["capacity", "overload --capacity 100", "soak", "festival"] {
+        let early = complaint(scenario, &["--admin", "127.0.0.1:1"]);
+        assert!(early.starts_with("error: --admin 127.0.0.1:1: nobody answers /metrics there; give "), "{scenario}: {early}");
+    }
+    let other = complaint("soak", &["--admin", &admin("go_goroutines 7\n").to_string()]);
+    assert!(other.contains("not those of a faces server"), "{other}");
+}
+
 #[tokio::test]
 async fn a_soak_without_the_admin_page_does_not_pass_for_a_flat_one() {
     let scripted = Scripted::new(|_, _| at_level(ServiceLevel::Full));
@@ -153,4 +163,5 @@ async fn a_soak_without_the_admin_page_does_not_pass_for_a_flat_one() {
     assert_eq!(report.good(), report.phases.iter().map(|phase| phase.counts.due).sum::<u64>());
     let memory = report.verdicts.iter().find(|verdict| verdict.what.contains("memory")).unwrap();
     assert_eq!((memory.found, memory.holds), (None, false));
+    assert!(report.to_string().contains("known from its admin page alone (--admin)"), "{report}");
 }

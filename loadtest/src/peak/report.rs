@@ -141,6 +141,12 @@ impl fmt::Display for PeakReport {
         for Beside { option, command, outcome, succeeded, .. } in &self.finding.commands {
             writeln!(f, "{} {option} `{command}`: {outcome}", if *succeeded { "ok  " } else { "FAIL" })?;
         }
+        if self.server.is_empty() && self.verdicts.iter().any(|verdict| verdict.found.is_none()) {
+            writeln!(
+                f,
+                "note: the server's memory, processor time and view of the log are known from its admin page alone (--admin)"
+            )?;
+        }
         if self.generator_limited {
             writeln!(
                 f,
