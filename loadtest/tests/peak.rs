@@ -90,8 +90,23 @@ async fn the_search_for_capacity_ends_where_the_limits_break() {
     assert!(report.phases[1..].iter().all(|phase| phase.counts.degraded > 0), "{:?}", report.phases);
     let first = &report.phases[0];
     assert_eq!((first.counts.degraded, first.rate_asked_per_s), (0, 400.0));
-    assert_eq!(report.finding.capacity_per_s, Some(400.0));
+    assert_eq!((report.finding.capacity_per_s, report.finding.capacity_is_lower_bound), (Some(400.0), Some(false)));
     assert!(report.holds, "{:?}", report.verdicts);
+    assert!(report.to_string().contains("capacity, per second: 400.0\n"), "{report}");
+}
+
+#[tokio::test]
+async fn a_capacity_at_which_no_step_broke_is_a_lower_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let slo = folder.path().join("slo.toml");
+    fs::write(&slo, "p99_ms_max = 60000.0\n").unwrap();
+    let arguments = format!("--from 100 --step-seconds 0.2 --steps 2 --slo {}", slo.display());
+    let report = run(Scripted::new(|_, _| at_level(ServiceLevel::Full)), "capacity", &arguments).await;
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!((&json["capacity_per_s"], &json["capacity_is_lower_bound"]), (&200.0.into(), &true.into()), "{json}");
+    for text in [report.to_string(), page::html(&report).unwrap()] {
+        assert!(text.contains("capacity, per second: at least 200.0 (no step broke"), "{text}");
+    }
 }
 
 #[tokio::test]

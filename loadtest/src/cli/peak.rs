@@ -14,7 +14,8 @@ pub(super) const CAPACITY_EXAMPLES: &str = "\
 Example:
   faces-loadtest capacity --target http://127.0.0.1:50051 --admin 127.0.0.1:9090 --bu marketplace --html capacity.html
 
-Doubles the rate until p99, errors or degraded answers break the SLO (--slo), then halves the gap. Exit code 1 when it holds nowhere.";
+Doubles the rate until p99, errors or degraded answers break the SLO (--slo), then halves the gap. Where no step
+breaks it, capacity is told as a lower bound. Exit code 1 when it holds nowhere.";
 
 pub(super) const OVERLOAD_EXAMPLES: &str = "\
 Example:

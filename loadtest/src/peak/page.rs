@@ -48,6 +48,7 @@ pub fn html(report: &PeakReport) -> anyhow::Result<String> {
         report.page_size,
         report.deadline_ms
     )?;
+    report.finding.lines().iter().try_for_each(|line| write!(page, "<p>{}</p>", escape(line)))?;
     if report.generator_limited {
         page.push_str("<p class=\"fail\">The generator was the bottleneck in some phases: the server was offered less, or later, than asked.</p>");
     }

@@ -58,6 +58,9 @@ pub struct Finding {
     /// Highest rate at which the SLO held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_per_s: Option<f64>,
+    /// Whether it held at every rate that was tried, so that capacity is at least that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity_is_lower_bound: Option<bool>,
     /// Longest time from the end of an overload to the last answer below full service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_s: Option<f64>,
@@ -73,6 +76,21 @@ pub struct Finding {
     /// Commands that ran beside the load.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<Beside>,
+}
+
+impl Finding {
+    /// What is said of it beside phases and limits, a line each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let capacity = self.capacity_per_s.map(|rate| match self.capacity_is_lower_bound {
+            Some(true) => {
+                format!("capacity, per second: at least {rate:.1} (no step broke the SLO: try more --steps, or a higher --from)")
+            }
+            _ => format!("capacity, per second: {rate:.1}"),
+        });
+        let recovery = self.recovery_s.map(|seconds| format!("recovery, s: {seconds:.1}"));
+        capacity.into_iter().chain(recovery).collect()
+    }
 }
 
 impl PeakReport {
@@ -129,11 +147,7 @@ impl fmt::Display for PeakReport {
             self.scenario, self.target, self.bu, self.page_size, self.deadline_ms
         )?;
         self.phases.iter().try_for_each(|phase| writeln!(f, "{}", phase.line()))?;
-        for (name, value) in [("capacity, per second", self.finding.capacity_per_s), ("recovery, s", self.finding.recovery_s)] {
-            if let Some(value) = value {
-                writeln!(f, "{name}: {value:.1}")?;
-            }
-        }
+        self.finding.lines().iter().try_for_each(|line| writeln!(f, "{line}"))?;
         for verdict in &self.verdicts {
             let found = verdict.found.map_or_else(|| "not known".to_owned(), |found| format!("{found:.4}"));
             writeln!(f, "{} {}: {found} (limit {})", if verdict.holds { "ok  " } else { "FAIL" }, verdict.what, verdict.limit)?;
