@@ -192,6 +192,16 @@ async fn freshness_counts_refused_events_and_empty_slates() {
     assert_eq!((report.written, report.errors.get("empty_slate")), (0, Some(&3)));
 }
 
+#[test]
+fn a_brokers_example_waits_for_its_address_and_help_says_that_units_are_named_beforehand() {
+    let output = Process::new(env!("CARGO_BIN_EXE_faces-loadtest")).args(["broker", "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let place = |part: &str| help.find(part).unwrap_or_else(|| panic!("no {part} in\n{help}"));
+    let (started, waited, read) = (place("> broker.txt &"), place("until [ -s broker.txt ]"), place("$(cat broker.txt)"));
+    assert!(started < waited && waited < read, "{help}");
+    place("Name every business unit that will be needed");
+}
+
 #[tokio::test]
 async fn a_broker_has_the_topics_of_all_units_until_it_is_told_to_end() {
     let Command::Broker(arguments) = parse("broker", "--bu video --bu books --prefix mine --partitions 3") else {
