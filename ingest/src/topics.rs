@@ -71,6 +71,21 @@ pub enum TopicError {
         #[source]
         source: KafkaError,
     },
+    /// The brokers said which topics they have, but not that they made those that are missing.
+    #[error(
+        "topics {} are missing on brokers {brokers}, which answer but did not make them: make them beforehand, or allow this \
+         client to make topics",
+        topics.join(", ")
+    )]
+    NotMade {
+        /// The brokers asked.
+        brokers: String,
+        /// Topics that are missing.
+        topics: Vec<String>,
+        /// What librdkafka says.
+        #[source]
+        source: KafkaError,
+    },
     /// A topic could not be made.
     #[error("topic {topic} could not be made ({code}): make it by hand, or give this client the right to")]
     Create {
@@ -174,6 +189,17 @@ pub struct Layout {
 /// # Errors
 /// When a name is not allowed, the brokers don't answer, or one refuses.
 pub async fn ensure(cluster: &Cluster, topics: &Topics, bus: &[&str], layout: Layout) -> Result<Vec<String>, TopicError> {
+    ensure_within(cluster, topics, bus, layout, REQUEST_TIMEOUT).await
+}
+
+/// As [`ensure`], giving up after `patience` with making topics.
+async fn ensure_within(
+    cluster: &Cluster,
+    topics: &Topics,
+    bus: &[&str],
+    layout: Layout,
+    patience: Duration,
+) -> Result<Vec<String>, TopicError> {
     if let Some(bu) = bus.iter().find(|bu| check_bu_name(bu).is_err()) {
         return Err(TopicError::Bu((*bu).to_owned()));
     }
@@ -206,8 +232,12 @@ pub async fn ensure(cluster: &Cluster, topics: &Topics, bus: &[&str], layout: La
             settings.iter().fold(bare, |topic, (key, value)| topic.set(key, value))
         })
         .collect();
-    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));
-    let results = admin.create_topics(&new, &options).await.map_err(unreachable)?;
+    let options = AdminOptions::new().request_timeout(Some(patience)).operation_timeout(Some(patience));
+    let results = admin.create_topics(&new, &options).await.map_err(|source| TopicError::NotMade {
+        brokers: cluster.brokers.clone(),
+        topics: wanted.iter().map(|(name, ..)| name.clone()).collect(),
+        source,
+    })?;
     let mut made = Vec::new();
     for result in results {
         match result {
@@ -221,6 +251,8 @@ pub async fn ensure(cluster: &Cluster, topics: &Topics, bus: &[&str], layout: La
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::mocking::MockCluster;
+
     use super::*;
 
     #[test]
@@ -239,6 +271,23 @@ mod tests {
             ("other.events.video".to_owned(), None),
         ] {
             assert_eq!(topics.kind(&name), expected, "{name}");
+        }
+    }
+
+    /// librdkafka's mock cluster has no way to make topics; who asks it learns so by waiting in vain.
+    #[tokio::test]
+    async fn brokers_that_make_no_topics_are_told_from_brokers_that_do_not_answer() {
+        let brokers = MockCluster::new(1).unwrap();
+        brokers.create_topic("faces.catalog", 1, 1).unwrap();
+        let cluster = Cluster::at(&brokers.bootstrap_servers());
+        let layout = Layout { partitions: 1, replication: 1 };
+        let patience = Duration::from_millis(500);
+        let error = ensure_within(&cluster, &Topics::default(), &["video"], layout, patience).await.unwrap_err();
+        let TopicError::NotMade { topics, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(topics, &["faces.identity", "faces.dlq", "faces.events.video"]);
+        let told = error.to_string();
+        for part in [cluster.brokers.as_str(), "faces.identity, faces.dlq, faces.events.video", "make them beforehand"] {
+            assert!(told.contains(part), "no {part} in {told}");
         }
     }
 

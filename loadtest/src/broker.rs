@@ -34,15 +34,9 @@ impl Broker {
     pub fn address(&self) -> String {
         self.0.bootstrap_servers()
     }
-}
 
-/// Runs a broker until its time is up, or until `stop`. `started` hears its address.
-///
-/// # Errors
-/// When it can't be started.
-pub async fn run(arguments: &BrokerArgs, stop: impl Future<Output = ()>, started: impl FnOnce(&str)) -> Result<(), KafkaError> {
-    let broker = Broker::start(arguments)?;
-    started(&broker.address());
-    tokio::time::timeout(Duration::from_secs(arguments.seconds), stop).await.ok(); // either way it ends
-    Ok(())
+    /// Goes on for `length`, or until `stop`.
+    pub async fn serve(self, length: Duration, stop: impl Future<Output = ()>) {
+        tokio::time::timeout(length, stop).await.ok(); // either way it ends
+    }
 }

@@ -1,6 +1,6 @@
 //! What can stop a run before it has a report.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use thiserror::Error;
 
@@ -79,11 +79,15 @@ pub enum LoadError {
         /// What is wrong.
         why: String,
     },
-    /// A command that was to run beside the load failed.
-    #[error("a command that was to run beside the load failed: {what}")]
-    Beside {
-        /// How.
-        what: String,
+    /// The admin page says nothing.
+    #[error(
+        "--admin {address}: {why}; give server.admin_address of the server's configuration, or do without its memory and processor time"
+    )]
+    Admin {
+        /// As given.
+        address: SocketAddr,
+        /// What is wrong.
+        why: &'static str,
     },
     /// No histogram.
     #[error("cannot set up a latency histogram")]

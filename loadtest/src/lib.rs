@@ -21,6 +21,7 @@ pub mod freshness;
 pub mod ingest;
 pub mod latency;
 pub mod open_loop;
+pub mod output;
 pub mod pace;
 pub mod peak;
 pub mod people;

@@ -4,11 +4,18 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use faces_loadtest::{cli::Cli, run};
+use faces_loadtest::{cli::Cli, output, run};
 
 fn main() -> ExitCode {
-    run::run(Cli::parse()).unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+    let outcome = match Cli::try_parse() {
+        Ok(cli) => run::run(cli),
+        Err(told) => {
+            let code = u8::try_from(told.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from); // help is no mistake
+            output::is_read(told.print()).map(|_| code).map_err(Into::into)
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        output::warn(&format!("error: {error:#}"));
         ExitCode::FAILURE
     })
 }

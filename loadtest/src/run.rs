@@ -16,13 +16,14 @@ use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    broker,
+    broker::Broker,
     cli::{Cli, Command, FreshnessArgs, IngestArgs, PeakArgs, RecommendArgs, TargetArgs},
     connections::{self, Connections},
     error::LoadError,
     freshness::{self, FreshnessPlan, FreshnessReport, background::Background},
     ingest::{self, error::IngestError, report::IngestReport},
     open_loop::{self, LoadPlan},
+    output::{self, PageFile},
     pace,
     peak::{self, report::PeakReport},
     people::People,
@@ -70,11 +71,13 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             scenario(&arguments.peak, async |target| peak::festival::run(&arguments, target, stop_signal()).await)
         }
         Command::Broker(arguments) => {
-            let started = |address: &str| match arguments.json {
-                true => println!("{}", serde_json::json!({ "brokers": address })),
-                false => println!("{address}"),
-            };
-            runtime(1)?.block_on(broker::run(&arguments, stop_signal(), started)).context("the broker can't be started")?;
+            let broker = Broker::start(&arguments).context("the broker can't be started")?;
+            let address = broker.address();
+            let line = if arguments.json { serde_json::json!({ "brokers": address }).to_string() } else { address };
+            // A broker whose address nobody reads is of no use.
+            if output::print(&format!("{line}\n"))? {
+                runtime(1)?.block_on(broker.serve(Duration::from_secs(arguments.seconds), stop_signal()));
+            }
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -145,6 +148,7 @@ pub async fn freshness(arguments: &FreshnessArgs, stop: impl Future<Output = ()>
         page_size: arguments.page_size,
         poll: Duration::from_millis(arguments.poll_ms),
         timeout: Duration::from_millis(arguments.timeout_ms),
+        settle: Duration::from_millis(arguments.settle_ms),
         pause_max: Duration::from_millis(arguments.pause_ms_max),
         seed: common.seed,
         // Sessions must be new to the server, whatever ran against it before.
@@ -162,18 +166,18 @@ pub async fn freshness(arguments: &FreshnessArgs, stop: impl Future<Output = ()>
 /// Runs a scenario, prints and writes its report.
 fn scenario(arguments: &PeakArgs, run: impl AsyncFnOnce(&Target) -> Result<PeakReport, LoadError>) -> anyhow::Result<ExitCode> {
     let target = checked_target(&arguments.target)?;
+    let page = arguments.html.as_deref().map(PageFile::open).transpose()?;
     let report = runtime(arguments.target.threads)?.block_on(run(&target))?;
+    let written = page.map(|page| anyhow::Ok(page.write(&peak::page::html(&report)?)?)).transpose();
     print(&report, arguments.target.json)?;
-    if let Some(path) = &arguments.html {
-        std::fs::write(path, peak::page::html(&report)?).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    written?; // each way out is tried before the other's failure is told
     Ok(exit_code(report.holds && report.good() > 0))
 }
 
 fn checked_target(arguments: &TargetArgs) -> Result<Target, LoadError> {
     let target = Target::parse(&arguments.target, arguments.allow_remote)?;
     if !target.is_loopback() {
-        eprintln!("warning: {} is not loopback; loading it because of --allow-remote", target.uri());
+        output::warn(&format!("warning: {} is not loopback; loading it because of --allow-remote", target.uri()));
     }
     Ok(target)
 }
@@ -204,11 +208,8 @@ async fn interrupt() {
 }
 
 fn print(report: &(impl Serialize + std::fmt::Display), json: bool) -> anyhow::Result<()> {
-    if json {
-        println!("{}", serde_json::to_string(report)?);
-    } else {
-        print!("{report}");
-    }
+    let text = if json { format!("{}\n", serde_json::to_string(report)?) } else { report.to_string() };
+    output::print(&text)?; // a reader who has gone changes nothing about what was found
     Ok(())
 }
 

@@ -4,10 +4,20 @@
 
 mod scripted;
 
-use std::{collections::BTreeMap, future::pending, net::SocketAddr, process::Command as Process, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    future::pending,
+    io,
+    net::SocketAddr,
+    process::Command as Process,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use clap::Parser as _;
 use faces_loadtest::{
+    broker::Broker,
     cli::{Cli, Command},
     error::LoadError,
     freshness::FreshnessReport,
@@ -29,7 +39,9 @@ async fn recommend(arguments: &str) -> Result<LoadReport, LoadError> {
 }
 
 async fn freshness(address: SocketAddr, arguments: &str) -> FreshnessReport {
-    let all = format!("--target http://{address} --bu video --json --page-size 3 --poll-ms 1 --pause-ms-max 1 {arguments}");
+    let settle = if arguments.contains("--settle-ms") { "" } else { "--settle-ms 0" }; // scripted servers keep no rankings
+    let common = "--bu video --json --page-size 3 --poll-ms 1 --pause-ms-max 1";
+    let all = format!("--target http://{address} {common} {settle} {arguments}");
     let Command::Freshness(parsed) = parse("freshness", &all) else { panic!("another command") };
     run::freshness(&parsed, pending()).await.unwrap()
 }
@@ -123,6 +135,30 @@ fn help_has_examples() {
     }
 }
 
+#[cfg(target_os = "linux")] // where /dev/full is
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_has_gone_is_no_failure_and_a_full_disk_is_one_without_a_panic() {
+    let address = serve(Scripted::new(|_, _| Line::slate(&ITEMS, "g1")), SlowLog::new(1)).await;
+    let target = format!("--target http://{address} --bu video --rate 100 --seconds 0.1 --deadline-ms 60000");
+    for command in ["recommend --page-size 3", "recommend --page-size 3 --json", "broker --bu video", "--help"] {
+        let more = if command.starts_with("recommend") { target.as_str() } else { "" };
+        let run = || {
+            let mut process = Process::new(env!("CARGO_BIN_EXE_faces-loadtest"));
+            process.args(command.split_whitespace()).args(more.split_whitespace());
+            process
+        };
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let gone = run().stdout(writer).output().unwrap();
+        assert_eq!((gone.status.code(), gone.stderr.as_slice()), (Some(0), b"".as_slice()), "{command}: {gone:?}");
+
+        let full = run().stdout(File::options().write(true).open("/dev/full").unwrap()).output().unwrap();
+        let complaint = String::from_utf8(full.stderr).unwrap();
+        assert!(complaint.starts_with("error: the output can't be written: "), "{command}: {complaint}");
+        assert_eq!((full.status.code(), complaint.lines().count()), (Some(1), 1), "{command}: {complaint}");
+    }
+}
+
 #[tokio::test]
 async fn freshness_sees_the_event_in_profile_and_slate() {
     let log = SlowLog::new(3);
@@ -157,6 +193,19 @@ async fn freshness_does_not_time_a_slate_that_changes_by_itself_and_reports_what
 }
 
 #[tokio::test]
+async fn freshness_looks_twice_further_apart_than_a_server_gives_out_a_ranking_again() {
+    let began = Mutex::new(HashMap::new());
+    let keeps = Scripted::new(move |_, request| {
+        let first_asked = *began.lock().unwrap().entry(request.keys[0].id.clone()).or_insert_with(Instant::now);
+        let is_kept = first_asked.elapsed() < Duration::from_millis(100);
+        Line::slate(if is_kept { &ITEMS } else { &["c", "b", "a"] }, "g1")
+    });
+    let address = serve(keeps, SlowLog::new(1)).await;
+    let report = freshness(address, "--trials 2 --timeout-ms 60000 --settle-ms 100").await;
+    assert_eq!((report.slate.seen, report.slate.unstable, report.settle_ms), (0, 2, 100));
+}
+
+#[tokio::test]
 async fn freshness_counts_refused_events_and_empty_slates() {
     let address = serve(Scripted::new(|_, _| Line::slate(&ITEMS, "g1")), SlowLog::refusing()).await;
     let report = freshness(address, "--trials 3").await;
@@ -167,17 +216,26 @@ async fn freshness_counts_refused_events_and_empty_slates() {
     assert_eq!((report.written, report.errors.get("empty_slate")), (0, Some(&3)));
 }
 
+#[test]
+fn a_brokers_example_waits_for_its_address_and_help_says_that_units_are_named_beforehand() {
+    let output = Process::new(env!("CARGO_BIN_EXE_faces-loadtest")).args(["broker", "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let place = |part: &str| help.find(part).unwrap_or_else(|| panic!("no {part} in\n{help}"));
+    let (started, waited, read) = (place("> broker.txt &"), place("until [ -s broker.txt ]"), place("$(cat broker.txt)"));
+    assert!(started < waited && waited < read, "{help}");
+    place("Name every business unit that will be needed");
+}
+
 #[tokio::test]
 async fn a_broker_has_the_topics_of_all_units_until_it_is_told_to_end() {
     let Command::Broker(arguments) = parse("broker", "--bu video --bu books --prefix mine --partitions 3") else {
         panic!("another command")
     };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let (address, started) = tokio::sync::oneshot::channel();
-    let until = async { _ = stopped.await };
-    let running = faces_loadtest::broker::run(&arguments, until, |found| address.send(found.to_owned()).unwrap());
+    let broker = Broker::start(&arguments).unwrap();
+    let brokers = broker.address();
+    let running = broker.serve(Duration::from_secs(600), async { _ = stopped.await });
     let looking = async {
-        let brokers = started.await.unwrap();
         let topics = tokio::task::spawn_blocking(move || {
             let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
             let metadata = client.fetch_metadata(None, Duration::from_secs(30)).unwrap();
@@ -187,8 +245,7 @@ async fn a_broker_has_the_topics_of_all_units_until_it_is_told_to_end() {
         stop.send(()).unwrap();
         topics
     };
-    let (ended, topics) = tokio::join!(running, looking);
-    ended.unwrap();
+    let ((), topics) = tokio::join!(running, looking);
     let expected = ["catalog", "dlq", "events.books", "events.video", "identity"].map(|name| (format!("mine.{name}"), 3));
     assert_eq!(topics, BTreeMap::from(expected));
 }

@@ -4,7 +4,7 @@
 
 mod scripted;
 
-use std::{fs, future::pending};
+use std::{fs, future::pending, process::Command as Process};
 
 use clap::Parser as _;
 use faces_loadtest::{
@@ -13,7 +13,7 @@ use faces_loadtest::{
     target::Target,
 };
 use faces_proto::v1::{RecommendResponse, ServiceLevel};
-use scripted::{Line, Scripted, SlowLog, serve, slate};
+use scripted::{Line, Scripted, SlowLog, admin, serve, slate};
 use tonic::Status;
 
 const ITEMS: [&str; 3] = ["a", "b", "c"];
@@ -24,16 +24,22 @@ fn at_level(level: ServiceLevel) -> Line {
 }
 
 async fn run(scripted: Scripted, scenario: &str, arguments: &str) -> PeakReport {
+    run_with(scripted, scenario, arguments, &[]).await
+}
+
+/// As [`run`], with arguments that may have spaces in them.
+async fn run_with(scripted: Scripted, scenario: &str, arguments: &str, more: &[&str]) -> PeakReport {
     let address = serve(scripted, SlowLog::new(1)).await;
     let uri = format!("http://{address}");
     let common =
         format!("--target {uri} --bu video --page-size 3 --other-calls-share 0 --connections 2 --deadline-ms 60000 --json");
     let all = format!("faces-loadtest {scenario} {common} {arguments}");
     let target = Target::parse(&uri, false).unwrap();
-    match Cli::try_parse_from(all.split_whitespace()).unwrap().command {
+    match Cli::try_parse_from(all.split_whitespace().chain(more.iter().copied())).unwrap().command {
         Command::Overload(arguments) => peak::overload::run(&arguments, &target, pending()).await,
         Command::Capacity(arguments) => peak::capacity::run(&arguments, &target, pending()).await,
         Command::Soak(arguments) => peak::soak::run(&arguments, &target, pending()).await,
+        Command::Festival(arguments) => peak::festival::run(&arguments, &target, pending()).await,
         other => panic!("{other:?}"),
     }
     .unwrap()
@@ -84,8 +90,23 @@ async fn the_search_for_capacity_ends_where_the_limits_break() {
     assert!(report.phases[1..].iter().all(|phase| phase.counts.degraded > 0), "{:?}", report.phases);
     let first = &report.phases[0];
     assert_eq!((first.counts.degraded, first.rate_asked_per_s), (0, 400.0));
-    assert_eq!(report.finding.capacity_per_s, Some(400.0));
+    assert_eq!((report.finding.capacity_per_s, report.finding.capacity_is_lower_bound), (Some(400.0), Some(false)));
     assert!(report.holds, "{:?}", report.verdicts);
+    assert!(report.to_string().contains("capacity, per second: 400.0\n"), "{report}");
+}
+
+#[tokio::test]
+async fn a_capacity_at_which_no_step_broke_is_a_lower_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let slo = folder.path().join("slo.toml");
+    fs::write(&slo, "p99_ms_max = 60000.0\n").unwrap();
+    let arguments = format!("--from 100 --step-seconds 0.2 --steps 2 --slo {}", slo.display());
+    let report = run(Scripted::new(|_, _| at_level(ServiceLevel::Full)), "capacity", &arguments).await;
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!((&json["capacity_per_s"], &json["capacity_is_lower_bound"]), (&200.0.into(), &true.into()), "{json}");
+    for text in [report.to_string(), page::html(&report).unwrap()] {
+        assert!(text.contains("capacity, per second: at least 200.0 (no step broke"), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -99,6 +120,57 @@ async fn batches_are_one_call_of_many_slates_and_good_only_if_all_are() {
 }
 
 #[tokio::test]
+async fn a_festival_goes_on_when_a_command_fails_but_does_not_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let slo = folder.path().join("slo.toml");
+    fs::write(&slo, "p99_ms_max = 60000.0\n").unwrap();
+    let page = admin("faces_view_age_seconds 0.1\n");
+    let arguments = format!("--rate 200 --events-per-s 1 --seconds 2 --slo {} --admin {page}", slo.display());
+    let scripted = Scripted::new(|_, _| at_level(ServiceLevel::Full));
+    let good = run_with(scripted.clone(), "festival", &arguments, &["--at-swap", "true", "--at-cut", "exit 0"]).await;
+    assert!(good.holds && good.finding.commands.iter().all(|command| command.succeeded), "{good}");
+
+    let bad = run_with(scripted, "festival", &arguments, &["--at-swap", "exit 3", "--at-cut", "true"]).await;
+    assert_eq!((bad.phases.len(), bad.verdicts.iter().all(|verdict| verdict.holds), bad.holds), (6, true, false), "{bad}");
+    let json = serde_json::to_value(&bad).unwrap();
+    assert_eq!((&json["commands"][0]["option"], &json["commands"][0]["exit_code"]), (&"--at-swap".into(), &3.into()), "{json}");
+    assert!(bad.to_string().contains("FAIL --at-swap `exit 3`: exit code 3\nok   --at-cut `true`: exit code 0\n"), "{bad}");
+    let html = page::html(&bad).unwrap();
+    assert!(html.contains("--at-swap <code>exit 3</code><td>exit code 3<td><td class=\"fail\">failed"), "{html}");
+}
+
+/// Runs `scenario` where nobody listens; what it complains of.
+fn complaint(scenario: &str, more: &[&str]) -> String {
+    let mut process = Process::new(env!("CARGO_BIN_EXE_faces-loadtest"));
+    process.args(scenario.split_whitespace()).args(["--target", "http://127.0.0.1:1", "--bu", "video"]).args(more);
+    let output = process.output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), b"".as_slice()), "{scenario}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_told_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let [missing, fine] = ["missing/page.html", "page.html"].map(|name| folder.path().join(name).display().to_string());
+    for scenario in ["capacity", "overload --capacity 100", "soak", "festival"] {
+        let early = complaint(scenario, &["--html", &missing]);
+        assert!(early.starts_with(&format!("error: --html {missing} can't be written: ")), "{scenario}: {early}");
+    }
+    let nobody = complaint("soak", &["--html", &fine]);
+    assert!(nobody.contains("cannot connect") && !fs::exists(&fine).unwrap(), "no page without a run: {nobody}");
+}
+
+#[test]
+fn an_admin_page_that_says_nothing_is_told_before_anything_is_sent() {
+    for scenario in ["capacity", "overload --capacity 100", "soak", "festival"] {
+        let early = complaint(scenario, &["--admin", "127.0.0.1:1"]);
+        assert!(early.starts_with("error: --admin 127.0.0.1:1: nobody answers /metrics there; give "), "{scenario}: {early}");
+    }
+    let other = complaint("soak", &["--admin", &admin("go_goroutines 7\n").to_string()]);
+    assert!(other.contains("not those of a faces server"), "{other}");
+}
+
+#[tokio::test]
 async fn a_soak_without_the_admin_page_does_not_pass_for_a_flat_one() {
     let scripted = Scripted::new(|_, _| at_level(ServiceLevel::Full));
     let report = run(scripted, "soak", "--rate 200 --seconds 0.9 --pieces 3").await;
@@ -106,4 +178,5 @@ async fn a_soak_without_the_admin_page_does_not_pass_for_a_flat_one() {
     assert_eq!(report.good(), report.phases.iter().map(|phase| phase.counts.due).sum::<u64>());
     let memory = report.verdicts.iter().find(|verdict| verdict.what.contains("memory")).unwrap();
     assert_eq!((memory.found, memory.holds), (None, false));
+    assert!(report.to_string().contains("known from its admin page alone (--admin)"), "{report}");
 }

@@ -14,7 +14,8 @@ pub(super) const CAPACITY_EXAMPLES: &str = "\
 Example:
   faces-loadtest capacity --target http://127.0.0.1:50051 --admin 127.0.0.1:9090 --bu marketplace --html capacity.html
 
-Doubles the rate until p99, errors or degraded answers break the SLO (--slo), then halves the gap. Exit code 1 when it holds nowhere.";
+Doubles the rate until p99, errors or degraded answers break the SLO (--slo), then halves the gap. Where no step
+breaks it, capacity is told as a lower bound. Exit code 1 when it holds nowhere.";
 
 pub(super) const OVERLOAD_EXAMPLES: &str = "\
 Example:
@@ -34,7 +35,7 @@ Example:
   faces-loadtest festival --target http://127.0.0.1:50051 --admin 127.0.0.1:9090 --bu marketplace --rate 4000 --events-per-s 500 \\
     --at-swap 'faces rebuild --events e.csv.zst --items i.csv.zst --out generations' --at-cut './cut-the-brokers-for 5'
 
-Commands run by sh a third into their part of the plateau; writes real events. Exit code 1 when the SLO is missed.";
+Commands run by sh a third into their part of the plateau; writes real events. Exit code 1 when the SLO is missed or a command fails.";
 
 /// What all scenarios have in common.
 #[derive(Args, Clone, Debug)]

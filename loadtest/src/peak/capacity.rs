@@ -47,7 +47,8 @@ pub async fn run(arguments: &CapacityArgs, target: &Target, stop: impl Future<Ou
             break;
         }
     }
-    Ok(report(peak, target, &slo, phases, stage, holds))
+    let finding = Finding { capacity_per_s: Some(holds), capacity_is_lower_bound: Some(fails.is_none()), ..Finding::default() };
+    Ok(report(peak, target, &slo, phases, stage, finding))
 }
 
 /// What a step is held against.
@@ -59,7 +60,8 @@ fn verdicts(slo: &Slo, report: &PhaseReport) -> Vec<Verdict> {
     ]
 }
 
-fn report(peak: &PeakArgs, target: &Target, slo: &Slo, phases: Vec<PhaseReport>, stage: Stage, holds: f64) -> PeakReport {
+fn report(peak: &PeakArgs, target: &Target, slo: &Slo, phases: Vec<PhaseReport>, stage: Stage, finding: Finding) -> PeakReport {
+    let holds = finding.capacity_per_s.unwrap_or_default();
     let best = phases.iter().rfind(|phase| phase.rate_asked_per_s == holds).cloned();
     let found = Verdict {
         what: "a rate at which all of it holds, per second".into(),
@@ -70,6 +72,5 @@ fn report(peak: &PeakArgs, target: &Target, slo: &Slo, phases: Vec<PhaseReport>,
     let mut verdicts = best.as_ref().map(|best| verdicts(slo, best)).unwrap_or_default();
     verdicts.push(found);
     let headline = best.clone().or_else(|| phases.first().cloned());
-    let finding = Finding { capacity_per_s: Some(holds), ..Finding::default() };
     PeakReport::new("capacity", peak, target, phases, stage.close(), verdicts, headline.as_ref(), finding)
 }

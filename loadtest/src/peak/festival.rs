@@ -3,10 +3,10 @@
 //!
 //! Events are written through the public API with what the people who ask do, so that queries and events concern the same. The cut is a
 //! command of the operator's (`--at-cut`), as only they know how their brokers are reached; so is publishing a generation (`--at-swap`).
+//! A night without what was to happen in it is measured all the same, but does not pass.
 
 use std::{
     future::Future,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -20,6 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use tonic::transport::Channel;
 
 use super::{
+    beside::Running,
     phase::{PhaseReport, Stage},
     report::{Finding, PeakReport},
     slo::{Slo, Verdict},
@@ -55,46 +56,33 @@ pub async fn run(arguments: &FestivalArgs, target: &Target, stop: impl Future<Ou
     let peak = &arguments.peak;
     let (slo, mut stage) = (Slo::read(peak.slo.as_deref())?, Stage::open(peak, target).await?);
     let events = Events::start(connections::connect(target).await?, arguments, stage.items());
-    let mut phases: Vec<PhaseReport> = Vec::new();
+    let (mut phases, mut commands) = (Vec::<PhaseReport>::new(), Vec::new());
     let mut stop = std::pin::pin!(stop);
     for (name, share, part) in NIGHT {
         let rate = Rate::new(arguments.rate.per_second() * share)?;
         let length = RunLength::from_seconds(arguments.seconds.duration().as_secs_f64() * part)?;
         events.pace(arguments.events_per_s * share);
         let command = match name {
-            "plateau, swap" => arguments.at_swap.as_deref(),
-            "plateau, cut" => arguments.at_cut.as_deref(),
+            "plateau, swap" => arguments.at_swap.as_deref().map(|command| ("--at-swap", command)),
+            "plateau, cut" => arguments.at_cut.as_deref().map(|command| ("--at-cut", command)),
             _ => None,
         };
-        let beside = command.map(|command| started(command, length.duration()));
+        let beside = command.map(|(option, command)| Running::start(option, command, length.duration() / 3));
         phases.push(stage.phase(name, rate, length, stop.as_mut()).await?);
-        if phases.last().is_some_and(|phase| phase.stopped_early) {
-            break;
+        let is_stopped = phases.last().is_some_and(|phase| phase.stopped_early);
+        if let Some(beside) = beside.filter(|beside| !is_stopped || beside.is_over()) {
+            commands.push(beside.end().await);
         }
-        if let Some(beside) = beside {
-            beside.await.map_err(|_| LoadError::Beside { what: "the task broke".to_owned() })??;
+        if is_stopped {
+            break;
         }
     }
     let (written, refused) = events.stop().await;
     let samples = stage.close();
     let verdicts = verdicts(&slo, &phases, &samples);
     let headline = phases.iter().find(|phase| phase.name == "midnight").cloned();
-    let finding = Finding { events_written: Some(written), events_refused: Some(refused), ..Finding::default() };
+    let finding = Finding { events_written: Some(written), events_refused: Some(refused), commands, ..Finding::default() };
     Ok(PeakReport::new("festival", peak, target, phases, samples, verdicts, headline.as_ref(), finding))
-}
-
-/// Runs a command of the operator's a third into a phase. What it prints is no part of the report.
-fn started(command: &str, length: Duration) -> tokio::task::JoinHandle<Result<(), LoadError>> {
-    let command = command.to_owned();
-    tokio::spawn(async move {
-        tokio::time::sleep(length / 3).await;
-        let run =
-            tokio::task::spawn_blocking(move || Command::new("sh").args(["-c", &command]).stdout(std::io::stderr()).status());
-        match run.await {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            outcome => Err(LoadError::Beside { what: format!("{outcome:?}") }),
-        }
-    })
 }
 
 fn verdicts(slo: &Slo, phases: &[PhaseReport], samples: &[Sample]) -> Vec<Verdict> {

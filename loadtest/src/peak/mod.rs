@@ -4,6 +4,7 @@
 //! calls ([`mix`]). [`books`] keep what became of them, second by second; [`watch`] looks at the server's admin page meanwhile. [`slo`] judges,
 //! [`report`] and [`page`] show.
 
+pub mod beside;
 pub mod books;
 pub mod capacity;
 pub mod festival;

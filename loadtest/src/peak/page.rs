@@ -48,6 +48,7 @@ pub fn html(report: &PeakReport) -> anyhow::Result<String> {
         report.page_size,
         report.deadline_ms
     )?;
+    report.finding.lines().iter().try_for_each(|line| write!(page, "<p>{}</p>", escape(line)))?;
     if report.generator_limited {
         page.push_str("<p class=\"fail\">The generator was the bottleneck in some phases: the server was offered less, or later, than asked.</p>");
     }
@@ -66,6 +67,11 @@ fn verdicts(page: &mut String, report: &PeakReport) -> std::fmt::Result {
         let found = verdict.found.map_or_else(|| "not known".to_owned(), |found| format!("{found:.4}"));
         let (class, word) = if verdict.holds { ("ok", "holds") } else { ("fail", "missed") };
         write!(page, "<tr><td>{}<td>{found}<td>{}<td class=\"{class}\">{word}</tr>", escape(&verdict.what), verdict.limit)?;
+    }
+    for command in &report.finding.commands {
+        let (class, word) = if command.succeeded { ("ok", "done") } else { ("fail", "failed") };
+        let (what, outcome) = (escape(&command.command), escape(&command.outcome));
+        write!(page, "<tr><td>{} <code>{what}</code><td>{outcome}<td><td class=\"{class}\">{word}</tr>", command.option)?;
     }
     page.push_str("</table>");
     Ok(())

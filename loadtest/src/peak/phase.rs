@@ -103,9 +103,10 @@ impl Stage {
     /// Opens connections and learns what can be asked.
     ///
     /// # Errors
-    /// A target that is refused or not there, people that can't be read, a unit without items.
+    /// A target or admin page that is refused or not there, people that can't be read, a unit without items.
     pub async fn open(arguments: &PeakArgs, target: &Target) -> Result<Self, LoadError> {
         let common = &arguments.target;
+        Watch::check(arguments.admin)?;
         let people = match &arguments.people {
             Some(path) => People::listed(path, arguments.zipf.unwrap_or(0.0))?,
             None => People::numbered(&common.bu, arguments.people_count as usize, arguments.zipf.unwrap_or(1.0))?,

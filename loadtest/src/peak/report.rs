@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use super::{phase::PhaseReport, slo::Verdict, watch::Sample};
+use super::{beside::Beside, phase::PhaseReport, slo::Verdict, watch::Sample};
 use crate::{cli::PeakArgs, target::Target};
 
 /// The result of a scenario; field names are keys of `--json`. Figures without a phase are those of the one that the scenario is about: at
@@ -44,7 +44,7 @@ pub struct PeakReport {
     pub generator_limited: bool,
     /// The limits, and whether they hold.
     pub verdicts: Vec<Verdict>,
-    /// Whether all of them hold.
+    /// Whether all of them hold, and no command failed.
     pub holds: bool,
     /// Every phase.
     pub phases: Vec<PhaseReport>,
@@ -53,11 +53,14 @@ pub struct PeakReport {
 }
 
 /// What one scenario finds and others do not.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Finding {
     /// Highest rate at which the SLO held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_per_s: Option<f64>,
+    /// Whether it held at every rate that was tried, so that capacity is at least that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity_is_lower_bound: Option<bool>,
     /// Longest time from the end of an overload to the last answer below full service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_s: Option<f64>,
@@ -70,6 +73,24 @@ pub struct Finding {
     /// Events that were refused, or whose fate is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events_refused: Option<u64>,
+    /// Commands that ran beside the load.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<Beside>,
+}
+
+impl Finding {
+    /// What is said of it beside phases and limits, a line each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let capacity = self.capacity_per_s.map(|rate| match self.capacity_is_lower_bound {
+            Some(true) => {
+                format!("capacity, per second: at least {rate:.1} (no step broke the SLO: try more --steps, or a higher --from)")
+            }
+            _ => format!("capacity, per second: {rate:.1}"),
+        });
+        let recovery = self.recovery_s.map(|seconds| format!("recovery, s: {seconds:.1}"));
+        capacity.into_iter().chain(recovery).collect()
+    }
 }
 
 impl PeakReport {
@@ -100,9 +121,11 @@ impl PeakReport {
             errors: headline.map(|phase| phase.errors.clone()).unwrap_or_default(),
             degraded: headline.map_or(0, |phase| phase.counts.degraded),
             server_cpu_us_per_answer: headline.and_then(|phase| phase.server_cpu_us_per_answer),
-            finding,
             generator_limited: phases.iter().any(|phase| phase.generator_limited),
-            holds: !verdicts.is_empty() && verdicts.iter().all(|verdict| verdict.holds),
+            holds: !verdicts.is_empty()
+                && verdicts.iter().all(|verdict| verdict.holds)
+                && finding.commands.iter().all(|command| command.succeeded),
+            finding,
             verdicts,
             phases,
             server,
@@ -124,14 +147,19 @@ impl fmt::Display for PeakReport {
             self.scenario, self.target, self.bu, self.page_size, self.deadline_ms
         )?;
         self.phases.iter().try_for_each(|phase| writeln!(f, "{}", phase.line()))?;
-        for (name, value) in [("capacity, per second", self.finding.capacity_per_s), ("recovery, s", self.finding.recovery_s)] {
-            if let Some(value) = value {
-                writeln!(f, "{name}: {value:.1}")?;
-            }
-        }
+        self.finding.lines().iter().try_for_each(|line| writeln!(f, "{line}"))?;
         for verdict in &self.verdicts {
             let found = verdict.found.map_or_else(|| "not known".to_owned(), |found| format!("{found:.4}"));
             writeln!(f, "{} {}: {found} (limit {})", if verdict.holds { "ok  " } else { "FAIL" }, verdict.what, verdict.limit)?;
+        }
+        for Beside { option, command, outcome, succeeded, .. } in &self.finding.commands {
+            writeln!(f, "{} {option} `{command}`: {outcome}", if *succeeded { "ok  " } else { "FAIL" })?;
+        }
+        if self.server.is_empty() && self.verdicts.iter().any(|verdict| verdict.found.is_none()) {
+            writeln!(
+                f,
+                "note: the server's memory, processor time and view of the log are known from its admin page alone (--admin)"
+            )?;
         }
         if self.generator_limited {
             writeln!(

@@ -12,7 +12,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::ingest::server::page;
+use crate::{error::LoadError, ingest::server::page};
 
 const PERIOD: Duration = Duration::from_secs(1);
 const NAP: Duration = Duration::from_millis(20);
@@ -89,6 +89,20 @@ impl Watch {
             })
         });
         Self { admin, began, samples, stop, thread }
+    }
+
+    /// Looks once before anything is measured by it; without an address there is nothing to look at.
+    ///
+    /// # Errors
+    /// [`LoadError::Admin`] when nobody answers, or no server of faces.
+    pub fn check(admin: Option<SocketAddr>) -> Result<(), LoadError> {
+        let Some(address) = admin else { return Ok(()) };
+        let refused = |why| Err(LoadError::Admin { address, why });
+        match page(address, "/metrics") {
+            None => refused("nobody answers /metrics there"),
+            Some(text) if Sample::of(&text, 0.0) == Sample::default() => refused("its /metrics are not those of a faces server"),
+            Some(_) => Ok(()),
+        }
     }
 
     /// What the page says now.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -151,6 +152,24 @@ impl ProfileService for SlowLog {
         }
         Ok(Response::new(response))
     }
+}
+
+/// An admin page that says `metrics` until the process ends; its address.
+pub fn admin(metrics: &'static str) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let (mut reader, mut line) = (BufReader::new(connection.try_clone().unwrap()), String::new());
+            while reader.read_line(&mut line).unwrap() > 2 {
+                line.clear();
+            }
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", metrics.len());
+            connection.write_all((head + metrics).as_bytes()).ok();
+        }
+    });
+    address
 }
 
 /// Serves both on a free port of loopback until the test's runtime ends.
