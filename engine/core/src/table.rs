@@ -130,11 +130,17 @@ impl<V: Clone + Default> Table<V> {
     }
 
     /// Drops values for good: those that `is_void` and have not changed after cut `kept`, on which somebody may still build.
-    /// Gives their number.
-    pub(crate) fn drop_void(&self, shard: usize, kept: u32, is_void: impl Fn(&V) -> bool) -> u64 {
+    /// Gives their number; `dropped` gets the tag of each.
+    pub(crate) fn drop_void(&self, shard: usize, kept: u32, is_void: impl Fn(&V) -> bool, mut dropped: impl FnMut(u32)) -> u64 {
         let entries = &mut self.shard(shard).write().entries;
         let held = entries.len();
-        entries.retain(|entry| entry.changed > kept || !is_void(&entry.value));
+        entries.retain(|entry| {
+            let stays = entry.changed > kept || !is_void(&entry.value);
+            if !stays {
+                dropped(entry.tag);
+            }
+            stays
+        });
         (held - entries.len()) as u64
     }
 

@@ -11,7 +11,7 @@ use faces_core::{
     neighbours::{LineId, TAKERS_MIN},
     ranking::{Candidate, CandidateSet, Pipeline, Query, RankingOptions, Scratch, SourceKind, SourceSet, query::signals},
     record::{Apply as _, Event, Record},
-    state::State,
+    state::{State, StateOptions},
 };
 
 const NOW: EventTime = EventTime::from_millis(1_000 * 3_600_000);
@@ -218,4 +218,33 @@ fn a_source_alone_orders_by_what_it_holds_and_one_that_is_silent_says_nothing() 
         let rest = SourceSet::ALL.without(SourceSet::of(kind));
         assert!(!candidates(&state, &me, "shop", rest).iter().any(|candidate| candidate.part(kind) != 0.0), "{kind:?}");
     }
+}
+
+#[test]
+fn keys_that_come_and_go_leave_their_lines_to_others_and_are_takers_no_more() {
+    let state = State::new(StateOptions { retention_days: 1, ..StateOptions::default() });
+    let device = |id: String| SourceKey::new("shop", KeyKind::Device, &id).expect("a sound key");
+    let secret = |state: &State| state.catalogue().item_or_new(bu(state, "shop"), "secret").expect("room for items");
+    let again = account("shop", "again");
+    for day in 0..20_i64 {
+        takes(&state, &again, "secret", day * 48);
+        for n in 0..50 {
+            let visitor = device(format!("{day}-{n}"));
+            takes(&state, &visitor, &format!("a{}", n % 7), day * 48 + 1);
+            takes(&state, &visitor, &format!("b{}", n % 5), day * 48 + 2);
+        }
+        state.sweep();
+    }
+    assert_eq!(state.neighbours().taker_count(secret(&state)), 1, "one key is one taker, however often it comes back");
+    assert!(!state.neighbours().may_name(secret(&state)));
+    assert!(state.neighbours().line_count() <= 2 * 51, "{} lines for a thousand visitors", state.neighbours().line_count());
+    let last = device("19-3".into());
+    assert_eq!(
+        state.neighbours().taker_count(state.catalogue().item(bu(&state, "shop"), "a3").expect("named")),
+        7,
+        "those of the day"
+    );
+    let seen = state.profile(std::slice::from_ref(&last), None);
+    let line = seen.lines.first().copied().expect("two items make a line");
+    assert_eq!(state.neighbours().items(line).count(), 2, "nothing of who had the line before");
 }

@@ -62,6 +62,7 @@ pub struct LineId(u32);
 pub struct Neighbours {
     lines: Rows<Line>,
     line_count: AtomicU32,
+    free: Mutex<Vec<LineId>>,
     postings: Postings,
     transitions: Transitions,
     grouping: Mutex<()>,
@@ -108,11 +109,24 @@ impl Neighbours {
             if latest.len < 1 + usize::from(is_fleeting) {
                 return None;
             }
-            *tag = self.line_count.fetch_add(1, Relaxed).saturating_add(1);
+            let freed = self.free.lock().pop();
+            *tag = freed.map_or_else(|| self.line_count.fetch_add(1, Relaxed), LineId::number).saturating_add(1);
         }
         let line = LineId::from_tag(*tag)?;
         self.lines.get_or_new(line.position())?.write(&latest);
         Some((line, latest, is_new))
+    }
+
+    /// The key whose line is in `tag` no longer holds an item: it is no taker of it any more. Cost: a walk over the item's takers.
+    pub(crate) fn forget(&self, tag: u32, item: ItemId) {
+        LineId::from_tag(tag).into_iter().for_each(|line| self.postings.remove(item, line.0));
+    }
+
+    /// The key whose line is in `tag` is gone: the next new key gets the line. Not that of somebody with several, as links outlast what
+    /// keys hold.
+    pub(crate) fn release(&self, tag: u32) {
+        let is_alone = |line: &LineId| self.lines.get(line.position()).is_some_and(|held| held.next().is_none());
+        self.free.lock().extend(LineId::from_tag(tag).filter(is_alone));
     }
 
     /// Counts that the key of `line` took `item`. Cost: a row change for each of its other latest items.

@@ -55,6 +55,17 @@ impl<const N: usize> Ring<N> {
         oldest
     }
 
+    /// Takes one out, if it is there.
+    fn remove(&mut self, slot: u32) -> bool {
+        let Some(place) = self.slots.iter().position(|held| *held == slot) else { return false };
+        self.slots.remove(place);
+        // The oldest is at the beginning again, as in a ring that is not full yet.
+        let oldest = (self.next - usize::from(place < self.next)).min(self.slots.len());
+        self.slots.rotate_left(oldest);
+        self.next = 0;
+        true
+    }
+
     fn newest_first(&self) -> impl Iterator<Item = u32> + '_ {
         let (newer, older) = self.slots.split_at_checked(self.next).unwrap_or_default();
         newer.iter().rev().chain(older.iter().rev()).copied()
@@ -80,6 +91,15 @@ impl Postings {
             row.sampled.push(before);
         }
         card.takers.store(card.takers.load(Relaxed).saturating_add(1), Relaxed); // under the row's lock
+    }
+
+    /// Takes a taker out, who is then as one that never was.
+    pub(super) fn remove(&self, item: ItemId, slot: u32) {
+        let (Some(row), Some(card)) = (self.rows.get(item.position()), self.cards.of(item)) else { return };
+        let row = &mut *row.write();
+        if row.recent.remove(slot) || row.sampled.remove(slot) {
+            card.takers.store(card.takers.load(Relaxed).saturating_sub(1), Relaxed);
+        }
     }
 
     /// Has the rows of some items come from memory at once.
@@ -127,6 +147,21 @@ mod tests {
         }
         assert_eq!(takers(&postings), [7, 6, 5]);
         assert_eq!((postings.count(ItemId::new(3)), postings.count(ItemId::new(2)), postings.count(ItemId::new(99))), (3, 0, 0));
+    }
+
+    #[test]
+    fn who_is_taken_out_was_never_there_and_the_others_keep_their_order() {
+        let postings = Postings::default();
+        let item = ItemId::new(3);
+        (0..2 * RECENT as u32).for_each(|slot| postings.add(item, slot, slot));
+        let held = takers(&postings);
+        let gone = [held[0], held[5], held[RECENT - 1], held[RECENT], held[held.len() - 1], 4_000];
+        gone.iter().for_each(|slot| postings.remove(item, *slot));
+        let left: Vec<u32> = held.iter().copied().filter(|slot| !gone.contains(slot)).collect();
+        assert_eq!(takers(&postings), left);
+        postings.add(item, 5_000, 900);
+        assert_eq!(takers(&postings)[..2], [5_000, left[0]]);
+        assert_eq!(postings.count(item), 2 * RECENT - 5 + 1);
     }
 
     #[test]

@@ -12,8 +12,7 @@ pub(crate) fn is_wanted(query: &Query<'_>, item: ItemId) -> bool {
     keeps(&Owned) && keeps(&Excluded) && keeps(&Matching)
 }
 
-/// Deleted and sold-out items, items of another business unit, and what no catalogue names until enough keys took it: a slip in an
-/// event must not stand in a shop.
+/// Deleted and sold-out items, and items of another business unit.
 #[derive(Debug)]
 pub struct Servable;
 
@@ -23,9 +22,7 @@ impl Filter for Servable {
     }
 
     fn keeps(&self, query: &Query<'_>, item: ItemId) -> bool {
-        let catalogue = query.state.catalogue();
-        let is_known = || catalogue.is_listed(item) || query.state.neighbours().may_name(item);
-        catalogue.is_servable_in(query.bu, item) && is_known()
+        query.state.catalogue().is_servable_in(query.bu, item)
     }
 }
 

@@ -78,11 +78,12 @@ impl State {
     /// A fleeting key was seen for the first time: whoever has waited longest for a second time makes room.
     pub(super) fn let_lone_go(&self, newcomer: KeyHash) -> Option<(Behaviour, Option<RegionId>)> {
         let leaver = self.probation.enter(newcomer)?;
-        let lone = self.fragments.update(leaver, &self.clock, |fragment| {
+        let lone = self.fragments.update_tagged(leaver, &self.clock, |fragment, tag| {
             let is_lone = fragment.len() == 1 && fragment.floor().is_none();
             let lone = if is_lone { fragment.behaviours().next().map(|lone| (lone, fragment.region())) } else { None };
-            if lone.is_some() {
+            if let Some((behaviour, _)) = lone {
                 *fragment = Fragment::default();
+                self.neighbours.forget(*tag, behaviour.item);
             }
             (if lone.is_some() { Changed::Yes } else { Changed::No }, lone)
         });
@@ -112,6 +113,9 @@ impl State {
                         unplaced.extend(gone.chain(left).filter_map(|behaviour| self.placed(&behaviour, region, -1)));
                     }
                     self.neighbours.follow(fragment, tag, true);
+                    let gone = demanded.get(first..).unwrap_or_default().iter().map(|behaviour| behaviour.item);
+                    gone.filter(|item| !fragment.behaviours().any(|held| held.item == *item))
+                        .for_each(|item| self.neighbours.forget(*tag, item));
                     Changed::Yes
                 });
             }
@@ -124,7 +128,8 @@ impl State {
             });
             self.demand.count(&uncounted.collect::<Vec<_>>());
             self.demand.regions().count(&unplaced);
-            swept.keys += self.fragments.drop_void(shard, self.kept_cut.load(Relaxed), Fragment::is_empty);
+            let release = |tag| self.neighbours.release(tag);
+            swept.keys += self.fragments.drop_void(shard, self.kept_cut.load(Relaxed), Fragment::is_empty, release);
         }
         swept
     }

@@ -101,7 +101,7 @@ impl<V> Dense<V> {
         self.slots.swap_remove(place);
     }
 
-    pub(super) fn retain(&mut self, keep: impl Fn(&V) -> bool) {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
         let gone: Vec<KeyHash> = self.slots.iter().filter(|slot| !keep(&slot.value)).map(Slot::key).collect();
         gone.into_iter().for_each(|key| self.remove(key));
         if self.slots.len() < self.slots.capacity() / 2 {
