@@ -74,9 +74,10 @@ Examples:
   faces-loadtest freshness --target http://127.0.0.1:50051 --bu video --brokers 127.0.0.1:9092 \\
     --background-events 50000 --background-recommends 2000
 
-Each trial invents a session, reads its slate twice (a slate that differs by itself is not timed), writes an event about one
-of its items, and asks for profile and slate until both show it. Background events are about items that the server recommends; they move
-trends, so that few slates hold still long enough to be timed. Server, broker and generator on one machine share its processors: see\nmachine_busy_share. Exit code 1 when no event was ever seen in a profile.";
+Each trial invents a session, reads its slate twice, --settle-ms apart (a slate that differs by itself is not timed), writes an event about
+one of its items, and asks for profile and slate until both show it. So 200 trials take seven minutes. Background events are about items
+that the server recommends; they move trends, so that few slates hold still long enough to be timed. Server, broker and generator on one
+machine share its processors: see machine_busy_share. Exit code 1 when no event was ever seen in a profile.";
 
 /// Where the load goes.
 #[derive(Args, Clone, Debug)]
@@ -163,6 +164,10 @@ pub struct FreshnessArgs {
     /// Longest random pause before a trial, so that trials don't fall in step with the server's own beat.
     #[arg(long, default_value_t = 20, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub pause_ms_max: u64,
+    /// Pause between the two looks at a slate before the event. Longer than overload.remembered_fresh_ms of the server: until then the
+    /// second look is the first ranking again, whatever moves.
+    #[arg(long, default_value_t = 2_100, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub settle_ms: u64,
     /// Load beside the trials.
     #[command(flatten)]
     pub background: BackgroundArgs,

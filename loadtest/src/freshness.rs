@@ -3,6 +3,9 @@
 //! Trials run one after the other on one connection, each with a session that the server has never seen. Times count from just
 //! before WriteEvents is called to the arrival of the first answer that shows the event, so they are upper bounds: late by up to
 //! one poll pause and one call.
+//!
+//! A slate is read twice beforehand, and only one that stayed the same is timed. A server may give out a ranking again for a while, as long as
+//! nothing about the person changed; so the two looks are further apart than that ([`FreshnessPlan::settle`]).
 
 use std::{
     future::Future,
@@ -42,6 +45,8 @@ pub struct FreshnessPlan {
     pub poll: Duration,
     /// When to give up waiting.
     pub timeout: Duration,
+    /// Pause between the two looks at a slate before the event.
+    pub settle: Duration,
     /// Longest random pause before a trial.
     pub pause_max: Duration,
     /// Seed of the pauses.

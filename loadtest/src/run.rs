@@ -148,6 +148,7 @@ pub async fn freshness(arguments: &FreshnessArgs, stop: impl Future<Output = ()>
         page_size: arguments.page_size,
         poll: Duration::from_millis(arguments.poll_ms),
         timeout: Duration::from_millis(arguments.timeout_ms),
+        settle: Duration::from_millis(arguments.settle_ms),
         pause_max: Duration::from_millis(arguments.pause_ms_max),
         seed: common.seed,
         // Sessions must be new to the server, whatever ran against it before.

@@ -4,7 +4,16 @@
 
 mod scripted;
 
-use std::{collections::BTreeMap, fs::File, future::pending, io, net::SocketAddr, process::Command as Process, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    future::pending,
+    io,
+    net::SocketAddr,
+    process::Command as Process,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use clap::Parser as _;
 use faces_loadtest::{
@@ -30,7 +39,9 @@ async fn recommend(arguments: &str) -> Result<LoadReport, LoadError> {
 }
 
 async fn freshness(address: SocketAddr, arguments: &str) -> FreshnessReport {
-    let all = format!("--target http://{address} --bu video --json --page-size 3 --poll-ms 1 --pause-ms-max 1 {arguments}");
+    let settle = if arguments.contains("--settle-ms") { "" } else { "--settle-ms 0" }; // scripted servers keep no rankings
+    let common = "--bu video --json --page-size 3 --poll-ms 1 --pause-ms-max 1";
+    let all = format!("--target http://{address} {common} {settle} {arguments}");
     let Command::Freshness(parsed) = parse("freshness", &all) else { panic!("another command") };
     run::freshness(&parsed, pending()).await.unwrap()
 }
@@ -179,6 +190,19 @@ async fn freshness_does_not_time_a_slate_that_changes_by_itself_and_reports_what
     assert_eq!((report.profile.seen, report.profile.missed), (0, 2));
     assert_eq!((report.slate.seen, report.slate.unstable), (0, 2));
     assert_eq!(report.profile.p50_ms, None);
+}
+
+#[tokio::test]
+async fn freshness_looks_twice_further_apart_than_a_server_gives_out_a_ranking_again() {
+    let began = Mutex::new(HashMap::new());
+    let keeps = Scripted::new(move |_, request| {
+        let first_asked = *began.lock().unwrap().entry(request.keys[0].id.clone()).or_insert_with(Instant::now);
+        let is_kept = first_asked.elapsed() < Duration::from_millis(100);
+        Line::slate(if is_kept { &ITEMS } else { &["c", "b", "a"] }, "g1")
+    });
+    let address = serve(keeps, SlowLog::new(1)).await;
+    let report = freshness(address, "--trials 2 --timeout-ms 60000 --settle-ms 100").await;
+    assert_eq!((report.slate.seen, report.slate.unstable, report.settle_ms), (0, 2, 100));
 }
 
 #[tokio::test]

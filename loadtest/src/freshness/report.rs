@@ -1,6 +1,6 @@
 //! What a run of trials found, for machines and for people.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ pub struct FreshnessReport {
     pub event: &'static str,
     /// Pause between two looks; the times are late by up to this plus one call.
     pub poll_ms: u64,
+    /// Pause between the two looks before the event.
+    pub settle_ms: u64,
     /// When an event was given up.
     pub timeout_ms: u64,
     /// Trials that were run.
@@ -98,14 +100,19 @@ impl fmt::Display for Visibility {
     }
 }
 
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl FreshnessReport {
     pub(super) fn new(plan: &FreshnessPlan, target: &Target, books: &Books, stopped_early: bool) -> Self {
         Self {
             target: target.uri().to_string(),
             bu: plan.bu.clone(),
             event: plan.event.as_str_name(),
-            poll_ms: u64::try_from(plan.poll.as_millis()).unwrap_or(u64::MAX),
-            timeout_ms: u64::try_from(plan.timeout.as_millis()).unwrap_or(u64::MAX),
+            poll_ms: ms(plan.poll),
+            settle_ms: ms(plan.settle),
+            timeout_ms: ms(plan.timeout),
             trials: books.trials,
             written: books.written,
             acknowledged: Visibility::new(&books.acknowledged, 0, 0),

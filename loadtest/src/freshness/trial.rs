@@ -89,6 +89,7 @@ impl<'plan> Probe<'plan> {
 
     async fn write(&self) -> Result<Written, Failure> {
         let before = self.slate().await?;
+        sleep(self.plan.settle).await;
         let stable = self.slate().await? == before;
         let item_id = before
             .get(self.number as usize % before.len().max(1))
