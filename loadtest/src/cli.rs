@@ -75,8 +75,9 @@ Examples:
     --background-events 50000 --background-recommends 2000
 
 Each trial invents a session, reads its slate twice, --settle-ms apart (a slate that differs by itself is not timed), writes an event about
-one of its items, and asks for profile and slate until both show it. So 200 trials take seven minutes. Background events are about items that the server recommends; they move
-trends, so that few slates hold still long enough to be timed. Server, broker and generator on one machine share its processors: see\nmachine_busy_share. Exit code 1 when no event was ever seen in a profile.";
+one of its items, and asks for profile and slate until both show it. So 200 trials take seven minutes. Background events are about items
+that the server recommends; they move trends, so that few slates hold still long enough to be timed. Server, broker and generator on one
+machine share its processors: see machine_busy_share. Exit code 1 when no event was ever seen in a profile.";
 
 /// Where the load goes.
 #[derive(Args, Clone, Debug)]

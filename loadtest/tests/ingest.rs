@@ -201,7 +201,7 @@ async fn freshness_is_measured_beside_a_background_of_events_and_calls() {
     let freshness = async |more: &'static str, bu: &'static str| {
         let fixed = ["freshness", "--target", &target, "--bu", bu, "--page-size", "2", "--trials", "5", "--timeout-ms", "200"];
         let mut command = Command::new(env!("CARGO_BIN_EXE_faces-loadtest"));
-        command.args(fixed).args(["--json", "--prefix", &prefix]).args(more.split_whitespace());
+        command.args(fixed).args(["--settle-ms", "0", "--json", "--prefix", &prefix]).args(more.split_whitespace());
         let brokers = more.contains("events").then_some(["--brokers", broker.address()]);
         command.args(brokers.into_iter().flatten());
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
