@@ -81,7 +81,7 @@ pub enum TopicError {
         /// The brokers asked.
         brokers: String,
         /// Topics that are missing.
-        topics: Vec<String>,
+        topics: Box<[String]>,
         /// What librdkafka says.
         #[source]
         source: KafkaError,
@@ -284,7 +284,7 @@ mod tests {
         let patience = Duration::from_millis(500);
         let error = ensure_within(&cluster, &Topics::default(), &["video"], layout, patience).await.unwrap_err();
         let TopicError::NotMade { topics, .. } = &error else { panic!("{error:?}") };
-        assert_eq!(topics, &["faces.identity", "faces.dlq", "faces.events.video"]);
+        assert_eq!(**topics, ["faces.identity", "faces.dlq", "faces.events.video"]);
         let told = error.to_string();
         for part in [cluster.brokers.as_str(), "faces.identity, faces.dlq, faces.events.video", "make them beforehand"] {
             assert!(told.contains(part), "no {part} in {told}");
