@@ -194,6 +194,20 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_can_not_be_written_is_a_failure() {
+    let folder = folder();
+    let show = ["state", "show", "--folder", folder.path().to_str().unwrap()];
+    for arguments in [&show[..], &["--help"], &["--version"]] {
+        let full = fs::File::create("/dev/full").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_faces")).args(arguments).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.starts_with("error: the output can't be written: ") && said.lines().count() == 1, "{arguments:?}: {said}");
+    }
+}
+
 fn json(arguments: &[&str]) -> Value {
     serde_json::from_str(&faces_says(arguments)).unwrap()
 }

@@ -9,6 +9,7 @@ pub mod generations;
 pub mod import;
 pub mod index;
 pub mod level;
+pub mod output;
 pub mod progress;
 pub mod rebuild;
 pub mod rules;
@@ -73,10 +74,14 @@ enum Command {
 }
 
 /// Parses the command line and runs it. Errors go to standard error with their causes; the exit code is then 1 (2 for bad usage).
+/// So do failures to write standard output, but for a reader that has gone.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    end_with_the_pipe();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return output::show_usage(&usage),
+    };
+    output::end_when_it_fails();
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -84,17 +89,6 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Whoever reads our output may have seen enough (`| head`): then the rest is not worth a panic.
-fn end_with_the_pipe() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload().downcast_ref::<String>().is_some_and(|text| text.starts_with("failed printing to stdout")) {
-            std::process::exit(0);
-        }
-        usual(panic);
-    }));
 }
 
 fn dispatch(cli: &Cli) -> Result<()> {
