@@ -167,6 +167,22 @@ fn a_broker_that_is_away_is_named() {
 }
 
 #[test]
+fn damaged_images_are_a_failure() {
+    let folder = folder();
+    for name in ["image-00000001-0123456789abcdef.json", "image-00000002-0123456789abcdef.json"] {
+        fs::write(folder.path().join(name), "torn").unwrap();
+    }
+    let show = ["state", "show", "--verify", "--folder", folder.path().to_str().unwrap()];
+    for more in [&[][..], &["--json"]] {
+        let output = faces(&[&show[..], more].concat());
+        let (text, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("no usable image in") && said.contains("(2 damaged); restore the folder"), "{said}");
+        assert!(!text.contains("no images") && text.contains("image-00000002-0123456789abcdef.json"), "{text}");
+    }
+}
+
+#[test]
 fn every_command_helps_with_an_example() {
     let overview = faces_says(&["--help"]);
     let commands = overview.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
