@@ -32,6 +32,7 @@ use std::{
     },
 };
 
+pub use cells::check_ts_ms;
 use cells::{Cells, Column, RowSource};
 pub use changes::newest;
 pub use rows::{EventRow, ItemRow, LinkRow, SOLD_OUT};

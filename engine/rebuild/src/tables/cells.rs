@@ -148,16 +148,23 @@ impl<'a> Cells<'a> {
             Cell::Numbers(_) => return Err(self.bad(column, "a list", EXPECTED)),
             Cell::Unsupported(kind) => return Err(self.bad(column, kind, EXPECTED)),
         };
-        if ts_ms < TS_MS_MIN {
-            let expected = "a time in milliseconds after 1971-01-01 (is it in seconds? multiply by 1000)";
-            return Err(self.bad(column, &ts_ms.to_string(), expected));
-        }
-        if ts_ms > TS_MS_MAX {
-            let expected = "a time in milliseconds before 2200-01-01 (is it in microseconds? divide by 1000)";
-            return Err(self.bad(column, &ts_ms.to_string(), expected));
-        }
+        check_ts_ms(ts_ms).map_err(|expected| self.bad(column, &ts_ms.to_string(), expected))?;
         Ok(ts_ms)
     }
+}
+
+/// Checks that a time is one in milliseconds: between [`TS_MS_MIN`] and [`TS_MS_MAX`].
+///
+/// # Errors
+/// What it should be, as [`TableError::BadCell`] has it.
+pub fn check_ts_ms(ts_ms: i64) -> Result<(), &'static str> {
+    if ts_ms < TS_MS_MIN {
+        return Err("a time in milliseconds after 1971-01-01 (is it in seconds? multiply by 1000)");
+    }
+    if ts_ms > TS_MS_MAX {
+        return Err("a time in milliseconds before 2200-01-01 (is it in microseconds? divide by 1000)");
+    }
+    Ok(())
 }
 
 /// Where each declared column is in the file; `None` for an optional one that is not there.
