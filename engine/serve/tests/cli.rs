@@ -130,7 +130,10 @@ fn bad_tables_are_named_by_file_and_row() {
         fails(&["eval", "--events", &events, "--items", items, "--queries", &queries, "--out", recs], 1, expected);
     }
     let kind = file("kind.csv", &with_row("1700000000000,market,u1,m1,teleport"));
-    fails(&["import", "--events", &kind], 1, &["teleport", "purchase"]);
+    let place = format!("row {row_number}, column `event_type`: `teleport` is unknown");
+    fails(&["import", "--events", &kind], 1, &["kind.csv", &place, "purchase"]);
+    let unit = file("unit.csv", &with_row("1700000000000,Market,u1,m1,view"));
+    fails(&["import", "--events", &unit], 1, &["unit.csv", &format!("row {row_number}, column `bu`: `Market` may hold only")]);
     fails(&["import", "--events", "nowhere.csv"], 1, &["nowhere.csv"]);
     fails(&["rebuild", "--events", "nowhere.csv", "--items", items, "--out", out], 1, &["nowhere.csv"]);
     let none = file("none.csv", good.lines().next().unwrap());
