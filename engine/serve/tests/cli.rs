@@ -95,6 +95,8 @@ fn bad_usage_is_named() {
     fails(&["recommend", "--server", nobody, "--bu", "video"], 1, &[nobody, "faces serve"]);
     fails(&act("view", "video/i1"), 1, &[nobody, "faces serve"]);
     fails(&act("view", "i1"), 1, &["--item", "unit/id"]);
+    fails(&["recommend", "--server", "https://127.0.0.1:1", "--bu", "video"], 1, &["https://127.0.0.1:1", "TLS", "http://"]);
+    fails(&["recommend", "--server", "127.0.0.1:1", "--bu", "video"], 1, &["nobody answers at 127.0.0.1:1"]);
     fails(&act("teleport", "video/i1"), 1, &["teleport", "purchase"]);
 }
 
