@@ -160,6 +160,27 @@ fn bad_tables_are_named_by_file_and_row() {
 }
 
 #[test]
+fn the_server_to_ask_is_the_configured_one() {
+    let folder = folder();
+    let (config, rules) = (folder.path().join("faces.toml"), folder.path().join("rules.toml"));
+    fs::write(&config, "[server]\ngrpc_address = \"0.0.0.0:1\"\n").unwrap();
+    fs::write(&rules, "").unwrap();
+    let config = config.to_str().unwrap();
+    let commands: [&[&str]; 4] = [
+        &["recommend", "--bu", "video"],
+        &["act", "--key", "video/account/u1", "--event", "view", "--item", "video/i1"],
+        &["level"],
+        &["rules", "try", rules.to_str().unwrap(), "--bu", "video"],
+    ];
+    for command in commands {
+        fails(&[command, &["--config", config]].concat(), 1, &["nobody answers at http://127.0.0.1:1;"]);
+        let given = ["--config", config, "--server", "http://127.0.0.2:1"];
+        fails(&[command, &given].concat(), 1, &["nobody answers at http://127.0.0.2:1;"]);
+    }
+    assert!(faces_says(&["recommend", "--help"]).contains("default: server.grpc_address of the configuration"));
+}
+
+#[test]
 fn a_broker_that_is_away_is_named() {
     let folder = folder();
     let tables = shops::write_tables(folder.path(), 0);

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result};
 use clap::{Args, builder::PossibleValuesParser};
 use faces_proto::v1;
 
-use super::call::block_on;
-use crate::{client::Client, overload::Level};
+use super::{call::block_on, server::ServerArgs};
+use crate::{client::Client, config::Config, overload::Level};
 
 /// Shows or sets the service level of a running server.
 #[derive(Args, Debug)]
@@ -14,9 +14,8 @@ use crate::{client::Client, overload::Level};
   faces level co_visitation    whatever the load, until it is set again
   faces level auto             leave it to the server")]
 pub struct LevelArgs {
-    /// Server to ask.
-    #[arg(long, default_value = "http://127.0.0.1:50051")]
-    server: String,
+    #[command(flatten)]
+    server: ServerArgs,
     /// The level to set.
     #[arg(value_parser = PossibleValuesParser::new(names()))]
     level: Option<String>,
@@ -32,9 +31,9 @@ fn names() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// A server that does not answer, or what it refuses.
-pub fn run(args: &LevelArgs) -> Result<()> {
+pub fn run(args: &LevelArgs, config: &Config) -> Result<()> {
     block_on(async {
-        let mut client = Client::connect(&args.server).await?;
+        let mut client = Client::connect(&args.server.url(config)).await?;
         if let Some(name) = &args.level {
             client.set_level(wire(name)?).await?;
         }

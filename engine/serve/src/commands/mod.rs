@@ -14,6 +14,7 @@ pub mod progress;
 pub mod rebuild;
 pub mod rules;
 pub mod serve;
+pub mod server;
 pub mod state;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -104,9 +105,9 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Command::State(args) => state::run(args, &config),
         Command::Index(args) => index::run(args),
         Command::Dlq(args) => dlq::run(args, &config),
-        Command::Rules(args) => rules::run(args),
-        Command::Level(args) => level::run(args),
-        Command::Recommend(args) => call::recommend(args),
-        Command::Act(args) => call::act(args),
+        Command::Rules(args) => rules::run(args, &config),
+        Command::Level(args) => level::run(args, &config),
+        Command::Recommend(args) => call::recommend(args, &config),
+        Command::Act(args) => call::act(args, &config),
     }
 }
