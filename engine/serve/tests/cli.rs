@@ -139,7 +139,17 @@ fn bad_tables_are_named_by_file_and_row() {
     fails(&["import", "--events", "nowhere.csv"], 1, &["nowhere.csv"]);
     fails(&["rebuild", "--events", "nowhere.csv", "--items", items, "--out", out], 1, &["nowhere.csv"]);
     let none = file("none.csv", good.lines().next().unwrap());
-    fails(&["rebuild", "--events", &none, "--items", items, "--out", out], 1, &["no interactions", "nothing was published"]);
+    fails(
+        &["rebuild", "--events", &none, "--items", items, "--out", out],
+        1,
+        &["none.csv holds no events", "the log has no interactions;", "nothing was published"],
+    );
+    let of_events = ["rebuild", "--events", tables.events.to_str().unwrap(), "--out", out, "--items"];
+    let early = [&of_events[..], &[items, "--until", "2001-01-01T00:00:00Z"]].concat();
+    let why = format!("none of {} events in", good.lines().count() - 1);
+    fails(&early, 1, &[&why, "after the cut-off)", "no interactions before 2001-01-01T00:00:00Z"]);
+    let twice = file("twice.csv", "item_id,bu\nm1,market\nm2,market\nm1,market\n");
+    fails(&[&of_events[..], &[&twice]].concat(), 1, &["twice.csv: item market/m1 is in rows 1 and 3"]);
     assert!(faces_says(&["generations", "list", "--folder", out]).contains("no generations"));
     let events = tables.events.to_str().unwrap();
     let eval = |queries: &str| {
