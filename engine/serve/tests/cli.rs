@@ -151,6 +151,10 @@ fn bad_tables_are_named_by_file_and_row() {
     let twice = file("twice.csv", "item_id,bu\nm1,market\nm2,market\nm1,market\n");
     fails(&[&of_events[..], &[&twice]].concat(), 1, &["twice.csv: item market/m1 is in rows 1 and 3"]);
     assert!(faces_says(&["generations", "list", "--folder", out]).contains("no generations"));
+    let stock = file("stock.csv", "item_id,bu,stock\nm1,market,sold_out\nm2,market,soldout\n");
+    for command in [&of_events[..], &["import", "--items"]] {
+        fails(&[command, &[&stock]].concat(), 1, &["stock.csv, row 2, column `stock`: `soldout`", "`in_stock`, `sold_out`"]);
+    }
     let events = tables.events.to_str().unwrap();
     let eval = |queries: &str| {
         vec!["eval", "--events", events, "--items", items, "--out", recs, "--queries"]

@@ -137,6 +137,14 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// One of a few words; `None` when the cell is empty. `expected` names them.
+    pub(super) fn word(&self, column: usize, known: &[&str], expected: &'static str) -> Result<Option<String>, TableError> {
+        match self.text(column)? {
+            Some(text) if !known.contains(&text.as_str()) => Err(self.bad(column, &text, expected)),
+            text => Ok(text),
+        }
+    }
+
     /// A time in milliseconds since 1970, between 1971 and 2200.
     pub(super) fn ts_ms(&self, column: usize) -> Result<i64, TableError> {
         const EXPECTED: &str = "a whole number of milliseconds since 1970";
