@@ -78,13 +78,16 @@ pub fn run(args: &RulesArgs, config: &Config) -> Result<()> {
 }
 
 fn check(file: &Path, json: bool) -> Result<()> {
-    let result = rules::read(file);
+    let result = rules::read(file).map_err(anyhow::Error::from);
     if json {
-        let problems = match &result {
-            Err(rules::RulesError::Refused { problems, .. }) => problems.as_slice(),
-            _ => &[],
+        let problem = |line: Option<usize>, message: &str| serde_json::json!({ "line": line, "message": message });
+        let problems: Vec<_> = match result.as_ref().map_err(|error| (error, error.downcast_ref())) {
+            Ok(_) => Vec::new(),
+            Err((_, Some(rules::RulesError::Refused { problems, .. }))) => {
+                problems.iter().map(|of| problem(Some(of.line), &of.message)).collect()
+            }
+            Err((error, _)) => vec![problem(None, &format!("{error:#}"))],
         };
-        let problems: Vec<_> = problems.iter().map(|of| serde_json::json!({ "line": of.line, "message": of.message })).collect();
         let count = result.as_ref().map_or(0, |parsed| parsed.rules.count());
         println!("{}", serde_json::json!({ "sound": result.is_ok(), "rules": count, "problems": problems }));
     }
