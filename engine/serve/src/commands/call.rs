@@ -79,9 +79,18 @@ pub fn recommend(args: &RecommendArgs, config: &Config) -> Result<()> {
         }
         let filtered: Vec<String> = answer.filtered.iter().map(|count| format!("{} {}", count.removed, count.filter)).collect();
         let generation = if answer.generation_id.is_empty() { "no generation yet" } else { &answer.generation_id };
-        println!("{generation}; left out: {}", if filtered.is_empty() { "nothing".into() } else { filtered.join(", ") });
+        let left_out = if filtered.is_empty() { "nothing".into() } else { filtered.join(", ") };
+        println!("{generation}; left out: {left_out}{}", level_note(answer.level()));
         Ok(())
     })
+}
+
+/// What to add where an answer is not all that it could be.
+fn level_note(level: v1::ServiceLevel) -> String {
+    match level {
+        v1::ServiceLevel::Unspecified | v1::ServiceLevel::Full => String::new(),
+        less => format!("; service level {}", super::level::name_of(less)),
+    }
 }
 
 /// Runs `faces act`.
@@ -107,4 +116,15 @@ pub fn act(args: &ActArgs, config: &Config) -> Result<()> {
 
 pub(super) fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_below_full_is_told() {
+        assert_eq!(level_note(v1::ServiceLevel::Full), "");
+        assert_eq!(level_note(v1::ServiceLevel::CoVisitation), "; service level co_visitation");
+    }
 }

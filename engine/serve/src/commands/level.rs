@@ -39,12 +39,17 @@ pub fn run(args: &LevelArgs, config: &Config) -> Result<()> {
         }
         let status = client.status().await?;
         let by = if status.level_is_set { "set by hand" } else { "by the load" };
-        println!("{} ({by})", status.level().as_str_name().trim_start_matches(PREFIX).to_lowercase());
+        println!("{} ({by})", name_of(status.level()));
         Ok(())
     })
 }
 
 const PREFIX: &str = "SERVICE_LEVEL_";
+
+/// A level's name as the command takes it.
+pub(super) fn name_of(level: v1::ServiceLevel) -> String {
+    level.as_str_name().trim_start_matches(PREFIX).to_lowercase()
+}
 
 fn wire(name: &str) -> Result<v1::ServiceLevel> {
     if name == AUTO {
