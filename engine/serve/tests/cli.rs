@@ -73,7 +73,8 @@ fn bad_configuration_is_named() {
 
 #[test]
 fn bad_usage_is_named() {
-    let cases: [(&[&str], &[&str]); 10] = [
+    let cases: [(&[&str], &[&str]); 11] = [
+        (&["demo", "--once", "--trials", "0"], &["--trials", "1.."]),
         (&["teleport"], &["teleport"]),
         (&["serve", "--teapot"], &["--teapot"]),
         (&["serve", "--set", "teapot"], &["section.key=value"]),
