@@ -99,6 +99,8 @@ fn bad_usage_is_named() {
     fails(&["recommend", "--server", "https://127.0.0.1:1", "--bu", "video"], 1, &["https://127.0.0.1:1", "TLS", "http://"]);
     fails(&["recommend", "--server", "127.0.0.1:1", "--bu", "video"], 1, &["nobody answers at 127.0.0.1:1"]);
     fails(&act("teleport", "video/i1"), 1, &["teleport", "purchase"]);
+    fails(&["generations", "list", "--folder", "nowhere"], 1, &["nowhere", "generations.folder"]);
+    fails(&["generations", "history", "--folder", "nowhere"], 1, &["nowhere"]);
 }
 
 #[test]
