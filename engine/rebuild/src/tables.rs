@@ -32,6 +32,7 @@ use std::{
     },
 };
 
+pub use cells::check_ts_ms;
 use cells::{Cells, Column, RowSource};
 pub use changes::newest;
 pub use rows::{EventRow, ItemRow, LinkRow, SOLD_OUT};
@@ -53,7 +54,8 @@ pub fn read_events(path: impl AsRef<Path>) -> Result<Table<EventRow>, TableError
     Table::open(path.as_ref(), rows::EVENT_COLUMNS, EventRow::from_cells)
 }
 
-/// Opens an `items` table: `item_id`, `bu`, optional `title`, `category` (levels separated by `|`), `brand`, `price`.
+/// Opens an `items` table: `item_id`, `bu`, optional `title`, `category` (levels separated by `|`), `brand`, `price`,
+/// `stock` (`in_stock`, `sold_out` or nothing) and more.
 ///
 /// # Errors
 /// As [`read_events`].

@@ -93,11 +93,11 @@ pub enum RebuildError {
     NoItems,
     /// Nobody did anything.
     #[error(
-        "the log has no interactions before {cut_off_ms} ms; check that events name items of the items table, \
-         that their types carry weight (view, purchase, …) and that the cut-off is not before them all"
+        "the log has no interactions{}; check that events name items of the items table, \
+         that their types carry weight (view, purchase, …) and that the cut-off is not before them all", before(*cut_off_ms)
     )]
     NoInteractions {
-        /// The log's cut-off, in milliseconds since 1970.
+        /// The log's cut-off, in milliseconds since 1970; 0 where none was given and nothing happened.
         cut_off_ms: i64,
     },
     /// Nothing goes together with anything.
@@ -152,6 +152,16 @@ pub enum RebuildError {
         /// What does not fit.
         reason: String,
     },
+}
+
+/// ` before 2014-01-01T00:00:00Z`; nothing where there is no cut-off.
+fn before(cut_off_ms: i64) -> String {
+    if cut_off_ms == 0 { String::new() } else { format!(" before {}", in_words(cut_off_ms)) }
+}
+
+/// A time as RFC 3339.
+fn in_words(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |time| time.to_string())
 }
 
 /// Trains a generation on everything in the log. `progress` hears each stage's share done, from the calling thread.
@@ -277,8 +287,7 @@ fn generation(
         format_version: FORMAT_VERSION,
         id: GenerationId::new(created_at_ms, checksum),
         created_at_ms,
-        created_at: jiff::Timestamp::from_millisecond(created_at_ms)
-            .map_or_else(|_| format!("{created_at_ms} ms"), |time| time.to_string()),
+        created_at: in_words(created_at_ms),
         code_version: env!("CARGO_PKG_VERSION").into(),
         cut_off_ms: log.cut_off_ms(),
         dimension: embeddings.dimension(),
@@ -443,7 +452,9 @@ mod tests {
         let act = |person, item| Interaction { person, item, ts_ms: 5, weight: 1.0 };
         let log = |acts: Vec<Interaction>| Log::new(items(), acts).unwrap();
         is(train(&Log::new(vec![], vec![]).unwrap(), &small()), "give an items table");
-        is(train(&log(vec![]), &small()), "check that events name items");
+        is(train(&log(vec![]), &small()), "the log has no interactions; check that events name items");
+        let early = log(vec![act(0, 0)]).before(978_307_200_000).before(5).up_to(978_307_200_000);
+        is(train(&early, &small()), "the log has no interactions before 2001-01-01T00:00:00Z; check");
         is(train(&log(vec![act(0, 0), act(1, 1), act(1, 1)]), &small()), "no two items were taken up by one person");
         let spoilt = |spoil: fn(&mut TrainParams)| {
             let mut params = small();

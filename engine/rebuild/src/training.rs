@@ -253,13 +253,13 @@ pub enum LogError {
     #[error("more than 65535 business units: is the column `bu` another one by mistake?")]
     TooManyUnits,
     /// An item without a unit or an id.
-    #[error("item row {row} has an empty unit or id; give both")]
+    #[error("row {} of the items has an empty unit or id; give both", row + 1)]
     UnnamedItem {
         /// The item's row, from 0.
         row: usize,
     },
     /// The same item twice.
-    #[error("item {bu}/{item_id} is in rows {first} and {second}; keep one of them")]
+    #[error("item {bu}/{item_id} is in rows {} and {} of the items; keep one of them", first + 1, second + 1)]
     RepeatedItem {
         /// The first row, from 0.
         first: usize,
@@ -369,5 +369,7 @@ mod tests {
             LogError::RepeatedItem { first: 0, second: 2, .. }
         ));
         assert_eq!(refusal(vec![item("", "x")], vec![]), LogError::UnnamedItem { row: 0 });
+        let twice = refusal(vec![item("a", "x"), item("a", "y"), item("a", "x")], vec![]).to_string();
+        assert!(twice.starts_with("item a/x is in rows 1 and 3 of the items"), "counted from 1, as tables are: {twice}");
     }
 }

@@ -1,6 +1,9 @@
 //! A caller of the public API, as a storefront would be one: what `faces demo`, `faces recommend` and `faces act` use.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use faces_proto::v1::{
@@ -19,13 +22,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `http://host:port`.
+    /// Connects to `http://host:port`; `host:port` is the same.
     ///
     /// # Errors
-    /// When nobody answers there, with the way out.
+    /// A URL that is none or asks for encryption; when nobody answers there, with the way out.
     pub async fn connect(server: &str) -> Result<Self> {
-        let endpoint = Endpoint::from_shared(server.to_owned())
-            .with_context(|| format!("{server:?} is no URL like http://127.0.0.1:50051"))?;
+        let endpoint =
+            Endpoint::from_shared(url(server)?).with_context(|| format!("{server:?} is no URL like http://127.0.0.1:50051"))?;
         let endpoint = endpoint.connect_timeout(Duration::from_secs(3)).timeout(Duration::from_secs(10)).tcp_nodelay(true);
         let connection = endpoint.connect().await;
         let channel =
@@ -103,6 +106,55 @@ impl Client {
     }
 }
 
+/// The URL of a server that is named by its URL or its address.
+fn url(server: &str) -> Result<String> {
+    let Some((scheme, _)) = server.split_once("://") else { return Ok(format!("http://{server}")) };
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => Ok(server.to_owned()),
+        "https" => {
+            bail!("{server}: this client does not encrypt; TLS ends at the proxy, so name the server behind it by http://")
+        }
+        _ => bail!("{server:?} is no URL like http://127.0.0.1:50051"),
+    }
+}
+
+/// Where a caller on this machine reaches a server that listens at `address`: for one that listens everywhere, by the loopback.
+#[must_use]
+pub fn url_of_listener(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
 fn refused(status: &tonic::Status) -> anyhow::Error {
     anyhow::anyhow!("{:?}: {}", status.code(), status.message())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_named_by_url_or_address_and_never_by_https() {
+        assert_eq!(url("http://shop:1").unwrap(), "http://shop:1");
+        assert_eq!(url("HTTP://shop:1").unwrap(), "HTTP://shop:1");
+        assert_eq!(url("127.0.0.1:50061").unwrap(), "http://127.0.0.1:50061");
+        assert_eq!(url("[::1]:50061").unwrap(), "http://[::1]:50061");
+        for encrypted in ["https://shop:1", "HTTPS://shop:1"] {
+            let said = url(encrypted).unwrap_err().to_string();
+            assert!(said.contains(encrypted) && said.contains("TLS") && said.contains("http://"), "{said}");
+        }
+        assert!(url("ftp://shop:1").unwrap_err().to_string().contains("is no URL like"));
+    }
+
+    #[test]
+    fn who_listens_everywhere_is_reached_by_the_loopback() {
+        let of = |address: &str| url_of_listener(address.parse().unwrap());
+        assert_eq!(of("0.0.0.0:7"), "http://127.0.0.1:7");
+        assert_eq!(of("[::]:7"), "http://[::1]:7");
+        assert_eq!(of("10.1.2.3:7"), "http://10.1.2.3:7");
+    }
 }

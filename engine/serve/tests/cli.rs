@@ -73,7 +73,8 @@ fn bad_configuration_is_named() {
 
 #[test]
 fn bad_usage_is_named() {
-    let cases: [(&[&str], &[&str]); 10] = [
+    let cases: [(&[&str], &[&str]); 11] = [
+        (&["demo", "--once", "--trials", "0"], &["--trials", "1.."]),
         (&["teleport"], &["teleport"]),
         (&["serve", "--teapot"], &["--teapot"]),
         (&["serve", "--set", "teapot"], &["section.key=value"]),
@@ -95,7 +96,11 @@ fn bad_usage_is_named() {
     fails(&["recommend", "--server", nobody, "--bu", "video"], 1, &[nobody, "faces serve"]);
     fails(&act("view", "video/i1"), 1, &[nobody, "faces serve"]);
     fails(&act("view", "i1"), 1, &["--item", "unit/id"]);
+    fails(&["recommend", "--server", "https://127.0.0.1:1", "--bu", "video"], 1, &["https://127.0.0.1:1", "TLS", "http://"]);
+    fails(&["recommend", "--server", "127.0.0.1:1", "--bu", "video"], 1, &["nobody answers at 127.0.0.1:1"]);
     fails(&act("teleport", "video/i1"), 1, &["teleport", "purchase"]);
+    fails(&["generations", "list", "--folder", "nowhere"], 1, &["nowhere", "generations.folder"]);
+    fails(&["generations", "history", "--folder", "nowhere"], 1, &["nowhere"]);
 }
 
 #[test]
@@ -130,12 +135,29 @@ fn bad_tables_are_named_by_file_and_row() {
         fails(&["eval", "--events", &events, "--items", items, "--queries", &queries, "--out", recs], 1, expected);
     }
     let kind = file("kind.csv", &with_row("1700000000000,market,u1,m1,teleport"));
-    fails(&["import", "--events", &kind], 1, &["teleport", "purchase"]);
+    let place = format!("row {row_number}, column `event_type`: `teleport` is unknown");
+    fails(&["import", "--events", &kind], 1, &["kind.csv", &place, "purchase"]);
+    let unit = file("unit.csv", &with_row("1700000000000,Market,u1,m1,view"));
+    fails(&["import", "--events", &unit], 1, &["unit.csv", &format!("row {row_number}, column `bu`: `Market` may hold only")]);
     fails(&["import", "--events", "nowhere.csv"], 1, &["nowhere.csv"]);
     fails(&["rebuild", "--events", "nowhere.csv", "--items", items, "--out", out], 1, &["nowhere.csv"]);
     let none = file("none.csv", good.lines().next().unwrap());
-    fails(&["rebuild", "--events", &none, "--items", items, "--out", out], 1, &["no interactions", "nothing was published"]);
+    fails(
+        &["rebuild", "--events", &none, "--items", items, "--out", out],
+        1,
+        &["none.csv holds no events", "the log has no interactions;", "nothing was published"],
+    );
+    let of_events = ["rebuild", "--events", tables.events.to_str().unwrap(), "--out", out, "--items"];
+    let early = [&of_events[..], &[items, "--until", "2001-01-01T00:00:00Z"]].concat();
+    let why = format!("none of {} events in", good.lines().count() - 1);
+    fails(&early, 1, &[&why, "after the cut-off)", "no interactions before 2001-01-01T00:00:00Z"]);
+    let twice = file("twice.csv", "item_id,bu\nm1,market\nm2,market\nm1,market\n");
+    fails(&[&of_events[..], &[&twice]].concat(), 1, &["twice.csv: item market/m1 is in rows 1 and 3"]);
     assert!(faces_says(&["generations", "list", "--folder", out]).contains("no generations"));
+    let stock = file("stock.csv", "item_id,bu,stock\nm1,market,sold_out\nm2,market,soldout\n");
+    for command in [&of_events[..], &["import", "--items"]] {
+        fails(&[command, &[&stock]].concat(), 1, &["stock.csv, row 2, column `stock`: `soldout`", "`in_stock`, `sold_out`"]);
+    }
     let events = tables.events.to_str().unwrap();
     let eval = |queries: &str| {
         vec!["eval", "--events", events, "--items", items, "--out", recs, "--queries"]
@@ -155,6 +177,27 @@ fn bad_tables_are_named_by_file_and_row() {
 }
 
 #[test]
+fn the_server_to_ask_is_the_configured_one() {
+    let folder = folder();
+    let (config, rules) = (folder.path().join("faces.toml"), folder.path().join("rules.toml"));
+    fs::write(&config, "[server]\ngrpc_address = \"0.0.0.0:1\"\n").unwrap();
+    fs::write(&rules, "").unwrap();
+    let config = config.to_str().unwrap();
+    let commands: [&[&str]; 4] = [
+        &["recommend", "--bu", "video"],
+        &["act", "--key", "video/account/u1", "--event", "view", "--item", "video/i1"],
+        &["level"],
+        &["rules", "try", rules.to_str().unwrap(), "--bu", "video"],
+    ];
+    for command in commands {
+        fails(&[command, &["--config", config]].concat(), 1, &["nobody answers at http://127.0.0.1:1;"]);
+        let given = ["--config", config, "--server", "http://127.0.0.2:1"];
+        fails(&[command, &given].concat(), 1, &["nobody answers at http://127.0.0.2:1;"]);
+    }
+    assert!(faces_says(&["recommend", "--help"]).contains("default: server.grpc_address of the configuration"));
+}
+
+#[test]
 fn a_broker_that_is_away_is_named() {
     let folder = folder();
     let tables = shops::write_tables(folder.path(), 0);
@@ -164,6 +207,22 @@ fn a_broker_that_is_away_is_named() {
         1,
         &["127.0.0.1:1", "check that they run"],
     );
+}
+
+#[test]
+fn damaged_images_are_a_failure() {
+    let folder = folder();
+    for name in ["image-00000001-0123456789abcdef.json", "image-00000002-0123456789abcdef.json"] {
+        fs::write(folder.path().join(name), "torn").unwrap();
+    }
+    let show = ["state", "show", "--verify", "--folder", folder.path().to_str().unwrap()];
+    for more in [&[][..], &["--json"]] {
+        let output = faces(&[&show[..], more].concat());
+        let (text, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("no usable image in") && said.contains("(2 damaged); restore the folder"), "{said}");
+        assert!(!text.contains("no images") && text.contains("image-00000002-0123456789abcdef.json"), "{text}");
+    }
 }
 
 #[test]
@@ -192,6 +251,20 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     drop(reader.stdout.take());
     let output = reader.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_can_not_be_written_is_a_failure() {
+    let folder = folder();
+    let show = ["state", "show", "--folder", folder.path().to_str().unwrap()];
+    for arguments in [&show[..], &["--help"], &["--version"]] {
+        let full = fs::File::create("/dev/full").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_faces")).args(arguments).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.starts_with("error: the output can't be written: ") && said.lines().count() == 1, "{arguments:?}: {said}");
+    }
 }
 
 fn json(arguments: &[&str]) -> Value {

@@ -323,8 +323,11 @@ fn compare_gives_uplift_by_segment() {
     assert_eq!(linked["segments"]["all"]["persons"], 3);
     assert_eq!(linked["segments"]["all"]["hr_20"]["uplift"], all["hr_20"]["uplift"]);
 
-    let none = compare(&bench, &events, &["--target-types", "view,cart"]).unwrap();
-    assert_eq!(none["segments"]["all"]["queries"], 0, "all were bought");
+    let none = compare(&bench, &events, &["--target-types", "view,cart"]).unwrap_err();
+    assert!(
+        none.contains("no event of the types in --target-types") && none.contains("can be compared"),
+        "all were bought: {none}"
+    );
 }
 
 #[test]
@@ -341,8 +344,43 @@ fn compare_refuses_what_can_not_be_compared() {
     assert!(refused("query_id,rank,item_id\n0,1,i1\n0,2,i1\n").contains("an item twice"));
     compared(&bench);
     assert!(compare(&bench, &events, &["--target-types", "teleport"]).unwrap_err().contains("teleport"));
-    bench.write("queries.csv", "query_id,ts_ms,bu,local_user_id\na,1728000000000,shop,p1\na,1728000000000,shop,p2\n");
-    assert!(compare(&bench, &events, &[]).unwrap_err().contains("two queries"));
+    let eval = |events: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_faces"));
+        command.arg("eval").arg("--events").arg(events).arg("--items").arg(bench.path("items.csv"));
+        command.arg("--queries").arg(bench.path("queries.csv")).arg("--out").arg(bench.path("none.csv"));
+        command.output().unwrap()
+    };
+    for (row, expected) in [
+        ("a,1728000000000,shop,p2", "row 2, column `query_id`: `a` is the name of two queries, here and in row 1"),
+        ("b,1728000000,shop,p2", "row 2, column `ts_ms`: `1728000000` is not a time in milliseconds"),
+        ("b,1727000000000,shops,p2", "row 2, column `bu`: `shops` is no business unit of the log; there are films, shop"),
+    ] {
+        let text = format!("query_id,ts_ms,bu,local_user_id\na,1728000000000,shop,p1\n{row}\n");
+        bench.write("queries.csv", &text);
+        let items = bench.path("items.csv");
+        let said = compare(&bench, &events, &["--items", items.to_str().unwrap()]).unwrap_err();
+        assert!(said.contains(expected) && said.contains("queries.csv"), "{said}");
+        let output = eval(&events);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains(expected) && said.contains("queries.csv"), "{said}");
+        assert!(!bench.path("none.csv").exists(), "before anything is replayed");
+    }
+}
+
+#[test]
+fn queries_without_targets_are_answered_with_a_warning() {
+    let bench = Bench::new();
+    bench.queries(&[(1, 20)]);
+    let events = bench.events("events.csv", &history());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_faces"));
+    command.arg("eval").arg("--events").arg(&events).arg("--items").arg(bench.path("items.csv"));
+    command.arg("--queries").arg(bench.path("queries.csv")).arg("--out").arg(bench.path("recs.csv"));
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert!(output.status.success() && warnings.len() == 1, "{said}");
+    assert!(warnings[0].contains("queries.csv has a target") && warnings[0].contains("events.csv has no event"), "{said}");
+    assert!(fs::read_to_string(bench.path("recs.csv")).unwrap().lines().count() > 1);
 }
 
 #[test]

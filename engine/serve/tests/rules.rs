@@ -249,6 +249,10 @@ fn a_file_is_checked_without_a_server() {
     );
     let output = faces(&["rules", "check", "nowhere.toml"]);
     assert!(output.status.code() == Some(1) && String::from_utf8_lossy(&output.stderr).contains("nowhere.toml"));
+    let output = faces(&["rules", "check", "nowhere.toml", "--json"]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let reason = json["problems"][0]["message"].as_str().unwrap();
+    assert!(output.status.code() == Some(1) && reason.contains("nowhere.toml") && reason.contains("No such file"), "{json}");
     for action in ["check", "try"] {
         assert!(faces_says(&["rules", action, "--help"]).contains(&format!("  faces rules {action} rules.toml")));
     }

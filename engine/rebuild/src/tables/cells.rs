@@ -137,6 +137,14 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// One of a few words; `None` when the cell is empty. `expected` names them.
+    pub(super) fn word(&self, column: usize, known: &[&str], expected: &'static str) -> Result<Option<String>, TableError> {
+        match self.text(column)? {
+            Some(text) if !known.contains(&text.as_str()) => Err(self.bad(column, &text, expected)),
+            text => Ok(text),
+        }
+    }
+
     /// A time in milliseconds since 1970, between 1971 and 2200.
     pub(super) fn ts_ms(&self, column: usize) -> Result<i64, TableError> {
         const EXPECTED: &str = "a whole number of milliseconds since 1970";
@@ -148,16 +156,23 @@ impl<'a> Cells<'a> {
             Cell::Numbers(_) => return Err(self.bad(column, "a list", EXPECTED)),
             Cell::Unsupported(kind) => return Err(self.bad(column, kind, EXPECTED)),
         };
-        if ts_ms < TS_MS_MIN {
-            let expected = "a time in milliseconds after 1971-01-01 (is it in seconds? multiply by 1000)";
-            return Err(self.bad(column, &ts_ms.to_string(), expected));
-        }
-        if ts_ms > TS_MS_MAX {
-            let expected = "a time in milliseconds before 2200-01-01 (is it in microseconds? divide by 1000)";
-            return Err(self.bad(column, &ts_ms.to_string(), expected));
-        }
+        check_ts_ms(ts_ms).map_err(|expected| self.bad(column, &ts_ms.to_string(), expected))?;
         Ok(ts_ms)
     }
+}
+
+/// Checks that a time is one in milliseconds: between [`TS_MS_MIN`] and [`TS_MS_MAX`].
+///
+/// # Errors
+/// What it should be, as [`TableError::BadCell`] has it.
+pub fn check_ts_ms(ts_ms: i64) -> Result<(), &'static str> {
+    if ts_ms < TS_MS_MIN {
+        return Err("a time in milliseconds after 1971-01-01 (is it in seconds? multiply by 1000)");
+    }
+    if ts_ms > TS_MS_MAX {
+        return Err("a time in milliseconds before 2200-01-01 (is it in microseconds? divide by 1000)");
+    }
+    Ok(())
 }
 
 /// Where each declared column is in the file; `None` for an optional one that is not there.

@@ -97,8 +97,11 @@ pub(super) const ITEM_COLUMNS: &[Column] = &[
     Column::optional("stock"),
 ];
 
-/// What `stock` says of an item that can't be had; anything else says that it can.
+/// What `stock` says of an item that can't be had.
 pub const SOLD_OUT: &str = "sold_out";
+/// What `stock` may say. All but [`SOLD_OUT`], and nothing at all, mean that the item can be had; archives of the log hold all three.
+const STOCKS: [&str; 3] = [SOLD_OUT, "in_stock", "unspecified"];
+const STOCK_EXPECTED: &str = "a stock: `in_stock`, `sold_out`, `unspecified` or nothing";
 
 impl ItemRow {
     pub(super) fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
@@ -115,7 +118,7 @@ impl ItemRow {
             currency: cells.text(9)?,
             tags: list(cells.text(10)?),
             regions: list(cells.text(11)?),
-            is_sold_out: cells.text(12)?.is_some_and(|stock| stock == SOLD_OUT),
+            is_sold_out: cells.word(12, &STOCKS, STOCK_EXPECTED)?.is_some_and(|stock| stock == SOLD_OUT),
         })
     }
 

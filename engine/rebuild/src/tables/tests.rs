@@ -123,6 +123,21 @@ fn items_and_links_have_their_types() {
 }
 
 #[test]
+fn stock_is_one_of_the_known_words() {
+    let files = Files::new();
+    let text = "bu,item_id,stock\nfood,1,sold_out\nfood,2,in_stock\nfood,3,unspecified\nfood,4,\nfood,5,soldout\nfood,6,0\nfood,7,SOLD_OUT\n";
+    let items: Vec<_> = read_items(files.write("i.csv", text.as_bytes())).unwrap().collect();
+    let found: Vec<bool> = items[..4].iter().map(|item| item.as_ref().unwrap().is_sold_out).collect();
+    assert_eq!(found, [true, false, false, false]);
+    for (row, value) in [(5, "soldout"), (6, "0"), (7, "SOLD_OUT")] {
+        let message = items[row - 1].as_ref().unwrap_err().to_string();
+        let expected =
+            format!("row {row}, column `stock`: `{value}` is not a stock: `in_stock`, `sold_out`, `unspecified` or nothing");
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
+#[test]
 fn embeddings_come_as_text_or_as_lists() {
     let files = Files::new();
     let text =

@@ -164,6 +164,17 @@ fn collect(
 }
 
 impl AssemblyReport {
+    /// Why events were left out, for people, and how many each.
+    pub fn left_out(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let left_out = [
+            ("after the cut-off", self.after_cut_off),
+            ("of unknown items", self.of_unknown_item),
+            ("of bad accounts", self.of_bad_account),
+            ("without weight", self.unweighted_by_type.values().sum()),
+        ];
+        left_out.into_iter().filter(|(_, count)| *count > 0)
+    }
+
     /// Counts events that carry no weight, under their type while there are few types.
     pub fn count_unweighted(&mut self, event_type: String, events: u64) {
         let known = self.unweighted_by_type.contains_key(&event_type);

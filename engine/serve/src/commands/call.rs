@@ -4,16 +4,16 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use faces_proto::v1;
 
-use crate::{client::Client, clock, grpc, rows};
+use super::server::ServerArgs;
+use crate::{client::Client, clock, config::Config, grpc, rows};
 
 /// Asks a running server for a person's slate.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
   faces recommend --key marketplace/account/m-651451 --bu video --count 10")]
 pub struct RecommendArgs {
-    /// Server to ask.
-    #[arg(long, default_value = "http://127.0.0.1:50051")]
-    server: String,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Who asks: unit/kind/id with kind account, device, session, hashed_phone or hashed_email; may be repeated; none: a stranger.
     #[arg(long = "key", value_name = "UNIT/KIND/ID", value_parser = source_key)]
     keys: Vec<v1::SourceKey>,
@@ -33,9 +33,8 @@ pub struct RecommendArgs {
 #[command(after_help = "Example:
   faces act --key marketplace/account/m-651451 --event view --item marketplace/mk-0007")]
 pub struct ActArgs {
-    /// Server to ask.
-    #[arg(long, default_value = "http://127.0.0.1:50051")]
-    server: String,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Who acts: unit/kind/id.
     #[arg(long, value_name = "UNIT/KIND/ID", value_parser = source_key)]
     key: v1::SourceKey,
@@ -62,9 +61,9 @@ pub(super) fn source_key(text: &str) -> Result<v1::SourceKey, String> {
 ///
 /// # Errors
 /// A server that does not answer, or what it refuses.
-pub fn recommend(args: &RecommendArgs) -> Result<()> {
+pub fn recommend(args: &RecommendArgs, config: &Config) -> Result<()> {
     block_on(async {
-        let mut client = Client::connect(&args.server).await?;
+        let mut client = Client::connect(&args.server.url(config)).await?;
         let (keys, bu) = (args.keys.clone(), args.bu.clone());
         let request = v1::RecommendRequest { keys, bu, page_size: args.count, explain: true, ..v1::RecommendRequest::default() };
         let answer = client.recommend(request).await?;
@@ -80,16 +79,25 @@ pub fn recommend(args: &RecommendArgs) -> Result<()> {
         }
         let filtered: Vec<String> = answer.filtered.iter().map(|count| format!("{} {}", count.removed, count.filter)).collect();
         let generation = if answer.generation_id.is_empty() { "no generation yet" } else { &answer.generation_id };
-        println!("{generation}; left out: {}", if filtered.is_empty() { "nothing".into() } else { filtered.join(", ") });
+        let left_out = if filtered.is_empty() { "nothing".into() } else { filtered.join(", ") };
+        println!("{generation}; left out: {left_out}{}", level_note(answer.level()));
         Ok(())
     })
+}
+
+/// What to add where an answer is not all that it could be.
+fn level_note(level: v1::ServiceLevel) -> String {
+    match level {
+        v1::ServiceLevel::Unspecified | v1::ServiceLevel::Full => String::new(),
+        less => format!("; service level {}", super::level::name_of(less)),
+    }
 }
 
 /// Runs `faces act`.
 ///
 /// # Errors
 /// A server that does not answer, or what it refuses.
-pub fn act(args: &ActArgs) -> Result<()> {
+pub fn act(args: &ActArgs, config: &Config) -> Result<()> {
     let (bu, item_id) = args.item.split_once('/').context("--item: write it as unit/id, e.g. marketplace/mk-0007")?;
     let event = v1::Event {
         event_time_ms: clock::now().millis(),
@@ -100,7 +108,7 @@ pub fn act(args: &ActArgs) -> Result<()> {
         ..v1::Event::default()
     };
     block_on(async {
-        Client::connect(&args.server).await?.write(event).await?;
+        Client::connect(&args.server.url(config)).await?.write(event).await?;
         println!("the log has it");
         Ok(())
     })
@@ -108,4 +116,15 @@ pub fn act(args: &ActArgs) -> Result<()> {
 
 pub(super) fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_below_full_is_told() {
+        assert_eq!(level_note(v1::ServiceLevel::Full), "");
+        assert_eq!(level_note(v1::ServiceLevel::CoVisitation), "; service level co_visitation");
+    }
 }

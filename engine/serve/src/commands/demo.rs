@@ -29,8 +29,8 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 2_500, value_parser = clap::value_parser!(u32).range(10..=5_000))]
     shoppers: u32,
     /// Times that event to changed slate is measured.
-    #[arg(long, default_value_t = 200)]
-    trials: usize,
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    trials: u32,
     /// Port of the gRPC server on loopback; another one is taken if it is not free.
     #[arg(long, default_value_t = 50_051)]
     port: u16,
@@ -44,5 +44,6 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     logs::start(&Log { filter: "error".into(), json: false })?;
     let DemoArgs { once, json, seed, shoppers, trials, port } = *args;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(demo::run(DemoOptions { seed, shoppers: shoppers as usize, once, json, trials, port }))
+    let (shoppers, trials) = (shoppers as usize, trials as usize);
+    runtime.block_on(demo::run(DemoOptions { seed, shoppers, once, json, trials, port }))
 }

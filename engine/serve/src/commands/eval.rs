@@ -135,6 +135,17 @@ impl JudgingArgs {
         }
         self.target_types.iter().fold(KindSet::default(), |set, kind| set.with(KindSet::of(*kind)))
     }
+
+    /// Why no query at all could be scored.
+    fn nothing_to_score(&self, events: &Path) -> String {
+        let (queries, events) = (self.queries.display(), events.display());
+        let of_types = if self.target_types.is_empty() { "" } else { " of the types in --target-types" };
+        let ruled_out = if self.exclude.is_some() { " whose item --exclude allows" } else { "" };
+        format!(
+            "no query of {queries} has a target: {events} has no event{of_types}{ruled_out} of the account that asks at exactly the \
+             ts_ms of its query"
+        )
+    }
 }
 
 /// Runs the command.
@@ -168,7 +179,11 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], co
     let inputs = Inputs { events: args.events.clone(), items: args.items.clone(), links: args.links.clone() };
     let set = read_queries(&judging.queries, judging.exclude.as_deref(), judging.hidden.as_deref())?;
     let replay = Replay::read(&inputs, options)?;
+    set.check_units(&judging.queries, replay.tables())?;
     let (replayed, served, of_variants) = answer_all(&replay, &set, variants, judging, &args.out)?;
+    if !served.has_targets() {
+        eprintln!("warning: {}; the answers were written, but not scored", judging.nothing_to_score(&args.events));
+    }
     let rounds = Rounds::new(judging.rounds);
     let mut summary = Summary::new(&served, rounds);
     let each = variants.iter().zip(&of_variants);

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::SystemTime};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
 use faces_rebuild::{
     GenerationId, Pace, Store,
@@ -87,6 +87,15 @@ enum Action {
 /// # Errors
 /// A store that can't be read, a generation that does not verify, a pointer that somebody else moved, another job's lease.
 pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
+    if matches!(args.action, Action::List | Action::Show { .. } | Action::History | Action::Gc { .. }) {
+        let folder = args.folder.as_ref().unwrap_or(&config.generations.folder);
+        // Opening a store makes its folder: that is not for those who only look.
+        ensure!(
+            folder.is_dir(),
+            "{:?} is no folder: name the one that `faces rebuild` publishes to (generations.folder) by --folder",
+            folder.display()
+        );
+    }
     let store = open_store(args.folder.as_deref(), config)?;
     match &args.action {
         Action::List => list(&store, args.json),

@@ -1,8 +1,10 @@
 //! `faces import`: tables into the topics of the log.
 
+mod refused;
+
 use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use faces_ingest::{
     LogRecord, LogWriter, Topics, WriterConfig,
@@ -16,6 +18,7 @@ use faces_proto::v1;
 use faces_rebuild::tables::{EventRow, ItemRow, LinkRow, Table, TableError, TableSize, read_events, read_items, read_links};
 use serde_json::json;
 
+use self::refused::{NamedCells, Refused};
 use super::progress;
 use crate::{config::Config, grpc, rows};
 
@@ -47,6 +50,9 @@ pub struct ImportArgs {
     json: bool,
 }
 
+/// Items of a table were there from the beginning.
+const LISTED_MS: i64 = validate::EVENT_TIME_MS_MIN;
+
 #[derive(Default)]
 struct Totals {
     written: u64,
@@ -65,7 +71,7 @@ pub fn run(args: &ImportArgs, config: &Config) -> Result<()> {
 
 async fn import(args: &ImportArgs, config: &Config) -> Result<()> {
     let (topics, cluster) = (config.kafka.topics()?, config.kafka.cluster());
-    let bus = business_units(args)?;
+    let bus = checked_units(args)?;
     let names: Vec<&str> = bus.iter().map(String::as_str).collect();
     let layout = Layout { partitions: args.partitions, replication: args.replication };
     let made = topics::ensure(&cluster, &topics, &names, layout).await?;
@@ -78,8 +84,7 @@ async fn import(args: &ImportArgs, config: &Config) -> Result<()> {
     })?;
     let mut totals = Vec::new();
     if let Some(path) = &args.items {
-        let listed_ms = validate::EVENT_TIME_MS_MIN; // items of a table were there from the beginning
-        totals.push(("items", write(&writer, read_items(path)?, "items", |row| item(&topics, row, listed_ms)).await?));
+        totals.push(("items", write(&writer, read_items(path)?, "items", |row| item(&topics, row)).await?));
     }
     if let Some(path) = &args.links {
         totals.push(("links", write(&writer, read_links(path)?, "links", |row| link(&topics, row)).await?));
@@ -91,42 +96,59 @@ async fn import(args: &ImportArgs, config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// The units that topics are needed for. Costs one pass over the events, which names a bad row before anything is written.
-fn business_units(args: &ImportArgs) -> Result<BTreeSet<String>> {
+/// The units that topics are needed for. Costs one pass over the tables, which names a bad row before anything is written.
+fn checked_units(args: &ImportArgs) -> Result<BTreeSet<String>> {
     let mut bus = BTreeSet::new();
+    if let Some(path) = &args.items {
+        check(read_items(path)?, |row| item_message(row).map(drop))?;
+    }
+    if let Some(path) = &args.links {
+        check(read_links(path)?, |row| link_message(row).map(drop))?;
+    }
     if let Some(path) = &args.events {
-        let table = read_events(path)?;
-        let size = table.size();
-        let bar = progress::bytes(size.bytes_total(), "checking");
-        for row in table {
-            let row = row?;
+        check(read_events(path)?, |row| {
+            event_message(row)?;
             if !bus.contains(&row.bu) {
-                validate::bu(&row.bu)?;
-                bus.insert(row.bu);
+                bus.insert(row.bu.clone());
             }
-            rows::event_kind(&row.event_type)?;
-            bar.set_position(size.bytes_read());
-        }
-        bar.finish_and_clear();
+            Ok(())
+        })?;
     }
     Ok(bus)
+}
+
+fn check<Row: NamedCells>(table: Table<Row>, mut look: impl FnMut(&Row) -> Result<(), Refused>) -> Result<()>
+where
+    Table<Row>: Iterator<Item = Result<Row, TableError>>,
+{
+    let (path, size) = (table.path().to_owned(), table.size());
+    let bar = progress::bytes(size.bytes_total(), "checking");
+    for (n, row) in (1..).zip(table) {
+        let row = row?;
+        look(&row).map_err(|refused| refused.at(&path, n, &row))?;
+        bar.set_position(size.bytes_read());
+    }
+    bar.finish_and_clear();
+    Ok(())
 }
 
 async fn write<Row>(
     writer: &LogWriter,
     table: Table<Row>,
     things: &'static str,
-    record: impl Fn(&Row) -> Result<LogRecord>,
+    record: impl Fn(&Row) -> Result<LogRecord, Refused>,
 ) -> Result<Totals>
 where
+    Row: NamedCells,
     Table<Row>: Iterator<Item = Result<Row, TableError>>,
 {
     let started = Instant::now();
+    let path = table.path().to_owned();
     let size: TableSize = table.size();
     let bar = progress::bytes(size.bytes_total(), things);
     let mut failed = None;
-    let records = table.map_while(|row| {
-        let made = row.map_err(anyhow::Error::from).and_then(|row| record(&row));
+    let records = (1..).zip(table).map_while(|(n, row)| {
+        let made = row.map_err(anyhow::Error::from).and_then(|row| record(&row).map_err(|refused| refused.at(&path, n, &row)));
         made.map_err(|error| failed = Some(error)).ok()
     });
     let result: BulkReport = writer.write_bulk(records, BulkOptions::default(), |_| bar.set_position(size.bytes_read())).await;
@@ -137,7 +159,9 @@ where
     if let Some((place, error)) = result.failures.first() {
         let count = result.failures.len();
         bail!(
-            "{things}: {count} records were not written, the first one at row {}: {error}; {} were; repeating the import is harmless",
+            "{things}: {count} records were not written, the first one of table {}, row {}: {error}; {} were; repeating the import is \
+             harmless",
+            path.display(),
             place + 1,
             result.written
         );
@@ -149,7 +173,7 @@ fn key(bu: &str, id: &str) -> v1::SourceKey {
     v1::SourceKey { bu: bu.to_owned(), kind: v1::KeyKind::Account as i32, id: id.to_owned() }
 }
 
-fn event(topics: &Topics, row: &EventRow) -> Result<LogRecord> {
+fn event_message(row: &EventRow) -> Result<v1::Event, Refused> {
     let event = v1::Event {
         event_time_ms: row.ts_ms,
         bu: row.bu.clone(),
@@ -160,11 +184,15 @@ fn event(topics: &Topics, row: &EventRow) -> Result<LogRecord> {
         currency: row.currency.clone().unwrap_or_default(),
         ..v1::Event::default()
     };
-    validate::event(&event).with_context(|| format!("event at {} ms", row.ts_ms))?;
-    Ok(encode::event(topics, &event, Format::Protobuf))
+    validate::event(&event)?;
+    Ok(event)
 }
 
-fn item(topics: &Topics, row: &ItemRow, updated_time_ms: i64) -> Result<LogRecord> {
+fn event(topics: &Topics, row: &EventRow) -> Result<LogRecord, Refused> {
+    Ok(encode::event(topics, &event_message(row)?, Format::Protobuf))
+}
+
+fn item_message(row: &ItemRow) -> Result<v1::CatalogRecord, Refused> {
     let item = v1::Item {
         r#ref: Some(v1::ItemRef { bu: row.bu.clone(), item_id: row.item_id.clone() }),
         title: row.title.clone().unwrap_or_default(),
@@ -181,13 +209,17 @@ fn item(topics: &Topics, row: &ItemRow, updated_time_ms: i64) -> Result<LogRecor
         Some(gone) => v1::catalog_record::Change::Delete(gone),
         None => v1::catalog_record::Change::Upsert(item),
     };
-    let updated_time_ms = row.updated_ms.unwrap_or(updated_time_ms);
+    let updated_time_ms = row.updated_ms.unwrap_or(LISTED_MS);
     let record = v1::CatalogRecord { updated_time_ms, change: Some(change) };
-    validate::item_change(&record).with_context(|| format!("item {}/{}", row.bu, row.item_id))?;
-    Ok(encode::catalog(topics, &record, Format::Protobuf))
+    validate::item_change(&record)?;
+    Ok(record)
 }
 
-fn link(topics: &Topics, row: &LinkRow) -> Result<LogRecord> {
+fn item(topics: &Topics, row: &ItemRow) -> Result<LogRecord, Refused> {
+    Ok(encode::catalog(topics, &item_message(row)?, Format::Protobuf))
+}
+
+fn link_message(row: &LinkRow) -> Result<v1::IdentityLink, Refused> {
     let link = v1::IdentityLink {
         a: Some(key(&row.bu_a, &row.local_user_a)),
         b: Some(key(&row.bu_b, &row.local_user_b)),
@@ -196,8 +228,12 @@ fn link(topics: &Topics, row: &LinkRow) -> Result<LogRecord> {
         confidence: 1.0,
         event_time_ms: row.ts_ms,
     };
-    validate::link(&link).with_context(|| format!("link at {} ms", row.ts_ms))?;
-    Ok(encode::link(topics, &link, Format::Protobuf))
+    validate::link(&link)?;
+    Ok(link)
+}
+
+fn link(topics: &Topics, row: &LinkRow) -> Result<LogRecord, Refused> {
+    Ok(encode::link(topics, &link_message(row)?, Format::Protobuf))
 }
 
 fn report(args: &ImportArgs, made: &[String], totals: &[(&str, Totals)]) {

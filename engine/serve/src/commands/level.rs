@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result};
 use clap::{Args, builder::PossibleValuesParser};
 use faces_proto::v1;
 
-use super::call::block_on;
-use crate::{client::Client, overload::Level};
+use super::{call::block_on, server::ServerArgs};
+use crate::{client::Client, config::Config, overload::Level};
 
 /// Shows or sets the service level of a running server.
 #[derive(Args, Debug)]
@@ -14,9 +14,8 @@ use crate::{client::Client, overload::Level};
   faces level co_visitation    whatever the load, until it is set again
   faces level auto             leave it to the server")]
 pub struct LevelArgs {
-    /// Server to ask.
-    #[arg(long, default_value = "http://127.0.0.1:50051")]
-    server: String,
+    #[command(flatten)]
+    server: ServerArgs,
     /// The level to set.
     #[arg(value_parser = PossibleValuesParser::new(names()))]
     level: Option<String>,
@@ -32,20 +31,25 @@ fn names() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// A server that does not answer, or what it refuses.
-pub fn run(args: &LevelArgs) -> Result<()> {
+pub fn run(args: &LevelArgs, config: &Config) -> Result<()> {
     block_on(async {
-        let mut client = Client::connect(&args.server).await?;
+        let mut client = Client::connect(&args.server.url(config)).await?;
         if let Some(name) = &args.level {
             client.set_level(wire(name)?).await?;
         }
         let status = client.status().await?;
         let by = if status.level_is_set { "set by hand" } else { "by the load" };
-        println!("{} ({by})", status.level().as_str_name().trim_start_matches(PREFIX).to_lowercase());
+        println!("{} ({by})", name_of(status.level()));
         Ok(())
     })
 }
 
 const PREFIX: &str = "SERVICE_LEVEL_";
+
+/// A level's name as the command takes it.
+pub(super) fn name_of(level: v1::ServiceLevel) -> String {
+    level.as_str_name().trim_start_matches(PREFIX).to_lowercase()
+}
 
 fn wire(name: &str) -> Result<v1::ServiceLevel> {
     if name == AUTO {

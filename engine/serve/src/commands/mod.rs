@@ -9,10 +9,12 @@ pub mod generations;
 pub mod import;
 pub mod index;
 pub mod level;
+pub mod output;
 pub mod progress;
 pub mod rebuild;
 pub mod rules;
 pub mod serve;
+pub mod server;
 pub mod state;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -73,10 +75,14 @@ enum Command {
 }
 
 /// Parses the command line and runs it. Errors go to standard error with their causes; the exit code is then 1 (2 for bad usage).
+/// So do failures to write standard output, but for a reader that has gone.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    end_with_the_pipe();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return output::show_usage(&usage),
+    };
+    output::end_when_it_fails();
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -84,17 +90,6 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Whoever reads our output may have seen enough (`| head`): then the rest is not worth a panic.
-fn end_with_the_pipe() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload().downcast_ref::<String>().is_some_and(|text| text.starts_with("failed printing to stdout")) {
-            std::process::exit(0);
-        }
-        usual(panic);
-    }));
 }
 
 fn dispatch(cli: &Cli) -> Result<()> {
@@ -110,9 +105,9 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Command::State(args) => state::run(args, &config),
         Command::Index(args) => index::run(args),
         Command::Dlq(args) => dlq::run(args, &config),
-        Command::Rules(args) => rules::run(args),
-        Command::Level(args) => level::run(args),
-        Command::Recommend(args) => call::recommend(args),
-        Command::Act(args) => call::act(args),
+        Command::Rules(args) => rules::run(args, &config),
+        Command::Level(args) => level::run(args, &config),
+        Command::Recommend(args) => call::recommend(args, &config),
+        Command::Act(args) => call::act(args, &config),
     }
 }

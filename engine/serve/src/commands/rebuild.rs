@@ -18,7 +18,7 @@ use faces_rebuild::{
     ranker::{TrainedRanker, Verdict},
     tables::{Table, TableError, read_events, read_items, read_links},
     train, train_prepared,
-    training::{AssemblyReport, assemble},
+    training::{AssembleError, AssemblyReport, LogError, assemble},
 };
 use kept::Kept;
 use lake::{LakeArgs, Named};
@@ -127,7 +127,7 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
         stages.push(("reading".into(), reading.elapsed().as_secs_f64()));
         (Learnable::Log(log), report, inputs)
     };
-    let train = |stages: &mut Seconds| trained(&learnable, config, stages).context("training failed; nothing was published");
+    let train = |stages: &mut Seconds| trained(&learnable, config, stages).with_context(|| failure(args, &report));
     let rank = |trained: Generation, stages: &mut Seconds| {
         let started = Instant::now();
         let learnt = ranker(args, &learnable, config).context("training the ranker failed; nothing was published")?;
@@ -261,7 +261,12 @@ fn read(args: &RebuildArgs) -> Result<(faces_rebuild::Log, AssemblyReport, Vec<I
         Some(links) => Box::new(into_rows(links)),
         None => Box::new(std::iter::empty()),
     };
-    let assembled = assemble(events, items, links, args.until_ms())?;
+    let assembled = assemble(events, items, links, args.until_ms()).map_err(|error| match error {
+        AssembleError::Log(of_items @ (LogError::RepeatedItem { .. } | LogError::UnevenEmbedding { .. })) => {
+            anyhow::Error::from(of_items).context(format!("table {}", args.items))
+        }
+        other => other.into(),
+    })?;
     bar.finish_and_clear();
     let rows = [assembled.report.events_read, assembled.report.items_read, assembled.report.links_read];
     let inputs = sizes.into_iter().zip(rows).map(|((name, bytes), rows)| Input { name, bytes, rows }).collect();
@@ -283,15 +288,22 @@ fn events_json(report: &AssemblyReport) -> serde_json::Value {
     })
 }
 
+/// What to say of training that failed; where no event can be used, why.
+fn failure(args: &RebuildArgs, report: &AssemblyReport) -> String {
+    const FAILED: &str = "training failed; nothing was published";
+    let (events, read) = (&args.events, report.events_read);
+    if report.interactions > 0 {
+        return FAILED.into();
+    }
+    if read == 0 {
+        return format!("{FAILED}: {events} holds no events");
+    }
+    let left_out: Vec<String> = report.left_out().map(|(what, count)| format!("{count} {what}")).collect();
+    format!("{FAILED}: none of {read} events in {events} can be used ({})", left_out.join(", "))
+}
+
 fn print_left_out(report: &AssemblyReport) {
-    let unweighted: u64 = report.unweighted_by_type.values().sum();
-    let left_out = [
-        ("after the cut-off", report.after_cut_off),
-        ("of unknown items", report.of_unknown_item),
-        ("of bad accounts", report.of_bad_account),
-        ("without weight", unweighted),
-    ];
-    for (what, count) in left_out.into_iter().filter(|(_, count)| *count > 0) {
+    for (what, count) in report.left_out() {
         println!("  left out: {count} events {what}");
     }
 }

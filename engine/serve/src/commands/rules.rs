@@ -6,8 +6,11 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use faces_proto::v1;
 
-use super::call::{block_on, source_key};
-use crate::{client::Client, rules};
+use super::{
+    call::{block_on, source_key},
+    server::ServerArgs,
+};
+use crate::{client::Client, config::Config, rules};
 
 /// Checks a file of rules, or tries it on a running server without putting it in force.
 #[derive(Args, Debug)]
@@ -33,7 +36,7 @@ enum Action {
         /// The file.
         file: PathBuf,
     },
-    /// Shows a person's slate under the rules in force and under those of a file, side by side.
+    /// Shows a person's slate under the rules in force and under those of a file, side by side. The server's rules stay as they are.
     #[command(after_help = "Examples:
   faces rules try rules.toml --bu market --placement home.top --key market/account/u1
   faces rules try rules.toml --bu market --placement home.top --at 2026-11-11T12:00:00Z --json")]
@@ -44,9 +47,8 @@ enum Action {
 struct TryArgs {
     /// The file.
     file: PathBuf,
-    /// Server to ask; its rules stay as they are.
-    #[arg(long, default_value = "http://127.0.0.1:50051")]
-    server: String,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Who asks: unit/kind/id with kind account, device, session, hashed_phone or hashed_email; may be repeated; none: a stranger.
     #[arg(long = "key", value_name = "UNIT/KIND/ID", value_parser = source_key)]
     keys: Vec<v1::SourceKey>,
@@ -68,21 +70,24 @@ struct TryArgs {
 ///
 /// # Errors
 /// A file with problems, a server that does not answer.
-pub fn run(args: &RulesArgs) -> Result<()> {
+pub fn run(args: &RulesArgs, config: &Config) -> Result<()> {
     match &args.action {
         Action::Check { file } => check(file, args.json),
-        Action::Try(of) => block_on(try_on(of, args.json)),
+        Action::Try(of) => block_on(try_on(of, config, args.json)),
     }
 }
 
 fn check(file: &Path, json: bool) -> Result<()> {
-    let result = rules::read(file);
+    let result = rules::read(file).map_err(anyhow::Error::from);
     if json {
-        let problems = match &result {
-            Err(rules::RulesError::Refused { problems, .. }) => problems.as_slice(),
-            _ => &[],
+        let problem = |line: Option<usize>, message: &str| serde_json::json!({ "line": line, "message": message });
+        let problems: Vec<_> = match result.as_ref().map_err(|error| (error, error.downcast_ref())) {
+            Ok(_) => Vec::new(),
+            Err((_, Some(rules::RulesError::Refused { problems, .. }))) => {
+                problems.iter().map(|of| problem(Some(of.line), &of.message)).collect()
+            }
+            Err((error, _)) => vec![problem(None, &format!("{error:#}"))],
         };
-        let problems: Vec<_> = problems.iter().map(|of| serde_json::json!({ "line": of.line, "message": of.message })).collect();
         let count = result.as_ref().map_or(0, |parsed| parsed.rules.count());
         println!("{}", serde_json::json!({ "sound": result.is_ok(), "rules": count, "problems": problems }));
     }
@@ -93,7 +98,7 @@ fn check(file: &Path, json: bool) -> Result<()> {
     Ok(())
 }
 
-async fn try_on(args: &TryArgs, json: bool) -> Result<()> {
+async fn try_on(args: &TryArgs, config: &Config, json: bool) -> Result<()> {
     let rules = std::fs::read_to_string(&args.file).with_context(|| format!("can't read {}", args.file.display()))?;
     let request = v1::RecommendRequest {
         keys: args.keys.clone(),
@@ -105,7 +110,7 @@ async fn try_on(args: &TryArgs, json: bool) -> Result<()> {
     };
     let at_ms = args.at.map(|at| at.as_millisecond());
     let request = v1::TryRulesRequest { rules, request: Some(request), at_ms };
-    let answer = Client::connect(&args.server).await?.try_rules(request).await?;
+    let answer = Client::connect(&args.server.url(config)).await?.try_rules(request).await?;
     if json {
         println!("{}", serde_json::to_string(&answer)?);
     } else {

@@ -1,6 +1,9 @@
 //! `faces state`: what is stored of the state, its digest, and reading a topic anew.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
@@ -40,7 +43,7 @@ enum Action {
         #[arg(long, value_name = "URL")]
         server: Option<String>,
     },
-    /// Lists the images, newest first.
+    /// Lists the images, newest first; the exit code is 1 if any is damaged.
     Show {
         /// Read every byte and compare it with its checksum.
         #[arg(long)]
@@ -57,7 +60,7 @@ enum Action {
 /// Runs the command.
 ///
 /// # Errors
-/// A folder or server that can't be read, with the way out.
+/// A folder or server that can't be read, or damaged images, with the way out.
 pub fn run(args: &StateArgs, config: &Config) -> Result<()> {
     if let Action::Digest { server: Some(server) } = &args.action {
         return online(server, args.json);
@@ -117,7 +120,11 @@ fn print(digest: &str, [fragments, links, items, demand]: [String; 4], mut posit
 }
 
 fn show(folder: PathBuf, is_thorough: bool, as_json: bool) -> Result<()> {
-    let (images, wrong) = inspect(&folder, is_thorough)?;
+    let (mut images, mut wrong) = inspect(&folder, is_thorough)?;
+    if !wrong.is_empty() {
+        // A server at work removes old images: what is gone by now was not damaged.
+        (images, wrong) = inspect(&folder, is_thorough)?;
+    }
     if as_json {
         let shown = images.iter().map(|image| {
             json!({
@@ -127,12 +134,12 @@ fn show(folder: PathBuf, is_thorough: bool, as_json: bool) -> Result<()> {
             })
         });
         println!("{}", json!({ "images": shown.collect::<Vec<Value>>(), "damaged": wrong }));
-        return Ok(());
+        return refuse_damage(&folder, images.len(), wrong.len());
     }
-    if images.is_empty() {
+    if images.is_empty() && wrong.is_empty() {
         println!("no images in {}; `faces serve` writes them", folder.display());
     }
-    for image in images {
+    for image in &images {
         let created = jiff::Timestamp::from_millisecond(image.created_ms).map(|at| at.to_string()).unwrap_or_default();
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         println!(
@@ -145,10 +152,26 @@ fn show(folder: PathBuf, is_thorough: bool, as_json: bool) -> Result<()> {
             image.log,
         );
     }
-    for reason in wrong {
+    for reason in &wrong {
         println!("damaged: {reason}");
     }
-    Ok(())
+    refuse_damage(&folder, images.len(), wrong.len())
+}
+
+fn refuse_damage(folder: &Path, usable: usize, damaged: usize) -> Result<()> {
+    let folder = folder.display();
+    match (usable, damaged) {
+        (_, 0) => Ok(()),
+        (0, _) => bail!(
+            "no usable image in {folder} ({damaged} damaged); restore the folder from its object store copy, or delete it to build \
+             the state anew from the log"
+        ),
+        _ => bail!(
+            "{damaged} damaged of {} images in {folder}; the server starts from the newest of the {usable} others, and the log \
+             supplies the rest",
+            usable + damaged
+        ),
+    }
 }
 
 fn forget_topic(folder: PathBuf, topic: &str, as_json: bool) -> Result<()> {

@@ -98,3 +98,11 @@ pub struct Outcomes {
     /// And those that were taken?
     pub taken_bits: BitsHistogram,
 }
+
+impl Outcomes {
+    /// Is there anything that an answer can be held against?
+    #[must_use]
+    pub fn has_targets(&self) -> bool {
+        self.outcomes.iter().any(|outcome| !outcome.targets.is_empty())
+    }
+}

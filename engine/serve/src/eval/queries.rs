@@ -1,12 +1,15 @@
 //! What is to be answered: `query_id,ts_ms,bu,local_user_id`, and the two side files `.exclude` and `.hidden`.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     path::Path,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use faces_rebuild::tables::{TableError, check_ts_ms};
 use serde::{Deserialize, de::DeserializeOwned};
+
+use super::tables::Tables;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -48,15 +51,22 @@ pub struct QuerySet {
     pub excluded: HashMap<(i64, String), Vec<String>>,
     /// Accounts (business unit, local id) whose events are not replayed.
     pub hidden: HashSet<(String, String)>,
+    /// Each business unit with the first row of the file that asks it, from 1 without the header.
+    pub asked: HashMap<String, u64>,
 }
 
 /// Reads the queries and, where given, what is excluded and hidden.
 ///
 /// # Errors
-/// A file that can't be read, or a row that does not fit, by file and line.
+/// A file that can't be read, or a row that does not fit, by file and row: also a time that is not in milliseconds, and a query that
+/// is called as another one is.
 pub fn read_queries(queries: &Path, exclude: Option<&Path>, hidden: Option<&Path>) -> Result<QuerySet> {
     let mut set = QuerySet { queries: read_rows(queries)?, ..QuerySet::default() };
     ensure!(!set.queries.is_empty(), "{} holds no queries", queries.display());
+    check_rows(queries, &set.queries)?;
+    for (row, query) in (1..).zip(&set.queries) {
+        set.asked.entry(query.bu.clone()).or_insert(row);
+    }
     set.queries.sort_by_key(|query| query.ts_ms);
     if let Some(path) = exclude {
         for row in read_rows::<Excluded>(path)? {
@@ -76,17 +86,20 @@ impl QuerySet {
         !self.hidden.is_empty() && self.hidden.contains(&(bu.to_owned(), local_user_id.to_owned()))
     }
 
-    /// Checks that every query has a name of its own, by which answers are found.
+    /// Checks that every unit that is asked is one of the catalogue or, where that is not known, of the events. `path` is the file of
+    /// the queries.
     ///
     /// # Errors
-    /// The first name that two queries have.
-    pub fn check_names(&self) -> Result<()> {
-        let mut names = HashSet::new();
-        let twice = self.queries.iter().find(|query| !names.insert(query.query_id.as_str()));
-        match twice {
-            Some(query) => bail!("two queries are called {:?}", query.query_id),
-            None => Ok(()),
-        }
+    /// The first row that names another one, with the units there are.
+    pub fn check_units(&self, path: &Path, tables: Tables<'_>) -> Result<()> {
+        let units: BTreeSet<&str> = match tables.items {
+            [] => tables.events.iter().map(|row| row.bu.as_str()).collect(),
+            items => items.iter().map(|row| row.bu.as_str()).collect(),
+        };
+        let unknown = self.asked.iter().filter(|(bu, _)| !units.contains(bu.as_str()));
+        let Some((bu, row)) = unknown.min_by_key(|(_, row)| **row) else { return Ok(()) };
+        let (path, known) = (path.display(), units.into_iter().collect::<Vec<_>>().join(", "));
+        bail!("table {path}, row {row}, column `bu`: `{bu}` is no business unit of the log; there are {known}")
     }
 
     /// Items that neither an answer nor its targets may hold.
@@ -95,6 +108,25 @@ impl QuerySet {
         let day_ms = query.ts_ms - query.ts_ms.rem_euclid(DAY_MS);
         self.excluded.get(&(day_ms, query.bu.clone())).map(Vec::as_slice).unwrap_or_default()
     }
+}
+
+/// Checks that times are in milliseconds, and that every query has a name of its own, by which answers are found.
+fn check_rows(path: &Path, queries: &[Query]) -> Result<()> {
+    let mut first_row: HashMap<&str, u64> = HashMap::new();
+    for (row, query) in (1..).zip(queries) {
+        check_ts_ms(query.ts_ms).map_err(|expected| TableError::BadCell {
+            path: path.into(),
+            row,
+            column: "ts_ms",
+            value: query.ts_ms.to_string(),
+            expected,
+        })?;
+        if let Some(first) = first_row.insert(&query.query_id, row) {
+            let (path, name) = (path.display(), &query.query_id);
+            bail!("table {path}, row {row}, column `query_id`: `{name}` is the name of two queries, here and in row {first}");
+        }
+    }
+    Ok(())
 }
 
 fn read_rows<Row: DeserializeOwned>(path: &Path) -> Result<Vec<Row>> {

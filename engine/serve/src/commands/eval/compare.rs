@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -41,17 +41,18 @@ pub struct CompareArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// Anything wrong with the input, by file and row.
+/// Anything wrong with the input, by file and row; no query that has a target.
 pub fn run(args: &CompareArgs) -> Result<()> {
     let judging = &args.judging;
     let set = read_queries(&judging.queries, judging.exclude.as_deref(), judging.hidden.as_deref())?;
-    set.check_names()?;
     let log = Log::read(&args.events, args.items.as_deref(), args.links.as_deref())?;
+    set.check_units(&judging.queries, log.tables())?;
     let judged = |path: &PathBuf| -> Result<(Outcomes, usize)> {
         let judge = Judge::new(log.tables(), &set, judging.target_kinds())?;
         Answers::read(path)?.judged(&set, judge).with_context(|| format!("can't judge {}", path.display()))
     };
     let ((baseline, baseline_unanswered), (new, new_unanswered)) = (judged(&args.baseline)?, judged(&args.answers)?);
+    ensure!(baseline.has_targets(), "{}; nothing can be compared", judging.nothing_to_score(&args.events));
     let comparison = Comparison::new(&baseline, &new, Rounds::new(judging.rounds));
     if judging.json {
         let mut object = json!({
