@@ -118,9 +118,9 @@ impl DeadLetterWriter {
     /// Tries once. Gives the letters that failed, by index.
     fn attempt(&self, letters: &[(&DeadLetter, bool)], stop: &Stop) -> Vec<(usize, RDKafkaErrorCode)> {
         let deliveries = Arc::clone(self.producer.context());
-        deliveries.begin(letters.len());
-        for (index, (letter, truncate)) in letters.iter().enumerate() {
-            self.send(index, letter, *truncate, &deliveries);
+        let first = deliveries.begin(letters.len());
+        for (number, (letter, truncate)) in (first..).zip(letters) {
+            self.send(number, letter, *truncate, &deliveries);
         }
         let deadline = Instant::now() + ATTEMPT_TIMEOUT + Duration::from_secs(1);
         while deliveries.are_pending() && Instant::now() < deadline && !stop.is_requested() {
@@ -133,10 +133,10 @@ impl DeadLetterWriter {
         deliveries.failures()
     }
 
-    fn send(&self, index: usize, letter: &DeadLetter, truncate: bool, deliveries: &Deliveries) {
+    fn send(&self, number: usize, letter: &DeadLetter, truncate: bool, deliveries: &Deliveries) {
         let payload = letter.payload.as_deref().map(|payload| if truncate { head(payload) } else { payload });
         let mut record: BaseRecord<'_, [u8], [u8], usize> =
-            BaseRecord::with_opaque_to(&self.topic, index).headers(self.headers(letter, truncate));
+            BaseRecord::with_opaque_to(&self.topic, number).headers(self.headers(letter, truncate));
         record.key = letter.key.as_deref();
         record.payload = payload;
         loop {
@@ -147,7 +147,7 @@ impl DeadLetterWriter {
                     self.producer.poll(Duration::from_millis(5));
                 }
                 Err((error, _)) => {
-                    return deliveries.note(index, Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)));
+                    return deliveries.note(number, Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)));
                 }
             }
         }
@@ -214,34 +214,47 @@ fn head_of_text(text: &str, bytes_max: usize) -> &str {
     if text.len() <= bytes_max { text } else { cut.unwrap_or_default() }
 }
 
-/// Collects what became of the letters of one attempt; `None` while it is not known.
+/// Collects what became of the letters of one attempt. Letters have numbers that no other attempt has: a report that comes late is of
+/// none that is waited for.
 #[derive(Debug, Default)]
-struct Deliveries(Mutex<Vec<Option<Result<(), RDKafkaErrorCode>>>>);
+struct Deliveries(Mutex<Attempt>);
+
+#[derive(Debug, Default)]
+struct Attempt {
+    first: usize,
+    /// From `first` on; `None` while it is not known.
+    results: Vec<Option<Result<(), RDKafkaErrorCode>>>,
+}
 
 impl Deliveries {
-    fn begin(&self, letters: usize) {
-        let mut results = self.0.lock();
+    /// Gives the number of the first letter; the others' follow.
+    fn begin(&self, letters: usize) -> usize {
+        let Attempt { first, results } = &mut *self.0.lock();
+        *first += results.len();
         results.clear();
         results.resize(letters, None);
+        *first
     }
 
-    fn note(&self, index: usize, result: Result<(), RDKafkaErrorCode>) {
-        if let Some(slot) = self.0.lock().get_mut(index) {
+    fn note(&self, number: usize, result: Result<(), RDKafkaErrorCode>) {
+        let Attempt { first, results } = &mut *self.0.lock();
+        if let Some(slot) = number.checked_sub(*first).and_then(|index| results.get_mut(index)) {
             *slot = Some(result);
         }
     }
 
     fn are_pending(&self) -> bool {
-        self.0.lock().iter().any(Option::is_none)
+        self.0.lock().results.iter().any(Option::is_none)
     }
 
+    /// By index, not by number.
     fn failures(&self) -> Vec<(usize, RDKafkaErrorCode)> {
         let failure = |result: &Option<Result<(), RDKafkaErrorCode>>| match result {
             Some(Ok(())) => None,
             Some(Err(code)) => Some(*code),
             None => Some(RDKafkaErrorCode::MessageTimedOut),
         };
-        self.0.lock().iter().enumerate().filter_map(|(index, result)| Some((index, failure(result)?))).collect()
+        self.0.lock().results.iter().enumerate().filter_map(|(index, result)| Some((index, failure(result)?))).collect()
     }
 }
 
@@ -258,7 +271,7 @@ impl ClientContext for Deliveries {
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         let result = match result {
             Ok(_) => Ok(()),
             Err((error, message)) => {
@@ -266,7 +279,7 @@ impl ProducerContext for Deliveries {
                 Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail))
             }
         };
-        self.note(index, result);
+        self.note(number, result);
     }
 }
 
@@ -290,5 +303,10 @@ mod tests {
         assert!(deliveries.are_pending());
         let expected = vec![(1, RDKafkaErrorCode::MessageSizeTooLarge), (2, RDKafkaErrorCode::MessageTimedOut)];
         assert_eq!(deliveries.failures(), expected);
+
+        let first = deliveries.begin(2);
+        deliveries.note(2, Ok(())); // of the attempt before
+        deliveries.note(first + 1, Ok(()));
+        assert_eq!(deliveries.failures(), [(0, RDKafkaErrorCode::MessageTimedOut)]);
     }
 }

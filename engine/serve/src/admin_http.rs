@@ -46,6 +46,9 @@ async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
         if let Some(why) = progress.failure() {
             return (StatusCode::SERVICE_UNAVAILABLE, format!("the log can't be read on: {why}\n"));
         }
+        if !progress.brokers_answer() {
+            return (StatusCode::SERVICE_UNAVAILABLE, "waiting for the log: no broker of kafka.brokers answers\n".into());
+        }
         let behind: i64 = progress.partitions().iter().map(|partition| partition.lag()).sum();
         return (StatusCode::SERVICE_UNAVAILABLE, format!("catching up with the log: {behind} records behind\n"));
     }
