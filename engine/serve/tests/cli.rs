@@ -194,7 +194,7 @@ fn the_server_to_ask_is_the_configured_one() {
         let given = ["--config", config, "--server", "http://127.0.0.2:1"];
         fails(&[command, &given].concat(), 1, &["nobody answers at http://127.0.0.2:1;"]);
     }
-    assert!(faces_says(&["recommend", "--help"]).contains("default: server.grpc_address of the configuration"));
+    assert!(faces_says(&["recommend", "--help"]).contains("server.grpc_address of the configuration"));
 }
 
 #[test]
