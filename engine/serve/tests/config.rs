@@ -56,6 +56,9 @@ fn flags_win_over_environment_over_file_over_defaults() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("faces.toml");
     fs::write(&file, "[generations]\nfolder = \"of-file\"\n").unwrap();
+    ["generations", "of-file", "of-environment", "of-flag"]
+        .iter()
+        .for_each(|name| fs::create_dir(folder.path().join(name)).unwrap());
     let by_file = ["--config", file.to_str().unwrap()];
     let by_flag = ["--set", "generations.folder=of-flag"];
     let run = |variable: Option<&str>, arguments: &[&[&str]]| {
