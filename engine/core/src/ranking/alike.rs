@@ -1,7 +1,7 @@
 //! What orders items like a given one: how alike they are, and demand between those that are equally so.
 //!
 //! `score = personal · (1 + lift · trend) + ε · trend`, where *personal* is how strongly people take an item with the given one (as of the
-//! generation or these days, whichever says more), its cosine to it, and likeness by content. Rankers are trained for what a person takes
+//! generation, and these days), its cosine to it, and likeness by content: what people do outweighs what the catalogue says. Rankers are trained for what a person takes
 //! next, where what is hot is the best guess for anybody; who looks for something like this wants this.
 
 use crate::ranking::{
@@ -11,9 +11,10 @@ use crate::ranking::{
     stage::Scorer,
 };
 
-const TAKEN_WITH: f32 = 0.5;
+const CO_VISITED: f32 = 0.5;
+const TOGETHER: f32 = 0.2;
 const NEAR: f32 = 0.3;
-const CONTENT: f32 = 0.2;
+const CONTENT: f32 = 0.15;
 /// By how much the hottest item leads over one that nobody wants now.
 const TREND_LIFT: f32 = 0.2;
 /// Orders what is in no way like the given item.
@@ -33,7 +34,7 @@ impl Scorer for Alike {
             shares.iter_mut().zip(bests).for_each(|(share, best)| *share /= best);
             let [co_visited, together, content] = shares;
             let near = candidate.part(SourceKind::Interest).max(0.0);
-            let personal = TAKEN_WITH * co_visited.max(together) + NEAR * near + CONTENT * content;
+            let personal = CO_VISITED * co_visited + TOGETHER * together + NEAR * near + CONTENT * content;
             let trend = candidate.part(SourceKind::Trending);
             candidate.score = Score::new(personal * (1.0 + TREND_LIFT * trend) + TREND_ALONE * trend);
         }
