@@ -61,7 +61,7 @@ impl Server {
         ];
         let named = arguments.settings.iter().any(|setting| setting.starts_with("state.folder="));
         let state = format!("state.folder={}", path("state"));
-        let durable = named || knows(program, &state, &path("probe"));
+        let durable = named || knows(program, &state, folder.path());
         if durable && !named {
             settings.push(state);
         }
@@ -154,9 +154,9 @@ impl Drop for Server {
 }
 
 /// Whether the program knows a setting: every command reads the configuration first and refuses keys that it does not know.
-fn knows(program: &Path, setting: &str, folder: &str) -> bool {
+fn knows(program: &Path, setting: &str, folder: &Path) -> bool {
     let mut probe = Command::new(program);
-    probe.args(["generations", "list", "--folder", folder, "--set", setting]);
+    probe.args(["generations", "list", "--set", setting, "--folder"]).arg(folder);
     probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     probe.status().is_ok_and(|status| status.success())
 }
