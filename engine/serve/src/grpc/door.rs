@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use hyper::body::Incoming;
@@ -28,8 +28,6 @@ use crate::overload::{Criticality, Entry, Level, Overload, Permit, Refused, admi
 const LIMITED: &str = "/faces.v1.RecommendationService/";
 const CRITICALITY: &str = "x-faces-criticality";
 const CALLER: &str = "x-faces-caller";
-/// Longest that the least of answers is believed to take: a request with more time is let in, whatever the last ones took.
-const LEAST_MAX: Duration = Duration::from_millis(1);
 
 /// The services behind their door.
 pub struct Door {
@@ -56,8 +54,12 @@ impl Door {
         traffic.note(turn.criticality);
         let entry = match self.overload.callers.may_send(turn.caller, 1, now) {
             true => {
-                let least = self.overload.ladder.cost(Level::Popular).min(LEAST_MAX);
-                self.overload.admission.enter(now, turn.criticality, turn.due.instant(), least)
+                let least = self.overload.ladder.cost(Level::Popular);
+                let entry = self.overload.admission.enter(now, turn.criticality, turn.due.instant(), least);
+                if matches!(entry, Entry::Refused(Refused::Late)) {
+                    self.overload.ladder.note_too_dear(Level::Popular);
+                }
+                entry
             }
             false => {
                 self.overload.admission.note_refused(Refused::RateLimited, turn.criticality);

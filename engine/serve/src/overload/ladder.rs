@@ -35,10 +35,10 @@ const CALM_MAX: Duration = Duration::from_secs(2);
 const HELD: Duration = Duration::from_secs(2);
 /// Share of requests that may have to wait while it is calm: 1 in so many.
 const WAITED_ONE_IN: u64 = 20;
-/// Weight of a new cost in the average, which sees of a new one so many times itself at most: one answer that was held up says little.
+/// Weight of a new cost in the average.
 const COST_WEIGHT: f64 = 0.05;
-const COST_GROWTH_MAX: f64 = 8.0;
-/// What a level that was too dear for somebody is believed to cost less after a window, so that it is tried again: half after half a second.
+/// What a level that was too dear for somebody, and that nobody was answered at, is believed to cost less after a window, so that it is tried
+/// again: half after half a second.
 const COST_FORGOTTEN: f64 = 1.0 / 16.0;
 /// An answer is begun where so many times its usual cost is left.
 const COSTS_LEFT: u64 = 2;
@@ -128,6 +128,8 @@ pub struct Ladder {
     costs_ns: [AtomicU64; Level::COUNT],
     /// Whether a request passed the level over since the last look because of what it costs.
     was_too_dear: [AtomicBool; Level::COUNT],
+    /// Whether an answer at the level was timed since then.
+    was_timed: [AtomicBool; Level::COUNT],
     answers: [AtomicU64; Level::COUNT],
     controller: Mutex<Controller>,
 }
@@ -164,7 +166,7 @@ impl Ladder {
                 last = Some(level);
                 break;
             }
-            self.was_too_dear.get(level.position()).into_iter().for_each(|was| was.store(true, Relaxed));
+            self.note_too_dear(level);
         }
         last.filter(|level| left_ns > self.cost_ns(*level))
     }
@@ -174,8 +176,9 @@ impl Ladder {
         self.answered(level);
         let Some(cost) = self.costs_ns.get(level.position()) else { return };
         let (new, old) = (time.as_nanos() as f64, cost.load(Relaxed) as f64);
-        let average = if old == 0.0 { new } else { old + COST_WEIGHT * (new.min(COST_GROWTH_MAX * old) - old) };
+        let average = if old == 0.0 { new } else { old + COST_WEIGHT * (new - old) };
         cost.store(average as u64, Relaxed); // of two at once one may be lost
+        self.was_timed.get(level.position()).into_iter().for_each(|was| was.store(true, Relaxed));
     }
 
     /// Counts an answer at a level, of a kind whose time says nothing of slates.
@@ -204,10 +207,17 @@ impl Ladder {
         (level != before).then_some((before, level))
     }
 
+    /// Notes that a request passed a level over because of what it is believed to cost.
+    pub fn note_too_dear(&self, level: Level) {
+        self.was_too_dear.get(level.position()).into_iter().for_each(|was| was.store(true, Relaxed));
+    }
+
     /// A level that nobody is answered at is not measured: what it was believed to cost must not keep it so for ever.
+    /// While it is measured, as in an overload, what is measured counts.
     fn forget_costs(&self) {
-        for (cost, was_too_dear) in self.costs_ns.iter().zip(&self.was_too_dear) {
-            if was_too_dear.swap(false, Relaxed) {
+        for ((cost, was_too_dear), was_timed) in self.costs_ns.iter().zip(&self.was_too_dear).zip(&self.was_timed) {
+            let is_measured = was_timed.swap(false, Relaxed);
+            if was_too_dear.swap(false, Relaxed) && !is_measured {
                 let held = cost.load(Relaxed) as f64;
                 cost.store((held * (1.0 - COST_FORGOTTEN)) as u64, Relaxed);
             }
@@ -369,13 +379,15 @@ mod tests {
     }
 
     #[test]
-    fn one_answer_that_was_held_up_says_little() {
-        let ladder = Ladder::default();
-        ladder.took(Level::Full, Duration::from_micros(200));
-        ladder.took(Level::Full, Duration::from_secs(1));
-        assert!(ladder.cost(Level::Full) < Duration::from_micros(300), "{:?}", ladder.cost(Level::Full));
-        (0..200).for_each(|_| ladder.took(Level::Full, Duration::from_millis(10)));
-        assert!(ladder.cost(Level::Full) > Duration::from_millis(9), "what lasts is believed: {:?}", ladder.cost(Level::Full));
+    fn what_is_measured_is_not_forgotten() {
+        let (ladder, mut now) = (Ladder::default(), Instant::now());
+        for _ in 0..40 {
+            ladder.took(Level::Popular, Duration::from_millis(40));
+            assert_eq!(ladder.for_request(Criticality::Default, Duration::from_millis(30)), Some(Level::Full));
+            ladder.note_too_dear(Level::Popular);
+            show(&ladder, &mut now, CALM_WINDOW, 0.05);
+        }
+        assert_eq!(ladder.cost(Level::Popular), Duration::from_millis(40));
     }
 
     #[test]
