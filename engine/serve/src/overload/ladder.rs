@@ -200,7 +200,7 @@ impl Ladder {
 
     /// Moves the level by the pressure of the last window; from where to where, if it moved.
     pub fn observe(&self, pressure: Pressure, now: Instant) -> Option<(Level, Level)> {
-        self.forget_costs();
+        self.forget_costs(pressure);
         let before = Level::at(usize::from(self.found.load(Relaxed)));
         let level = self.controller.lock().next(before, pressure, now);
         self.found.store(level.position() as u8, Relaxed);
@@ -213,11 +213,12 @@ impl Ladder {
     }
 
     /// A level that nobody is answered at is not measured: what it was believed to cost must not keep it so for ever.
-    /// While it is measured, as in an overload, what is measured counts.
-    fn forget_costs(&self) {
+    /// While it is measured, what is measured counts; and in an overload nothing is tried that may be too dear.
+    fn forget_costs(&self, pressure: Pressure) {
+        let is_quiet = pressure.refused == 0 && pressure.waiting_min == 0;
         for ((cost, was_too_dear), was_timed) in self.costs_ns.iter().zip(&self.was_too_dear).zip(&self.was_timed) {
             let is_measured = was_timed.swap(false, Relaxed);
-            if was_too_dear.swap(false, Relaxed) && !is_measured {
+            if was_too_dear.swap(false, Relaxed) && !is_measured && is_quiet {
                 let held = cost.load(Relaxed) as f64;
                 cost.store((held * (1.0 - COST_FORGOTTEN)) as u64, Relaxed);
             }
