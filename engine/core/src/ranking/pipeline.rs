@@ -218,7 +218,7 @@ impl Pipeline {
     }
 
     /// By the user's own model; where there is none, or it gives no scores, by the generation's ranker; where that has none for such a
-    /// request, by the fixed blend. A source that speaks alone orders by what it holds of each.
+    /// request, by the fixed blend; items like a given one by how alike they are. A source that speaks alone orders by what it holds of each.
     fn score(&self, query: &Query<'_>, scratch: &mut Scratch, candidates: &mut CandidateSet) -> ScoredBy {
         if let Some(source) = query.sources.single() {
             let score = |candidate: &mut Candidate| candidate.score = Score::new(candidate.part(source));
