@@ -60,8 +60,8 @@ pub enum LoadError {
     /// The people can't be drawn with the given skew.
     #[error("cannot draw people with these weights")]
     Weights(#[source] rand::distr::weighted::Error),
-    /// No thread for the pace.
-    #[error("cannot start the pacing thread")]
+    /// No thread to be had.
+    #[error("cannot start a thread of the generator")]
     Pace(#[source] std::io::Error),
     /// Nothing can be asked for.
     #[error("nothing to ask for in `{bu}`: {why}; fill the server first, or name another business unit")]

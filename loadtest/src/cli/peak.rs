@@ -52,10 +52,10 @@ pub struct PeakArgs {
     /// Write the report as a page with plots.
     #[arg(long, value_name = "HTML")]
     pub html: Option<PathBuf>,
-    /// HTTP/2 connections, used in turn; an eighth of them for critical calls alone.
+    /// HTTP/2 connections, used in turn; an eighth of them for critical calls alone, which are sent from a thread of their own.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub connections: u16,
-    /// Critical calls share their connections with all others.
+    /// Critical calls share connections and thread with all others.
     #[arg(long)]
     pub mix_connections: bool,
     /// CSV with the columns bu and local_user_id.

@@ -1,6 +1,10 @@
 //! The books of a phase: what became of every request, by second, by criticality, by level.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use faces_proto::v1::ServiceLevel;
 use serde::Serialize;
@@ -121,6 +125,12 @@ impl PhaseBooks {
         })
     }
 
+    /// When the phase began.
+    #[must_use]
+    pub const fn start(&self) -> Instant {
+        self.start
+    }
+
     fn second(&mut self, at: Duration) -> Option<&mut Second> {
         let place = usize::try_from(at.as_secs()).unwrap_or(0);
         while self.seconds.len() <= place {
@@ -144,6 +154,45 @@ impl PhaseBooks {
     fn record(&mut self, finished: &Finished) {
         self.latencies.record(finished.latency);
         self.second(finished.due_at).into_iter().for_each(|second| second.latencies.record(finished.latency));
+    }
+}
+
+/// Books that several threads keep.
+#[derive(Clone, Debug)]
+pub struct SharedBooks(Arc<Mutex<PhaseBooks>>);
+
+impl SharedBooks {
+    /// Shares `books`.
+    #[must_use]
+    pub fn new(books: PhaseBooks) -> Self {
+        Self(Arc::new(Mutex::new(books)))
+    }
+
+    /// What they say.
+    pub fn read(&self) -> MutexGuard<'_, PhaseBooks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Books for SharedBooks {
+    type Finished = Finished;
+
+    fn due(&mut self, due: Instant) {
+        self.read().due(due);
+    }
+
+    fn sent(&mut self) {}
+
+    fn too_late(&mut self, send_lag: Duration) {
+        self.read().too_late(send_lag);
+    }
+
+    fn error(&mut self, kind: &'static str, message: &str) {
+        self.read().error(kind, message);
+    }
+
+    fn finish(&mut self, finished: Finished) {
+        self.read().finish(finished);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is asked: a mix of calls, people, filters and criticalities as storefronts would send them.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use faces_proto::v1::{
     BatchRecommendRequest, Filter, GetItemRequest, ItemRef, PriceRange, RecommendRequest, RerankItemsRequest, ServiceLevel,
@@ -27,6 +27,20 @@ pub enum Criticality {
     Default,
     /// Nobody waits for it.
     Sheddable,
+}
+
+impl Shares {
+    /// The critical requests and the others by themselves, and what share of all each is; what there is none of is left out.
+    #[must_use]
+    pub fn split(self) -> Vec<(f64, Self)> {
+        let others = 1.0 - self.critical;
+        let of_others = if others > 0.0 { (self.sheddable / others).min(1.0) } else { 0.0 };
+        let parts = [
+            (self.critical, Self { critical: 1.0, sheddable: 0.0, ..self }),
+            (others, Self { critical: 0.0, sheddable: of_others, ..self }),
+        ];
+        parts.into_iter().filter(|(share, _)| *share > 0.0).collect()
+    }
 }
 
 impl Criticality {
@@ -65,7 +79,6 @@ pub struct Mix {
     bu: String,
     page_size: i32,
     people: People,
-    shares: Shares,
     items: Vec<String>,
     filters: Vec<Filter>,
 }
@@ -102,7 +115,7 @@ impl Mix {
     ///
     /// # Errors
     /// [`LoadError::NoItems`] when the server has nothing to recommend there.
-    pub async fn learn(channel: Channel, bu: &str, page_size: u8, people: People, shares: Shares) -> Result<Self, LoadError> {
+    pub async fn learn(channel: Channel, bu: &str, page_size: u8, people: People) -> Result<Self, LoadError> {
         let ask = RecommendRequest { bu: bu.to_owned(), page_size: KNOWN_ITEMS, ..RecommendRequest::default() };
         let answer = RecommendationServiceClient::new(channel.clone()).recommend(ask).await;
         let answer = answer.map_err(|status| LoadError::NoItems { bu: bu.to_owned(), why: status.message().to_owned() })?;
@@ -110,7 +123,7 @@ impl Mix {
         if items.is_empty() {
             return Err(LoadError::NoItems { bu: bu.to_owned(), why: "the slate for a stranger is empty".to_owned() });
         }
-        let mut mix = Self { bu: bu.to_owned(), page_size: i32::from(page_size), people, shares, items, filters: Vec::new() };
+        let mut mix = Self { bu: bu.to_owned(), page_size: i32::from(page_size), people, items, filters: Vec::new() };
         mix.filters = mix.learn_filters(channel).await;
         Ok(mix)
     }
@@ -136,17 +149,17 @@ impl Mix {
     }
 
     /// Draws a request.
-    pub fn draw(&self, random: &mut impl Rng) -> Ask {
+    pub fn draw(&self, shares: &Shares, random: &mut impl Rng) -> Ask {
         let matters: f64 = random.random();
         let criticality = match matters {
-            matters if matters < self.shares.critical => Criticality::Critical,
-            matters if matters < self.shares.critical + self.shares.sheddable => Criticality::Sheddable,
+            matters if matters < shares.critical => Criticality::Critical,
+            matters if matters < shares.critical + shares.sheddable => Criticality::Sheddable,
             _ => Criticality::Default,
         };
-        let call = if random.random::<f64>() >= self.shares.other_calls {
-            match self.shares.batch {
-                0..=1 => Call::Recommend(self.recommend(random)),
-                count => Call::Batch(self.batch(count, random)),
+        let call = if random.random::<f64>() >= shares.other_calls {
+            match shares.batch {
+                0..=1 => Call::Recommend(self.recommend(shares, random)),
+                count => Call::Batch(self.batch(count, shares, random)),
             }
         } else {
             match random.random_range(0..100) {
@@ -162,18 +175,18 @@ impl Mix {
                     item_ids: self.items.iter().take(RERANKED).cloned().collect(),
                     ..RerankItemsRequest::default()
                 }),
-                _ => Call::Batch(self.batch(BATCH, random)),
+                _ => Call::Batch(self.batch(BATCH, shares, random)),
             }
         };
         Ask { criticality, call }
     }
 
-    fn batch(&self, count: usize, random: &mut impl Rng) -> BatchRecommendRequest {
-        BatchRecommendRequest { requests: (0..count).map(|_| self.recommend(random)).collect() }
+    fn batch(&self, count: usize, shares: &Shares, random: &mut impl Rng) -> BatchRecommendRequest {
+        BatchRecommendRequest { requests: (0..count).map(|_| self.recommend(shares, random)).collect() }
     }
 
-    fn recommend(&self, random: &mut impl Rng) -> RecommendRequest {
-        let is_filtered = !self.filters.is_empty() && random.random::<f64>() < self.shares.filtered;
+    fn recommend(&self, shares: &Shares, random: &mut impl Rng) -> RecommendRequest {
+        let is_filtered = !self.filters.is_empty() && random.random::<f64>() < shares.filtered;
         let filter = is_filtered.then(|| random.random_range(0..self.filters.len()));
         let placement = PLACEMENTS.get(random.random_range(0..PLACEMENTS.len())).copied().unwrap_or_default();
         RecommendRequest {
@@ -241,31 +254,20 @@ fn request<T>(message: T, criticality: &'static str, timeout: Duration) -> Reque
     request
 }
 
-/// Connections, used in turn: some for critical calls alone, as callers have whose calls are all of one kind, the others for the rest.
-#[derive(Clone, Debug)]
-pub struct Callers {
-    clients: Arc<[RecommendationServiceClient<Channel>]>,
-    critical: usize, // of them, the first ones
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Of so many connections, one is for critical calls.
-const CRITICAL_ONE_OF: usize = 8;
-
-impl Callers {
-    /// Over open connections; with `is_mixed`, all calls go over all of them.
-    #[must_use]
-    pub fn new(channels: impl IntoIterator<Item = Channel>, is_mixed: bool) -> Self {
-        let clients: Arc<[_]> = channels.into_iter().map(RecommendationServiceClient::new).collect();
-        let critical = if is_mixed || clients.len() < 2 { 0 } else { clients.len().div_ceil(CRITICAL_ONE_OF) };
-        Self { clients, critical }
-    }
-
-    /// The one whose turn it is.
-    #[must_use]
-    pub fn at(&self, turn: u64, criticality: Criticality) -> Option<RecommendationServiceClient<Channel>> {
-        let (critical, others) = self.clients.split_at_checked(self.critical)?;
-        let among = if criticality == Criticality::Critical && self.critical > 0 { critical } else { others };
-        let place = turn % (among.len() as u64).max(1);
-        among.get(usize::try_from(place).unwrap_or(0)).cloned()
+    #[test]
+    fn critical_requests_and_the_others_make_up_all() {
+        let shares = |critical, sheddable| Shares { critical, sheddable, other_calls: 0.1, filtered: 0.1, batch: 1 };
+        let parts = |critical, sheddable| {
+            let parts = shares(critical, sheddable).split();
+            parts.iter().map(|(share, part)| (*share, part.critical, part.sheddable)).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(0.2, 0.4), [(0.2, 1.0, 0.0), (0.8, 0.0, 0.5)]);
+        assert_eq!(parts(0.0, 0.4), [(1.0, 0.0, 0.4)]);
+        assert_eq!(parts(1.0, 0.0), [(1.0, 1.0, 0.0)]);
+        assert_eq!(parts(0.75, 0.5), [(0.75, 1.0, 0.0), (0.25, 0.0, 1.0)], "more than all is as much as there is room for");
     }
 }

@@ -1,18 +1,15 @@
 //! One stretch of load at one rate.
 
-use std::{collections::BTreeMap, future::Future, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
-use faces_proto::v1::recommendation_service_client::RecommendationServiceClient;
 use indicatif::ProgressBar;
-use rand::SeedableRng as _;
-use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
-use tonic::{Code, transport::Channel};
+use tokio::time::Instant;
 
 use super::{
-    books::{Counts, Fate, Finished, PhaseBooks, Second},
-    mix::{Ask, Callers, Mix},
+    books::{Counts, PhaseBooks, Second, SharedBooks},
+    lane::{self, Lane, Load},
+    mix::Mix,
     watch::{Sample, Watch},
 };
 use crate::{
@@ -20,24 +17,19 @@ use crate::{
     connections,
     error::LoadError,
     latency::for_people,
-    open_loop::{self, Bounds},
-    pace,
+    open_loop::Bounds,
     people::People,
     progress,
     report::SEND_LAG_P99_MS_MAX,
-    schedule::{Rate, RunLength, Schedule},
-    status::{code_name, normalised},
+    schedule::{Rate, RunLength},
     target::Target,
 };
-
-/// Who asks must not follow from when, though both come from one seed.
-const MIX_STREAM: u64 = 1;
 
 /// Everything that phases of a run share.
 #[derive(Debug)]
 pub struct Stage {
-    mix: Mix,
-    callers: Callers,
+    mix: Arc<Mix>,
+    lanes: Vec<Lane>,
     bounds: Bounds,
     seed: u64,
     bar: ProgressBar,
@@ -111,24 +103,13 @@ impl Stage {
             Some(path) => People::listed(path, arguments.zipf.unwrap_or(0.0))?,
             None => People::numbered(&common.bu, arguments.people_count as usize, arguments.zipf.unwrap_or(1.0))?,
         };
-        let mut channels = Vec::new();
-        for _ in 0..arguments.connections {
-            channels.push(connections::connect(target).await?);
-        }
+        let lanes = lane::open(target, arguments.connections, arguments.mix_connections, arguments.shares()).await?;
         let first = connections::connect(target).await?;
-        let mix = Mix::learn(first, &common.bu, arguments.page_size, people, arguments.shares()).await?;
+        let mix = Arc::new(Mix::learn(first, &common.bu, arguments.page_size, people).await?);
         let bounds =
             Bounds { deadline: Duration::from_millis(arguments.deadline_ms), in_flight_max: arguments.in_flight_max as usize };
         let bar = progress::bar(0, "s", common.json);
-        Ok(Self {
-            mix,
-            callers: Callers::new(channels, arguments.mix_connections),
-            bounds,
-            seed: common.seed,
-            bar,
-            watch: Watch::start(arguments.admin),
-            phases: 0,
-        })
+        Ok(Self { mix, lanes, bounds, seed: common.seed, bar, watch: Watch::start(arguments.admin), phases: 0 })
     }
 
     /// Loads the server at `rate` for `length`, or until `stop`.
@@ -143,28 +124,17 @@ impl Stage {
         stop: impl Future<Output = ()>,
     ) -> Result<PhaseReport, LoadError> {
         self.phases += 1;
-        let seed = self.seed.wrapping_add(self.phases);
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        random.set_stream(MIX_STREAM);
         let (before, began_s) = (self.watch.now(), self.watch.elapsed_s());
-        let arrivals = pace::start(Schedule::new(rate, length, seed)).map_err(LoadError::Pace)?;
-        let (start, deadline) = (arrivals.start, self.bounds.deadline);
-        let mut books = PhaseBooks::new(start)?;
+        let books = SharedBooks::new(PhaseBooks::new(Instant::now())?);
         self.bar.reset();
         self.bar.set_length(length.duration().as_secs());
-        let (mut turn, callers, mix) = (0_u64, &self.callers, &self.mix);
-        let send = |due| {
-            turn += 1;
-            let ask = mix.draw(&mut random);
-            let client = callers.at(turn, ask.criticality);
-            one(ask, client, start, due, deadline)
+        let on_tick = |books: &SharedBooks, elapsed: Duration| {
+            self.bar.set_position(elapsed.as_secs());
+            self.bar.set_message(live(name, rate, &books.read()));
         };
-        let bar = &self.bar;
-        let on_tick = |books: &PhaseBooks, elapsed: Duration| {
-            bar.set_position(elapsed.as_secs());
-            bar.set_message(live(name, rate, books));
-        };
-        let offered = open_loop::run(self.bounds, &mut books, send, arrivals, stop, on_tick).await;
+        let load = Load { mix: &self.mix, bounds: self.bounds, rate, length, seed: self.seed.wrapping_add(self.phases) };
+        let offered = lane::run(&self.lanes, &load, &books, stop, on_tick).await?;
+        let books = books.read().clone();
         let report = PhaseReport::new(name, rate, began_s, offered, books, before.zip(self.watch.now()));
         if !self.bar.is_hidden() {
             self.bar.println(report.line());
@@ -198,29 +168,6 @@ fn live(name: &str, rate: Rate, books: &PhaseBooks) -> String {
         counts.errors,
         levels.join(", ")
     )
-}
-
-async fn one(
-    ask: Ask,
-    client: Option<RecommendationServiceClient<Channel>>,
-    start: Instant,
-    due: Instant,
-    deadline: Duration,
-) -> Finished {
-    let (sent, deadline_at, criticality) = (Instant::now(), due + deadline, ask.criticality);
-    let fate = match client {
-        Some(client) => match timeout_at(deadline_at, ask.send(client, deadline_at.saturating_duration_since(sent))).await {
-            Ok(Ok(answer)) => Fate::Answered(answer),
-            Ok(Err(status)) => match normalised(status) {
-                status if status.code() == Code::DeadlineExceeded => Fate::Late,
-                status => Fate::Error { code: code_name(status.code()), message: status.message().to_owned() },
-            },
-            Err(_) => Fate::Late,
-        },
-        None => Fate::Error { code: "INTERNAL", message: "no connection".to_owned() },
-    };
-    let over = Instant::now();
-    Finished { criticality, send_lag: sent - due, latency: over - due, due_at: due - start, fate }
 }
 
 impl PhaseReport {

@@ -4,6 +4,9 @@
 //! the protocol. So they are counted against answers: once those of the present window of [`WINDOW`] have used up their share, no connection
 //! is read from until it ends; what callers send then waits on their side, where their deadlines end it. Windows are short against
 //! deadlines, and what was read is worked on meanwhile.
+//!
+//! Whatever the load, a connection is read from in small portions, between which it is the others' turn: where hundreds of requests wait
+//! on some, those of another don't wait for all of these.
 
 use std::{
     io,
@@ -29,6 +32,8 @@ pub const WINDOW: Duration = Duration::from_millis(10);
 const REFUSAL_COST: f64 = 0.25;
 /// Refusals that every window may hold, however few answers there are.
 const REFUSALS_MIN: f64 = 16.0;
+/// Most bytes that a connection is read from before it is the others' turn: some ten requests.
+const PORTION: usize = 2_048;
 
 /// Says whether connections are read from.
 #[derive(Debug)]
@@ -147,12 +152,13 @@ pub struct Gated<C> {
     gate: Arc<Gate>,
     traffic: Arc<Traffic>,
     pause: Option<Pin<Box<Sleep>>>,
+    had_portion: bool,
 }
 
 impl<C> Gated<C> {
     /// Puts `connection`, which carries `traffic`, behind `gate`.
     pub const fn new(connection: C, gate: Arc<Gate>, traffic: Arc<Traffic>) -> Self {
-        Self { connection, gate, traffic, pause: None }
+        Self { connection, gate, traffic, pause: None, had_portion: false }
     }
 }
 
@@ -167,7 +173,17 @@ impl<C: AsyncRead + Unpin> AsyncRead for Gated<C> {
             ready!(pause.as_mut().poll(context));
             self.pause = None;
         }
-        Pin::new(&mut self.connection).poll_read(context, buffer)
+        if std::mem::take(&mut self.had_portion) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let room = buffer.remaining().min(PORTION);
+        let mut portion = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut self.connection).poll_read(context, &mut portion))?;
+        let read = portion.filled().len();
+        buffer.advance(read);
+        self.had_portion = read == PORTION;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -254,6 +270,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn after_a_portion_it_is_the_others_turn() {
+        let (mut caller, ours) = tokio::io::duplex(4 * PORTION);
+        let mut ours = Gated::new(ours, Arc::new(Gate::new(0.3, Instant::now())), Arc::default());
+        caller.write_all(&[1; 2 * PORTION + 1]).await.unwrap();
+        let (mut context, mut bytes) = (Context::from_waker(std::task::Waker::noop()), [0; 4 * PORTION]);
+        let mut read = || {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let polled = Pin::new(&mut ours).poll_read(&mut context, &mut buffer);
+            polled.is_ready().then(|| buffer.filled().len())
+        };
+        assert_eq!([(); 6].map(|()| read()), [Some(PORTION), None, Some(PORTION), None, Some(1), None]);
     }
 
     #[tokio::test]
