@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::{
     admin_http::{self, Pages},
     background::Background,
+    causes::causes,
     config::Config,
     engine::{Engine, EngineOptions},
     follow,
@@ -197,7 +198,7 @@ async fn plant(engine: &Arc<Engine>, store: &Store) -> Result<Option<Planted>> {
     match planting.await.context("planting was interrupted")? {
         Ok(planted) => Ok(planted),
         Err(error) => {
-            tracing::warn!(error = format!("{error:#}"), "the generation's seed can't be used: starting from the log alone");
+            tracing::warn!(error = causes(&error), "the generation's seed can't be used: starting from the log alone");
             Ok(None)
         }
     }
