@@ -83,6 +83,27 @@ fn flags_win_over_environment_over_file_over_defaults() {
 }
 
 #[test]
+fn properties_of_the_client_are_named_with_dots_wherever_they_come_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faces.toml");
+    let text = "[kafka.extra]\n\"security.protocol\" = \"ssl\"\nsasl.username = \"u\"\n\"socket.keepalive.enable\" = true\n";
+    fs::write(&file, text).unwrap();
+    let flags =
+        [("kafka.extra.security.protocol", "plaintext"), ("kafka.extra.sasl.password", "0123"), ("kafka.extra.debug", "all")];
+    let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let config = Config::load(Some(&file), &flags).unwrap();
+    let extra: Vec<_> = config.kafka.extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let expected = [
+        ("debug", "all"),
+        ("sasl.password", "0123"),
+        ("sasl.username", "u"),
+        ("security.protocol", "plaintext"),
+        ("socket.keepalive.enable", "true"),
+    ];
+    assert_eq!(extra, expected);
+}
+
+#[test]
 fn values_out_of_range_are_refused_with_the_range() {
     let load = |key: &str, value: &str| Config::load(None, &[(key.to_owned(), value.to_owned())]);
     for (key, sound, bad) in [
