@@ -123,7 +123,7 @@ impl GenerationSwap {
             }
             Err(error) => {
                 metrics::generation("refused");
-                tracing::error!(generation = %id.as_str(), error = causes(&error), "generation refused");
+                tracing::error!(generation = %id.as_str(), error = causes(error), "generation refused");
             }
         }
         swapped
