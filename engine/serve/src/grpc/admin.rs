@@ -77,8 +77,12 @@ impl AdminService for Services {
             let unknown = |_| parse::refused("level", Reason::InvalidField, "is none of the levels");
             let level = v1::ServiceLevel::try_from(request.get_ref().level).map_err(unknown)?;
             let ladder = &self.overload.ladder;
-            ladder.pin(levels::from_the_wire(level));
-            tracing::info!(level = level.as_str_name(), "service level set by hand");
+            let pinned = levels::from_the_wire(level);
+            ladder.pin(pinned);
+            match pinned {
+                Some(level) => tracing::info!(level = level.name(), "service level set by hand"),
+                None => tracing::info!("service level left to the load"),
+            }
             Ok(v1::SetServiceLevelResponse { level: levels::on_the_wire(ladder.in_force()) as i32 })
         })
     }
