@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{decode::Limits, topics::Topics};
 
@@ -69,6 +69,7 @@ pub struct IngestConfig {
     /// Longest time that stopping may take.
     pub stop_ms_max: u64,
     /// Raw librdkafka properties (TLS, SASL, tuning); they win over what this crate sets, except for those its promises rest on.
+    #[serde(deserialize_with = "properties")]
     pub extra: BTreeMap<String, String>,
 }
 
@@ -95,6 +96,38 @@ impl Default for IngestConfig {
             extra: BTreeMap::new(),
         }
     }
+}
+
+/// Reads properties by their dotted names, also where each dot begins a table, as it does in `--set`, in the environment, and in TOML without
+/// quotes. These win: a file's quoted names are what the others are laid over.
+fn properties<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Property {
+        Flag(bool),
+        Whole(i64),
+        Fraction(f64),
+        Text(String),
+        Table(BTreeMap<String, Property>),
+    }
+    fn put(name: String, property: Property, into: &mut BTreeMap<String, String>) {
+        let text = match property {
+            Property::Flag(value) => value.to_string(),
+            Property::Whole(value) => value.to_string(),
+            Property::Fraction(value) => value.to_string(),
+            Property::Text(text) => text,
+            Property::Table(table) => {
+                return table.into_iter().for_each(|(key, inner)| put(format!("{name}.{key}"), inner, into));
+            }
+        };
+        into.insert(name, text);
+    }
+    let (tables, plain): (Vec<_>, Vec<_>) = BTreeMap::<String, Property>::deserialize(from)?
+        .into_iter()
+        .partition(|(_, property)| matches!(property, Property::Table(_)));
+    let mut read = BTreeMap::new();
+    plain.into_iter().chain(tables).for_each(|(name, property)| put(name, property, &mut read));
+    Ok(read)
 }
 
 /// What a setting must be for the consumer to work at all.

@@ -93,3 +93,25 @@ pub enum LoadError {
     #[error("cannot set up a latency histogram")]
     Histogram(#[from] hdrhistogram::CreationError),
 }
+
+/// An error with its causes, each said once: many a text holds its cause already, as librdkafka's do.
+#[must_use]
+pub fn causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        known if known.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::causes;
+
+    #[test]
+    fn no_cause_is_said_twice() {
+        assert_eq!(causes(&anyhow!("gone").context("metadata: gone").context("no broker")), "no broker: metadata: gone");
+    }
+}

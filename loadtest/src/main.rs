@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use faces_loadtest::{cli::Cli, output, run};
+use faces_loadtest::{cli::Cli, error, output, run};
 
 fn main() -> ExitCode {
     let outcome = match Cli::try_parse() {
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         }
     };
     outcome.unwrap_or_else(|error| {
-        output::warn(&format!("error: {error:#}"));
+        output::warn(&format!("error: {}", error::causes(&error)));
         ExitCode::FAILURE
     })
 }

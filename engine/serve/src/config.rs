@@ -300,8 +300,8 @@ impl Config {
         if let Some(file) = file {
             builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
-        let environment = config::Environment::with_prefix("FACES").prefix_separator("__").separator("__").try_parsing(true);
-        builder = builder.add_source(environment);
+        // Texts, as flags are: whoever needs a number reads one, and `007` stays the name that it may be.
+        builder = builder.add_source(config::Environment::with_prefix("FACES").prefix_separator("__").separator("__"));
         for (key, value) in flags {
             builder = builder.set_override(key, value.as_str())?;
         }

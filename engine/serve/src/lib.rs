@@ -7,6 +7,7 @@
 pub mod admin_http;
 pub mod archive;
 pub mod background;
+pub mod causes;
 pub mod client;
 pub mod clock;
 pub mod commands;

@@ -108,6 +108,8 @@ const INDEX_REBUILD_DUE: &str = "faces_index_rebuild_due";
 const ANSWERS_TOTAL: &str = "faces_answers_total";
 /// The level in force: 0 for full to 4 for popular.
 const LEVEL: &str = "faces_service_level";
+/// 1 while the level is set by hand.
+const LEVEL_SET: &str = "faces_service_level_set";
 /// Usual time of an answer at `level`.
 const LEVEL_SECONDS: &str = "faces_service_level_cost_seconds";
 /// Requests for recommendations refused before they were looked at, by `reason` (overloaded, late, rate_limited) and `criticality`.
@@ -150,8 +152,26 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
     if metrics::set_global_recorder(recorder).is_ok() {
         describe();
         records(&Counts::default()); // there from the start, though loading the state comes first
+        seldom();
     }
     HANDLE.get().cloned().context("no recorder").map(|_| handle)
+}
+
+/// Shows what is seldom counted as 0 from the start: the first of a counter that was not there before is no increase to whoever watches it.
+fn seldom() {
+    let labelled: [(&'static str, &'static str, &[&'static str]); 5] = [
+        (GENERATIONS_TOTAL, "outcome", &["activated", "refused"]),
+        (ROLLBACKS_TOTAL, "cause", &["failed", "empty", "slow"]),
+        (RULES_LOADS_TOTAL, "outcome", &["activated", "refused"]),
+        (IMAGES_TOTAL, "outcome", &["written", "failed"]),
+        (PINS_TOTAL, "outcome", &["placed", "skipped"]),
+    ];
+    for (name, label, values) in labelled {
+        values.iter().for_each(|value| counter!(name, label => *value).absolute(0));
+    }
+    [SLATES_CUT_SHORT_TOTAL, EXPLORED_PLACES_TOTAL, CONNECTIONS_REFUSED_TOTAL]
+        .into_iter()
+        .for_each(|name| counter!(name).absolute(0));
 }
 
 /// How often what was timed is summed up.
@@ -217,6 +237,7 @@ fn describe() {
     describe_counter!(PROBATION_DROPS_TOTAL, "device and session keys let go because too many were seen only once");
     describe_counter!(ANSWERS_TOTAL, "answers by level: full, lean, co_visitation, cached, popular");
     describe_gauge!(LEVEL, "level in force, from 0 for full to 4 for popular");
+    describe_gauge!(LEVEL_SET, "1 while the level is set by hand, whatever the load");
     describe_gauge!(LEVEL_SECONDS, Unit::Seconds, "usual time of an answer by level, without decoding and encoding");
     describe_counter!(REFUSED_TOTAL, "requests refused before they were looked at, by reason and criticality");
     describe_gauge!(CONCURRENCY_LIMIT, "requests that may work at once");
@@ -334,6 +355,7 @@ pub fn connection_refused() {
 /// Brings what is known of load up to date; called when somebody looks.
 pub fn refresh_load(overload: &Overload) {
     gauge!(LEVEL).set(overload.ladder.in_force().position() as f64);
+    gauge!(LEVEL_SET).set(f64::from(u8::from(overload.ladder.pinned().is_some())));
     for level in Level::ALL {
         counter!(ANSWERS_TOTAL, "level" => level.name()).absolute(overload.ladder.answers(level));
         gauge!(LEVEL_SECONDS, "level" => level.name()).set(overload.ladder.cost(level).as_secs_f64());
@@ -491,5 +513,24 @@ const fn code_name(code: Code) -> &'static str {
         Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
         Code::Unavailable => "UNAVAILABLE",
         _ => "OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_seldom_counted_is_there_from_the_start() {
+        let page = install().unwrap().render();
+        for name in [
+            "faces_generation_rollbacks_total{cause=\"slow\"}",
+            "faces_generation_swaps_total{outcome=\"refused\"}",
+            "faces_rules_loads_total{outcome=\"refused\"}",
+            "faces_state_images_total{outcome=\"failed\"}",
+            "faces_refused_connections_total",
+        ] {
+            assert!(page.lines().any(|line| line.starts_with(name)), "{name} is not in {page}");
+        }
     }
 }

@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     background::Background,
+    causes::causes,
     config::Config,
     grpc::parse::PAGE_SIZE_MAX,
     oversight::{Asked, RecentQueries},
@@ -89,7 +90,7 @@ pub fn start(recent: Arc<RecentQueries>, state: Arc<State>, config: &Config) -> 
             match mirror(&text(&now, &state), &folder, &name, shared.as_ref()) {
                 Ok(()) => (left, is_failing) = (now, false),
                 Err(error) => {
-                    let error = format!("{error:#}");
+                    let error = causes(&error);
                     if !std::mem::replace(&mut is_failing, true) {
                         tracing::warn!(
                             error,

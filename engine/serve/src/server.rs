@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::{
     admin_http::{self, Pages},
     background::Background,
+    causes::causes,
     config::Config,
     engine::{Engine, EngineOptions},
     follow,
@@ -113,7 +114,9 @@ impl App {
         let swap = GenerationSwap::new(Arc::clone(&engine), store).limited(&config.generations);
         let swap = Arc::new(swap.watching(Arc::clone(&health), Arc::clone(&recent)));
         swap.start().await?;
-        let planted = if resume.is_empty() { plant(&engine, swap.store()).await? } else { None };
+        // An image whose topics were all forgotten knows people too, though no position.
+        let is_blank = resume.is_empty() && state.fragment_count() == 0;
+        let planted = if is_blank { plant(&engine, swap.store()).await? } else { None };
         let rules = rules.map(|(file, parsed)| {
             rules::put_in_force(&engine, parsed, &config.ranking.rules); // now that it is known which items there are
             tokio::spawn(file.watch(Arc::clone(&engine), stop.clone()))
@@ -197,7 +200,7 @@ async fn plant(engine: &Arc<Engine>, store: &Store) -> Result<Option<Planted>> {
     match planting.await.context("planting was interrupted")? {
         Ok(planted) => Ok(planted),
         Err(error) => {
-            tracing::warn!(error = format!("{error:#}"), "the generation's seed can't be used: starting from the log alone");
+            tracing::warn!(error = causes(&error), "the generation's seed can't be used: starting from the log alone");
             Ok(None)
         }
     }

@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, watch};
 use self::load::{Loaded, Loading};
 use crate::{
     background::aside,
+    causes::causes,
     config::Generations,
     engine::Engine,
     metrics,
@@ -122,7 +123,7 @@ impl GenerationSwap {
             }
             Err(error) => {
                 metrics::generation("refused");
-                tracing::error!(generation = %id.as_str(), error = format!("{error:#}"), "generation refused");
+                tracing::error!(generation = %id.as_str(), error = causes(error), "generation refused");
             }
         }
         swapped
@@ -197,7 +198,7 @@ impl GenerationSwap {
                 _ = stop.wait_for(|stop| *stop) => return,
             }
             if let Err(error) = self.look().await {
-                tracing::debug!(error = format!("{error:#}"), "the store's current generation is not in service");
+                tracing::debug!(error = causes(&error), "the store's current generation is not in service");
             }
             self.watch_over().await;
         }
@@ -220,7 +221,7 @@ impl GenerationSwap {
                 );
             }
             Err(error) => tracing::error!(
-                generation = %before, %cause, error = format!("{error:#}"),
+                generation = %before, %cause, error = causes(&error),
                 "answers got worse, and the generation before can't be loaded any more"
             ),
         }

@@ -56,7 +56,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("faces.toml");
     fs::write(&file, "[generations]\nfolder = \"of-file\"\n").unwrap();
-    ["generations", "of-file", "of-environment", "of-flag"]
+    ["generations", "of-file", "of-environment", "of-flag", "007"]
         .iter()
         .for_each(|name| fs::create_dir(folder.path().join(name)).unwrap());
     let by_file = ["--config", file.to_str().unwrap()];
@@ -70,16 +70,38 @@ fn flags_win_over_environment_over_file_over_defaults() {
         String::from_utf8(output.stdout).unwrap()
     };
     type Case<'a> = (Option<&'a str>, &'a [&'a [&'a str]], &'a str); // variable, arguments, what is said
-    let cases: [Case<'_>; 4] = [
+    let cases: [Case<'_>; 5] = [
         (None, &[], "in generations;"),
         (None, &[&by_file], "in of-file;"),
         (Some("of-environment"), &[&by_file], "in of-environment;"),
         (Some("of-environment"), &[&by_file, &by_flag], "in of-flag;"),
+        (Some("007"), &[], "in 007;"),
     ];
     for (variable, arguments, expected) in cases {
         let said = run(variable, arguments);
         assert!(said.contains(expected), "{expected:?} is not in {said:?}");
     }
+}
+
+#[test]
+fn properties_of_the_client_are_named_with_dots_wherever_they_come_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faces.toml");
+    let text = "[kafka.extra]\n\"security.protocol\" = \"ssl\"\nsasl.username = \"u\"\n\"socket.keepalive.enable\" = true\n";
+    fs::write(&file, text).unwrap();
+    let flags =
+        [("kafka.extra.security.protocol", "plaintext"), ("kafka.extra.sasl.password", "0123"), ("kafka.extra.debug", "all")];
+    let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let config = Config::load(Some(&file), &flags).unwrap();
+    let extra: Vec<_> = config.kafka.extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let expected = [
+        ("debug", "all"),
+        ("sasl.password", "0123"),
+        ("sasl.username", "u"),
+        ("security.protocol", "plaintext"),
+        ("socket.keepalive.enable", "true"),
+    ];
+    assert_eq!(extra, expected);
 }
 
 #[test]

@@ -66,7 +66,10 @@ impl Bench {
         let queries = self.path("queries.csv");
         let items = self.path("items.csv");
         let mut command = Command::new(env!("CARGO_BIN_EXE_faces"));
-        command.args(["eval", "--json", "--rebuild-days", "3"]).args(more);
+        command.args(["eval", "--json"]).args(more);
+        if !more.contains(&"--rebuild-days") {
+            command.args(["--rebuild-days", "3"]);
+        }
         for (flag, path) in [("--events", events), ("--items", &items), ("--queries", &queries), ("--out", &out)] {
             command.arg(flag).arg(path);
         }
@@ -149,6 +152,8 @@ fn nothing_to_come_shows_though_generations_and_rankers_are_learnt_on_the_way() 
     };
     let (events, all_links) = (bench.events("whole.csv", &with(future.clone())), links("links.csv", &|n| Some((n, joins(n)))));
     let whole = run(&events, &all_links, &[]);
+    let (_, once) = bench.eval(&events, &["--rebuild-days", "0"]);
+    assert_eq!(once["rebuilds"], 1, "those of the ranker's examples answer nobody");
     // The test says something: the ranker and the links that come within the period both show.
     assert_ne!(whole, run(&events, &all_links, &["--set", "training.ranker.examples_max=0"]));
     assert_ne!(whole, run(&events, &links("early.csv", &|n| (joins(n) < 20).then_some((n, joins(n)))), &[]));
@@ -219,6 +224,11 @@ fn hidden_accounts_excluded_items_and_silos_are_honoured() {
     let exclude = bench.write("exclude.csv", &format!("day_ms,bu,item_id\n{},shop,{first}\n", 20_020 * DAY_MS));
     let (excluded, _) = bench.eval(&events, &["--exclude", exclude.to_str().unwrap()]);
     assert!(!excluded[&0].contains(first));
+    let exclude = bench.write("exclude.csv", &format!("day_ms,bu,item_id\n{},shop,{first}\n", 20_020 * DAY_MS + 7));
+    assert_eq!(bench.eval(&events, &["--exclude", exclude.to_str().unwrap()]).0, excluded, "any moment of the day names it");
+    let exclude = bench.write("exclude.csv", &format!("day_ms,bu,item_id\n{},shop,{first}\n", 20_020 * DAY_MS / 1_000));
+    let refused = faces_serve::eval::read_queries(&bench.path("queries.csv"), Some(&exclude), None).unwrap_err().to_string();
+    assert!(refused.contains("exclude.csv, row 1, column `day_ms`"), "seconds: {refused}");
     let exclude = bench.write("exclude.csv", &format!("day_ms,bu,item_id\n{},shop,{first}\n", 20_019 * DAY_MS));
     let (on_its_day, _) = bench.eval(&events, &["--exclude", exclude.to_str().unwrap()]);
     assert_eq!(on_its_day, plain, "another day's list says nothing");
@@ -381,6 +391,25 @@ fn queries_without_targets_are_answered_with_a_warning() {
     assert!(output.status.success() && warnings.len() == 1, "{said}");
     assert!(warnings[0].contains("queries.csv has a target") && warnings[0].contains("events.csv has no event"), "{said}");
     assert!(fs::read_to_string(bench.path("recs.csv")).unwrap().lines().count() > 1);
+}
+
+#[test]
+fn figures_of_short_answers_come_with_a_note() {
+    let bench = Bench::new();
+    bench.queries(&[(1, 20)]);
+    let events = bench.events("events.csv", &history());
+    let noted = |k: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_faces"));
+        command
+            .args(["eval", "--rebuild-days", "0", "--k", k])
+            .arg("--events")
+            .arg(&events)
+            .arg("--items")
+            .arg(bench.path("items.csv"));
+        command.arg("--queries").arg(bench.path("queries.csv")).arg("--out").arg(bench.path("recs.csv"));
+        String::from_utf8(command.output().unwrap().stderr).unwrap().contains("note: answers hold")
+    };
+    assert_eq!((noted("5"), noted("20")), (true, false));
 }
 
 #[test]

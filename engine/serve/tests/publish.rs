@@ -253,7 +253,13 @@ fn with_a_key_only_what_it_signed_is_published_and_activated() {
     let made = faces(&["generations", "keygen", "--out", &key]);
     let public = String::from_utf8(made.stdout).unwrap().trim().to_owned();
     assert_eq!((made.status.code(), public.len()), (Some(0), 64));
+    let (code, _, errors) = said(faces(&["generations", "keygen", "--out", &key]));
+    assert!(code == Some(1) && errors.contains("sign.key is there already; name a new file"), "{errors}");
     let (signs, verifies) = (format!("generations.sign_key={key}"), format!("generations.verify_key={public}"));
+    let named = desk.path("named.key").display().to_string();
+    let made =
+        faces(&["generations", "keygen", "--out", &named, "--set", &format!("generations.sign_key={named}"), "--folder", "none"]);
+    assert!(made.status.success() && !Path::new("none").exists(), "a key that the configuration names already, and no store");
     let (unsigned, _) = desk.published(&[]);
     let (signed, _) = desk.published(&["--set", &signs]);
     let activate = |id: &str| said(faces(&["generations", "activate", id, "--folder", &store, "--set", &verifies]));

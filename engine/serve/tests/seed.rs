@@ -3,14 +3,14 @@
 
 mod house;
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use faces_proto::v1::{self, EventType};
 use house::{
     House,
     calls::{ask, event, item_ref, key},
     clients::Clients,
-    eventually,
+    eventually, faces_says,
     shops::{self, BUS, MARKET, id, item},
 };
 
@@ -58,6 +58,15 @@ async fn a_log_that_has_nothing_is_no_reason_to_serve_nothing() {
     let mut clients = house.clients().await;
     assert_eq!(title_of(&mut clients, 3).await.as_deref(), Some("told"));
     assert_eq!(title_of(&mut clients, 4).await.as_deref(), Some("market thing 4"), "it is in the image");
+
+    // Nor when the whole log is to be read again.
+    house.stop().await;
+    let topics = [house.topics.events(MARKET), house.topics.identity(), house.topics.catalog()];
+    for topic in topics.iter().chain(&BUS.map(|bu| house.topics.events(bu))).collect::<BTreeSet<_>>() {
+        faces_says(&["state", "forget-topic", topic, "--folder", house.state().to_str().unwrap()]);
+    }
+    house.start().await;
+    assert!(!["stands in", "stand in"].iter().any(|words| house.server_log().contains(words)), "{}", house.server_log());
 
     // Without an image: from the log and the generation.
     house.kill();

@@ -27,7 +27,7 @@ pub enum StateError {
     },
     /// The disk is full; the image before stands.
     #[error(
-        "no room for image {image}: {path} took {bytes_written} bytes and no more, about {bytes_needed} are needed; \
+        "no room for image {image}: {path} took {bytes_written} bytes and no more, at least {bytes_needed} are needed; \
          free space or move the folder (the image before is untouched, the next cycle tries again)",
         path = path.display()
     )]
@@ -38,7 +38,7 @@ pub enum StateError {
         path: PathBuf,
         /// Bytes that found room; they were given back.
         bytes_written: u64,
-        /// An estimate from the cycle before.
+        /// As many as the cycle before took, or as were to be written until then.
         bytes_needed: u64,
         /// What the system said.
         source: io::Error,

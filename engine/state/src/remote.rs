@@ -83,10 +83,24 @@ impl ObjectPlace {
         let refused = |url: &str, reason: String| StateError::Remote { url: url.to_owned(), reason };
         let parsed = Url::parse(url).map_err(|error| refused("(not a URL)", error.to_string()))?;
         let url = shown(&parsed);
+        if let Some(feature) = feature_missing(parsed.scheme()) {
+            let reason = format!("this program was built without it; build it with: cargo build --release --features {feature}");
+            return Err(refused(&url, reason));
+        }
         let settings = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let (store, prefix) =
             object_store::parse_url_opts(&parsed, settings).map_err(|error| refused(&url, error.to_string()))?;
         Ok(Self { store: Arc::from(store), prefix, url })
+    }
+}
+
+/// The feature that stores of a scheme need, where it was not built in.
+fn feature_missing(scheme: &str) -> Option<&'static str> {
+    match scheme {
+        "s3" | "s3a" if !cfg!(feature = "aws") => Some("aws"),
+        "gs" if !cfg!(feature = "gcp") => Some("gcp"),
+        "abfs" | "abfss" | "adl" | "az" | "azure" if !cfg!(feature = "azure") => Some("azure"),
+        _ => None,
     }
 }
 

@@ -36,7 +36,6 @@ pub(crate) struct SegmentWriter<'a> {
     file: Option<File>,
     buffer: Vec<u8>,
     bytes: u64,
-    flushed: u64,
     pace: Pace,
 }
 
@@ -51,7 +50,6 @@ impl<'a> SegmentWriter<'a> {
             file: None,
             buffer: Vec::new(),
             bytes: 0,
-            flushed: 0,
             pace: Pace::new(bytes_per_second_max),
         }
     }
@@ -61,10 +59,11 @@ impl<'a> SegmentWriter<'a> {
     }
 
     /// Bytes that reached the file.
-    pub(crate) const fn flushed(&self) -> u64 {
-        self.flushed
+    pub(crate) fn on_disk(&self) -> u64 {
+        self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |file| file.len())
     }
 
+    /// Bytes that were to be written, those that found no room included.
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -82,6 +81,7 @@ impl<'a> SegmentWriter<'a> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), StateError> {
+        self.bytes += bytes.len() as u64;
         if self.buffer.len() + bytes.len() > BUFFER_BYTES {
             self.flush()?;
         }
@@ -90,7 +90,6 @@ impl<'a> SegmentWriter<'a> {
         } else {
             self.buffer.extend_from_slice(bytes);
         }
-        self.bytes += bytes.len() as u64;
         Ok(())
     }
 
@@ -104,9 +103,7 @@ impl<'a> SegmentWriter<'a> {
 
     fn write_through(&mut self, bytes: &[u8]) -> Result<(), StateError> {
         let Some(file) = self.file.as_mut().filter(|_| !bytes.is_empty()) else { return Ok(()) };
-        self.disk.append(file, &self.path, bytes).map_err(StateError::io("write", &self.path))?;
-        self.flushed += bytes.len() as u64;
-        Ok(())
+        self.disk.append(file, &self.path, bytes).map_err(StateError::io("write", &self.path))
     }
 
     /// Makes the segment last. `None` if nothing was written.

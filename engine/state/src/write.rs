@@ -136,7 +136,7 @@ impl ImageStore {
         match error {
             StateError::Io { path, source, .. } if is_full(&source) => StateError::Full {
                 image: id.number,
-                bytes_written: if path == segment.path() { segment.flushed() } else { 0 },
+                bytes_written: if path == segment.path() { segment.on_disk() } else { 0 },
                 path,
                 bytes_needed: self.cycle_bytes.max(segment.bytes()),
                 source,

@@ -6,7 +6,7 @@ mod world;
 use std::{fs, path::Path, time::Duration};
 
 use faces_core::record::Record;
-use faces_state::{ImageStore, Options, RemoteOptions, StateError};
+use faces_state::{ImageStore, ObjectPlace, Options, RemoteOptions, StateError};
 use serde_json::json;
 use world::{apply, cut, digest, event, open, state};
 
@@ -95,6 +95,10 @@ fn a_store_that_cant_be_used_is_named() {
         let remote = RemoteOptions { url: url.to_owned(), interval: Duration::ZERO };
         let refused = ImageStore::open(here.path(), Options { remote: Some(remote), ..Options::new("log") });
         assert!(matches!(refused, Err(StateError::Remote { .. })), "{url}");
+    }
+    if cfg!(not(feature = "aws")) {
+        let refused = ObjectPlace::open("s3://bucket/x").unwrap_err().to_string();
+        assert!(refused.contains("s3://bucket/x") && refused.contains("--features aws"), "{refused}");
     }
     let there = tempfile::tempdir().unwrap();
     let (mut store, state_, _) = open(here.path(), options(there.path())).unwrap();

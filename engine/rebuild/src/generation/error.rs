@@ -131,6 +131,12 @@ pub enum GenerationError {
         /// Where it stands.
         what: String,
     },
+    /// A key is never written over another file.
+    #[error("{} is there already; name a new file, or move that one away", path.display())]
+    KeyThere {
+        /// The file.
+        path: PathBuf,
+    },
     /// Whole files that do not fit each other.
     #[error("generation in {} contradicts itself: {reason}; rebuild", path.display())]
     Inconsistent {

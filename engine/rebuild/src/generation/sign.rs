@@ -3,13 +3,19 @@
 //! `manifest.sig` is the signature, 128 hexadecimal digits. A key is 64 hexadecimal digits: the secret one in a file that only the rebuild
 //! can read, the public one in the configuration of whoever loads generations.
 
-use std::{fmt, fs, path::Path, sync::Arc};
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{ErrorKind, Write as _},
+    path::Path,
+    sync::Arc,
+};
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
 use super::{
     GenerationError,
-    files::{io_error, read_bounded, write_synced},
+    files::{io_error, read_bounded},
     pointer::unless_missing,
 };
 
@@ -44,15 +50,21 @@ impl SecretKey {
     /// Writes it to a new file that nobody but its owner can read.
     ///
     /// # Errors
-    /// [`GenerationError::Io`], for a file that is there already too.
+    /// [`GenerationError::KeyThere`]; [`GenerationError::Io`], and then there is no file.
     pub fn write(&self, path: &Path) -> Result<(), GenerationError> {
-        write_synced(path, b"")?;
+        let mut options = File::options();
+        options.write(true).create_new(true);
         #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(io_error("protect", path))?;
-        }
-        fs::write(path, format!("{}\n", hex(&self.0.to_bytes()))).map_err(io_error("write", path))
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => GenerationError::KeyThere { path: path.into() },
+            _ => io_error("write", path)(error),
+        })?;
+        let written = writeln!(file, "{}", hex(&self.0.to_bytes())).and_then(|()| file.sync_all());
+        written.map_err(|error| {
+            let _ = fs::remove_file(path); // half a key is in the way of the next attempt
+            io_error("write", path)(error)
+        })
     }
 
     /// The key that verifies.

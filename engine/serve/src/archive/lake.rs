@@ -12,6 +12,8 @@ use object_store::{ObjectStoreExt as _, PutMode, PutOptions, path::Path};
 use parquet::file::{reader::FileReader as _, serialized_reader::SerializedFileReader};
 use tokio::runtime::Runtime;
 
+use crate::causes::causes;
+
 /// The key in a file's footer that says which offset comes next.
 pub(super) const NEXT_OFFSET: &str = "faces.next_offset";
 
@@ -93,7 +95,7 @@ impl Resume for Lake {
             let last = by_topic.get(topic).and_then(|last| last.get(partition));
             last.map(|(_, path)| self.next_offset(path)).transpose()
         });
-        resumed.collect::<Result<_>>().map_err(|error| format!("{error:#}"))
+        resumed.collect::<Result<_>>().map_err(|error| causes(&error))
     }
 }
 

@@ -22,8 +22,8 @@ use crate::{
     config::Config,
     engine::EngineOptions,
     eval::{
-        Comparison, GroupUplift, Inputs, Judge, KindSet, Outcomes, QuerySet, Replay, ReplayOptions, Replayed, Rounds, Summary,
-        Variant, VariantFigures, live_over_textbook, read_queries,
+        Comparison, GroupUplift, Inputs, Judge, KindSet, Outcomes, QuerySet, RANK_MAX, Replay, ReplayOptions, Replayed, Rounds,
+        Summary, Variant, VariantFigures, live_over_textbook, read_queries,
         report::{RunNotes, render},
         variants_json,
     },
@@ -87,10 +87,10 @@ struct ReplayArgs {
     /// Replay once more with each unit alone, write those answers here, and report the uplift over them.
     #[arg(long, value_name = "FILE.csv", conflicts_with = "siloed")]
     against_siloed: Option<PathBuf>,
-    /// Train a new generation every so many days of the log, on what came before; 0: once, before the first query.
+    /// Train a new generation every so many days of the log, on what came before; 0: once, at the first query.
     #[arg(long, default_value_t = 14, value_name = "DAYS")]
     rebuild_days: u32,
-    /// Items an answer holds.
+    /// Items an answer holds; of fewer than 20, figures @20 (and @10) are of so many.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
     k: u16,
     /// Where the answers go.
@@ -183,6 +183,9 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], co
     let (replayed, served, of_variants) = answer_all(&replay, &set, variants, judging, &args.out)?;
     if !served.has_targets() {
         eprintln!("warning: {}; the answers were written, but not scored", judging.nothing_to_score(&args.events));
+    }
+    if args.k < u16::from(RANK_MAX) {
+        eprintln!("note: answers hold {} items, so figures @20 (and @10) are of no more than these", args.k);
     }
     let rounds = Rounds::new(judging.rounds);
     let mut summary = Summary::new(&served, rounds);

@@ -1,6 +1,9 @@
 //! `faces generations`: what the store holds, and which one serves.
 
-use std::{path::PathBuf, time::SystemTime};
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
@@ -87,15 +90,17 @@ enum Action {
 /// # Errors
 /// A store that can't be read, a generation that does not verify, a pointer that somebody else moved, another job's lease.
 pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
-    if matches!(args.action, Action::List | Action::Show { .. } | Action::History | Action::Gc { .. }) {
-        let folder = args.folder.as_ref().unwrap_or(&config.generations.folder);
-        // Opening a store makes its folder: that is not for those who only look.
-        ensure!(
-            folder.is_dir(),
-            "{:?} is no folder: name the one that `faces rebuild` publishes to (generations.folder) by --folder",
-            folder.display()
-        );
+    if let Action::Keygen { out } = &args.action {
+        return keygen(out, args.json); // before the store is opened, which reads the configured keys: this may be one of them
     }
+    let folder = args.folder.as_ref().unwrap_or(&config.generations.folder);
+    let may_fetch = matches!(args.action, Action::Activate { .. } | Action::Rollback { .. });
+    // Opening a store makes its folder: that is for those who fetch something into it.
+    ensure!(
+        folder.is_dir() || may_fetch && !config.generations.shared_url.is_empty(),
+        "{:?} is no folder: name the one that `faces rebuild` publishes to (generations.folder) by --folder",
+        folder.display()
+    );
     let store = open_store(args.folder.as_deref(), config)?;
     match &args.action {
         Action::List => list(&store, args.json),
@@ -126,13 +131,7 @@ pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
             println!("{}", if args.json { json!({ "current": current, "left": left }).to_string() } else { text });
             Ok(())
         }
-        Action::Keygen { out } => {
-            let key = SecretKey::of_seed(&rand::random());
-            key.write(out)?;
-            let public = key.public().to_string();
-            println!("{}", if args.json { json!({ "verify_key": public }).to_string() } else { public });
-            Ok(())
-        }
+        Action::Keygen { out } => keygen(out, args.json),
         Action::History => history(&store, args.json),
         Action::Gc { keep, dry_run, wait } => {
             let lease = take_lease(&store, "gc", config, *wait)?;
@@ -148,6 +147,14 @@ pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
             Ok(())
         }
     }
+}
+
+fn keygen(out: &Path, json: bool) -> Result<()> {
+    let key = SecretKey::of_seed(&rand::random());
+    key.write(out)?;
+    let public = key.public().to_string();
+    println!("{}", if json { json!({ "verify_key": public }).to_string() } else { public });
+    Ok(())
 }
 
 fn history(store: &Store, json: bool) -> Result<()> {

@@ -22,7 +22,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::{causes::causes, config::Config};
 
 /// One profile, a thousand faces: a recommendation engine for a group of shops that share customers.
 #[derive(Parser, Debug)]
@@ -86,7 +86,7 @@ pub fn run() -> ExitCode {
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", causes(&error));
             ExitCode::FAILURE
         }
     }

@@ -10,7 +10,7 @@ use super::{
     call::{block_on, source_key},
     server::ServerArgs,
 };
-use crate::{client::Client, config::Config, rules};
+use crate::{causes::causes, client::Client, config::Config, rules};
 
 /// Checks a file of rules, or tries it on a running server without putting it in force.
 #[derive(Args, Debug)]
@@ -86,7 +86,7 @@ fn check(file: &Path, json: bool) -> Result<()> {
             Err((_, Some(rules::RulesError::Refused { problems, .. }))) => {
                 problems.iter().map(|of| problem(Some(of.line), &of.message)).collect()
             }
-            Err((error, _)) => vec![problem(None, &format!("{error:#}"))],
+            Err((error, _)) => vec![problem(None, &causes(error))],
         };
         let count = result.as_ref().map_or(0, |parsed| parsed.rules.count());
         println!("{}", serde_json::json!({ "sound": result.is_ok(), "rules": count, "problems": problems }));

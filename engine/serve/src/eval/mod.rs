@@ -42,7 +42,7 @@ pub use kinds::{KindSet, kind_name};
 pub use learn::{learn, learn_prepared};
 pub use lists::ListFigures;
 pub use measures::{Measure, Scores};
-pub use outcome::{Outcome, Outcomes, Past, Target};
+pub use outcome::{Outcome, Outcomes, Past, RANK_MAX, Target};
 pub use periods::Period;
 pub use persons::Person;
 pub use popularity::BitsHistogram;

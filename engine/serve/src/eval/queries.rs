@@ -69,8 +69,9 @@ pub fn read_queries(queries: &Path, exclude: Option<&Path>, hidden: Option<&Path
     }
     set.queries.sort_by_key(|query| query.ts_ms);
     if let Some(path) = exclude {
-        for row in read_rows::<Excluded>(path)? {
-            set.excluded.entry((row.day_ms, row.bu)).or_default().push(row.item_id);
+        for (n, row) in (1..).zip(read_rows::<Excluded>(path)?) {
+            check_time(path, n, "day_ms", row.day_ms)?;
+            set.excluded.entry((day_of(row.day_ms), row.bu)).or_default().push(row.item_id);
         }
     }
     if let Some(path) = hidden {
@@ -105,22 +106,30 @@ impl QuerySet {
     /// Items that neither an answer nor its targets may hold.
     #[must_use]
     pub fn ruled_out(&self, query: &Query) -> &[String] {
-        let day_ms = query.ts_ms - query.ts_ms.rem_euclid(DAY_MS);
-        self.excluded.get(&(day_ms, query.bu.clone())).map(Vec::as_slice).unwrap_or_default()
+        self.excluded.get(&(day_of(query.ts_ms), query.bu.clone())).map(Vec::as_slice).unwrap_or_default()
     }
+}
+
+/// The beginning of a moment's UTC day.
+const fn day_of(ts_ms: i64) -> i64 {
+    ts_ms - ts_ms.rem_euclid(DAY_MS)
+}
+
+fn check_time(path: &Path, row: u64, column: &'static str, ts_ms: i64) -> Result<(), TableError> {
+    check_ts_ms(ts_ms).map_err(|expected| TableError::BadCell {
+        path: path.into(),
+        row,
+        column,
+        value: ts_ms.to_string(),
+        expected,
+    })
 }
 
 /// Checks that times are in milliseconds, and that every query has a name of its own, by which answers are found.
 fn check_rows(path: &Path, queries: &[Query]) -> Result<()> {
     let mut first_row: HashMap<&str, u64> = HashMap::new();
     for (row, query) in (1..).zip(queries) {
-        check_ts_ms(query.ts_ms).map_err(|expected| TableError::BadCell {
-            path: path.into(),
-            row,
-            column: "ts_ms",
-            value: query.ts_ms.to_string(),
-            expected,
-        })?;
+        check_time(path, row, "ts_ms", query.ts_ms)?;
         if let Some(first) = first_row.insert(&query.query_id, row) {
             let (path, name) = (path.display(), &query.query_id);
             bail!("table {path}, row {row}, column `query_id`: `{name}` is the name of two queries, here and in row {first}");

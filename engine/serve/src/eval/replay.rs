@@ -71,7 +71,7 @@ pub struct Replayed {
     pub events: u64,
     /// Events left out because their account is hidden.
     pub events_hidden: u64,
-    /// Generations trained.
+    /// Generations trained to answer queries with.
     pub rebuilds: u32,
     /// Items in the catalogue.
     pub items: usize,

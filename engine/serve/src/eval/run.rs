@@ -35,7 +35,7 @@ pub struct Run<'a> {
     next_rebuild_ms: i64,
     /// Events applied.
     pub events: u64,
-    /// Generations trained.
+    /// Generations trained to answer questions with.
     pub rebuilds: u32,
 }
 
@@ -107,7 +107,7 @@ impl<'a> Run<'a> {
         if let Some(mut generation) = self.course.generation(cut_off_ms)? {
             generation.ranker = self.examples.ranker(cut_off_ms);
             self.engine.swap(ServingGeneration::new(generation, self.engine.state().catalogue()));
-            self.rebuilds += 1;
+            self.rebuilds += u32::from(ts_ms >= self.asked_from_ms);
         }
         let period_ms = i64::from(self.options.rebuild_days) * DAY_MS;
         self.next_rebuild_ms = if ts_ms < self.asked_from_ms {

@@ -8,6 +8,7 @@ use faces_proto::v1::{self, admin_service_server::AdminService};
 use tonic::{Request, Response, Status};
 
 use super::{Services, deadline::Due, levels, parse, refusal::Refusal};
+use crate::causes::causes;
 
 /// How long to wait for a moment between batches.
 const BOUNDARY_PATIENCE: Duration = Duration::from_secs(5);
@@ -55,7 +56,7 @@ impl AdminService for Services {
         self.timed_async("ActivateGeneration", async {
             let wanted = request.into_inner().generation_id;
             let swapped = self.swap.activate((!wanted.is_empty()).then_some(wanted)).await;
-            let swapped = swapped.map_err(|error| Refusal::Generation(format!("{error:#}")))?;
+            let swapped = swapped.map_err(|error| Refusal::Generation(causes(&error)))?;
             Ok(v1::ActivateGenerationResponse { generation_id: swapped.now, previous_generation_id: swapped.before })
         })
         .await
@@ -76,8 +77,12 @@ impl AdminService for Services {
             let unknown = |_| parse::refused("level", Reason::InvalidField, "is none of the levels");
             let level = v1::ServiceLevel::try_from(request.get_ref().level).map_err(unknown)?;
             let ladder = &self.overload.ladder;
-            ladder.pin(levels::from_the_wire(level));
-            tracing::info!(level = level.as_str_name(), "service level set by hand");
+            let pinned = levels::from_the_wire(level);
+            ladder.pin(pinned);
+            match pinned {
+                Some(level) => tracing::info!(level = level.name(), "service level set by hand"),
+                None => tracing::info!("service level left to the load"),
+            }
             Ok(v1::SetServiceLevelResponse { level: levels::on_the_wire(ladder.in_force()) as i32 })
         })
     }

@@ -8,7 +8,7 @@ use std::{
 use faces_core::ranking::{Features, NoScores, OwnModel};
 
 use super::{CHUNK_ROWS, RowScorer, breaker::Breaker, columns::Columns};
-use crate::metrics;
+use crate::{causes::causes, metrics};
 
 /// Says what time it is.
 pub(super) type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
@@ -97,7 +97,7 @@ pub(super) fn ask<'a>(
     for first in (0..candidates).step_by(CHUNK_ROWS) {
         columns.fill(first, &row, &mut rows);
         scorer.score(&rows, scores).map_err(|error| {
-            tracing::debug!(error = format!("{error:#}"), "the own ranking model failed");
+            tracing::debug!(error = causes(&error), "the own ranking model failed");
             NoScores::Failed
         })?;
         if scores.len() != first + CHUNK_ROWS {

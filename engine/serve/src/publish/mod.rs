@@ -26,6 +26,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::contest::Contest;
 use crate::{
+    causes::causes,
     clock,
     config::{Config, Generations},
     eval::{Log, ReplayOptions},
@@ -214,14 +215,14 @@ impl<'a> Publication<'a> {
                     let there: Vec<_> = there.map(|(path, queries)| (PathBuf::from(path.as_ref()), queries)).collect();
                     files.extend(there);
                 }
-                Err(error) => eprintln!("warning: mirrored queries of other machines are not asked: {error:#}"),
+                Err(error) => eprintln!("warning: mirrored queries of other machines are not asked: {}", causes(&error)),
             }
         }
         let mut queries = Vec::new();
         for (path, of_file) in files {
             match of_file {
                 Ok(of_file) => queries.extend(of_file),
-                Err(error) => eprintln!("warning: the mirrored queries in {} are not asked: {error:#}", path.display()),
+                Err(error) => eprintln!("warning: the mirrored queries in {} are not asked: {}", path.display(), causes(&error)),
             }
         }
         mirrored::lately(queries, clock::now(), self.config.gates.quality_moments_max)

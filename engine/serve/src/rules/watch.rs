@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::{FILE_BYTES_MAX, Parsed, Problem, parse};
-use crate::{engine::Engine, metrics};
+use crate::{causes::causes, engine::Engine, metrics};
 
 /// Time between two looks at the file.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -95,7 +95,7 @@ impl RulesFile {
                 Ok(parsed) => put_in_force(&engine, parsed, &self.path),
                 Err(error) => {
                     metrics::rules_refused();
-                    let error = format!("{:#}", anyhow::Error::from(error));
+                    let error = causes(&error.into());
                     tracing::error!(error, "rules refused; those in force stay");
                 }
             }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use faces_rebuild::Store;
 
 use super::Shared;
-use crate::background::Background;
+use crate::{background::Background, causes::causes};
 
 /// Follows once, then starts a thread that goes on every `period`. A store that can't be reached is said, and tried again: the folder
 /// serves meanwhile.
@@ -30,8 +30,7 @@ fn follow(shared: &Shared, store: &Store, known: &mut Option<u64>) {
         }
         Ok(None) => {}
         Err(error) => {
-            let error = format!("{error:#}");
-            tracing::warn!(error, "what is current in the object store can't be followed; trying again");
+            tracing::warn!(error = causes(&error), "what is current in the object store can't be followed; trying again");
         }
     }
 }
