@@ -1,7 +1,10 @@
 //! Live neighbours: what people took together shows at once, across units as long as their accounts are linked, and never of too few.
 #![allow(clippy::expect_used, reason = "a test that can't build its world has failed")]
 
-use std::collections::BTreeSet;
+#[allow(dead_code, reason = "each test uses its part of the world")]
+mod world;
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use faces_core::{
     event::EventKind,
@@ -13,6 +16,7 @@ use faces_core::{
     record::{Apply as _, Event, Record},
     state::{State, StateOptions},
 };
+use world::restored;
 
 const NOW: EventTime = EventTime::from_millis(1_000 * 3_600_000);
 
@@ -120,6 +124,26 @@ fn linked_accounts_lead_from_unit_to_unit_and_an_unlink_ends_that() {
     assert_eq!(ring(&here).len(), 1);
     links(&state, &here, &there, Operation::Unlink, 5);
     assert_eq!((ring(&here), ring(&there)), (Vec::new(), Vec::new()), "as if they had never been linked");
+}
+
+#[test]
+fn linked_accounts_are_together_after_a_restart_whichever_of_their_keys_hold_something() {
+    let state = Arc::new(State::default());
+    let accounts = |n: u32| ["films", "books"].map(|unit| account(unit, &n.to_string()));
+    for n in 0..8 {
+        let mail = SourceKey::new("films", KeyKind::HashedEmail, &n.to_string()).expect("a sound key");
+        for key in accounts(n) {
+            takes(&state, &key, "dune", 1);
+            links(&state, &key, &mail, Operation::Link, 2);
+        }
+    }
+    for state in [&restored(&state, StateOptions::default()), &*state] {
+        for n in 0..8 {
+            let lines = state.profile(&accounts(n), None).lines;
+            let others: Vec<LineId> = lines.iter().flat_map(|line| state.neighbours().others(*line)).collect();
+            assert_eq!((lines.len(), others.len()), (2, 2), "person {n}");
+        }
+    }
 }
 
 #[test]

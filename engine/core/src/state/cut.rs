@@ -81,7 +81,8 @@ impl State {
         }
         drawn.sort_unstable_by_key(|(newest, line, _)| (*newest, *line));
         for (_, line, key) in &drawn {
-            if self.identity.person(*key).is_some_and(|keys| keys.first() == Some(key)) {
+            // Of whom no other key came before.
+            if self.neighbours.others(*line).next().is_none() && self.identity.person(*key).is_some() {
                 self.group(*key);
             }
             let latest = self.neighbours.latest(*line);
