@@ -7,7 +7,7 @@ mod world;
 use std::{collections::BTreeSet, sync::Arc};
 
 use faces_core::{
-    event::EventKind,
+    event::{BehaviourClass, EventKind},
     identity::{Confidence, Evidence, Operation, Statement},
     ids::{BuId, EventId, EventTime},
     key::{KeyKind, SourceKey},
@@ -271,4 +271,20 @@ fn keys_that_come_and_go_leave_their_lines_to_others_and_are_takers_no_more() {
     let seen = state.profile(std::slice::from_ref(&last), None);
     let line = seen.lines.first().copied().expect("two items make a line");
     assert_eq!(state.neighbours().items(line).count(), 2, "nothing of who had the line before");
+}
+
+#[test]
+fn who_gets_a_line_never_stands_for_what_was_done_by_who_had_it_before() {
+    let state = State::new(StateOptions { retention_days: 1, ..StateOptions::default() });
+    let many = BehaviourClass::Interest.capacity() as i64 + 10;
+    (0..many).for_each(|n| takes(&state, &account("shop", "gone"), &format!("i{n}"), n / 20));
+    takes(&state, &account("shop", "other"), "tea", 1_000);
+    assert_eq!(state.sweep().keys, 1, "who is gone");
+    takes(&state, &account("shop", "new"), "secret", 1_000);
+    for n in 0..many {
+        let item = state.catalogue().item(bu(&state, "shop"), &format!("i{n}")).expect("named");
+        let mut takers = 0;
+        state.neighbours().takers(std::iter::once(item), |_, _| takers += 1);
+        assert_eq!((takers, state.neighbours().taker_count(item)), (0, 0), "of item {n}");
+    }
 }
