@@ -16,7 +16,7 @@ use faces_core::{
     state::{State, StateOptions},
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
-use world::{BUS, DAY_MS, LIMITS, change, config, event, statement};
+use world::{BUS, DAY_MS, LIMITS, change, config, event, restored, statement};
 
 fn records(count_max: usize) -> impl Strategy<Value = Vec<Record>> {
     let record = prop_oneof![
@@ -132,6 +132,23 @@ fn behaviours_expire_by_the_clock_of_the_log() {
     assert_eq!((swept.behaviours, swept.keys), (2, 1), "key 2 holds nothing any more");
     assert_eq!((state.fragment_count(), state.behaviour_count()), (1, 1));
     assert_eq!(Digest::of_served_demand(&state), digest(&state).demand);
+}
+
+#[test]
+fn what_expired_comes_back_if_it_is_read_again_after_a_restart_that_keeps_more() {
+    let options = StateOptions { retention_days: 10, ..StateOptions::default() };
+    let state = empty(options);
+    let at = |who, day| Record::Event(view(KeyKind::Account, who, day * DAY_MS));
+    apply(&state, &[at(1, 1), at(2, 100)]);
+    for days in [0, 10, 1_000] {
+        let later = Arc::new(restored(&state, StateOptions { retention_days: days, ..options }));
+        assert_eq!(digest(&later), digest(&state), "a restart brings nothing back by itself");
+        let expected = if days == 10 { Outcome::Expired } else { Outcome::Applied };
+        assert_eq!(later.apply(&at(1, 1)), expected, "{days} days are kept");
+        assert_eq!(later.apply(&at(3, 95)), Outcome::Applied);
+        later.sweep();
+        assert_eq!(Digest::of_served_demand(&later), digest(&later).demand);
+    }
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Live neighbours: what people took together shows at once, across units as long as their accounts are linked, and never of too few.
 #![allow(clippy::expect_used, reason = "a test that can't build its world has failed")]
 
-use std::collections::BTreeSet;
+#[allow(dead_code, reason = "each test uses its part of the world")]
+mod world;
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use faces_core::{
-    event::EventKind,
+    event::{BehaviourClass, EventKind},
     identity::{Confidence, Evidence, Operation, Statement},
     ids::{BuId, EventId, EventTime},
     key::{KeyKind, SourceKey},
@@ -13,6 +16,7 @@ use faces_core::{
     record::{Apply as _, Event, Record},
     state::{State, StateOptions},
 };
+use world::restored;
 
 const NOW: EventTime = EventTime::from_millis(1_000 * 3_600_000);
 
@@ -120,6 +124,26 @@ fn linked_accounts_lead_from_unit_to_unit_and_an_unlink_ends_that() {
     assert_eq!(ring(&here).len(), 1);
     links(&state, &here, &there, Operation::Unlink, 5);
     assert_eq!((ring(&here), ring(&there)), (Vec::new(), Vec::new()), "as if they had never been linked");
+}
+
+#[test]
+fn linked_accounts_are_together_after_a_restart_whichever_of_their_keys_hold_something() {
+    let state = Arc::new(State::default());
+    let accounts = |n: u32| ["films", "books"].map(|unit| account(unit, &n.to_string()));
+    for n in 0..8 {
+        let mail = SourceKey::new("films", KeyKind::HashedEmail, &n.to_string()).expect("a sound key");
+        for key in accounts(n) {
+            takes(&state, &key, "dune", 1);
+            links(&state, &key, &mail, Operation::Link, 2);
+        }
+    }
+    for state in [&restored(&state, StateOptions::default()), &*state] {
+        for n in 0..8 {
+            let lines = state.profile(&accounts(n), None).lines;
+            let others: Vec<LineId> = lines.iter().flat_map(|line| state.neighbours().others(*line)).collect();
+            assert_eq!((lines.len(), others.len()), (2, 2), "person {n}");
+        }
+    }
 }
 
 #[test]
@@ -247,4 +271,20 @@ fn keys_that_come_and_go_leave_their_lines_to_others_and_are_takers_no_more() {
     let seen = state.profile(std::slice::from_ref(&last), None);
     let line = seen.lines.first().copied().expect("two items make a line");
     assert_eq!(state.neighbours().items(line).count(), 2, "nothing of who had the line before");
+}
+
+#[test]
+fn who_gets_a_line_never_stands_for_what_was_done_by_who_had_it_before() {
+    let state = State::new(StateOptions { retention_days: 1, ..StateOptions::default() });
+    let many = BehaviourClass::Interest.capacity() as i64 + 10;
+    (0..many).for_each(|n| takes(&state, &account("shop", "gone"), &format!("i{n}"), n / 20));
+    takes(&state, &account("shop", "other"), "tea", 1_000);
+    assert_eq!(state.sweep().keys, 1, "who is gone");
+    takes(&state, &account("shop", "new"), "secret", 1_000);
+    for n in 0..many {
+        let item = state.catalogue().item(bu(&state, "shop"), &format!("i{n}")).expect("named");
+        let mut takers = 0;
+        state.neighbours().takers(std::iter::once(item), |_, _| takers += 1);
+        assert_eq!((takers, state.neighbours().taker_count(item)), (0, 0), "of item {n}");
+    }
 }

@@ -13,10 +13,9 @@ use faces_core::{
     ranking::{RankingOptions, SourceKind, explain::explain},
     record::{Apply as _, Event, Record},
     state::{State, StateOptions},
-    table::SHARDS,
 };
 use proptest::{collection::vec, prelude::*};
-use world::{Ask, BUS, DAY_MS, NOW, Shop, change, config, event, item_name, key, state_of};
+use world::{Ask, BUS, DAY_MS, NOW, Shop, change, config, event, item_name, key, restored, state_of};
 
 /// Every list: unit, category or region, items by name with their share.
 type Lists = Vec<(String, Vec<(String, u32)>)>;
@@ -71,27 +70,6 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
     vec(record, 0..400)
 }
 
-/// The state put back from a cut, as from an image.
-fn restored(state: &Arc<State>) -> State {
-    let cut = state.cut().expect("no other cut");
-    let back = State::new(StateOptions::default());
-    cut.visit_items(None, |item, bu, id, record| assert!(back.restore_item(item, bu, id, record.cloned())));
-    let mut restorer = back.restorer();
-    for shard in 0..SHARDS {
-        let (mut fragments, mut nodes) = (Vec::new(), Vec::new());
-        cut.visit_keys(
-            shard,
-            None,
-            |key, fragment| fragments.push((key, fragment.clone())),
-            |key, node| nodes.push((key, node.clone())),
-        );
-        restorer.keys(shard, fragments, nodes);
-    }
-    drop(restorer);
-    back.restored(cut.newest(), cut.horizon());
-    back
-}
-
 proptest! {
     #![proptest_config(config(100))]
 
@@ -102,7 +80,7 @@ proptest! {
         let state = Arc::new(state_of(&log));
         let expected = lists(&state);
         prop_assert_eq!(&lists(&state_of(shuffled.iter().chain(&log))), &expected);
-        prop_assert_eq!(&lists(&restored(&state)), &expected);
+        prop_assert_eq!(&lists(&restored(&state, StateOptions::default())), &expected);
     }
 }
 

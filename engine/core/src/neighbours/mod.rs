@@ -122,11 +122,17 @@ impl Neighbours {
         LineId::from_tag(tag).into_iter().for_each(|line| self.postings.remove(item, line.0));
     }
 
-    /// The key whose line is in `tag` is gone: the next new key gets the line. Not that of somebody with several, as links outlast what
-    /// keys hold.
-    pub(crate) fn release(&self, tag: u32) {
+    /// The keys whose lines are in `tags` are gone. They are takers of nothing any more, of what their fragments let go of long before
+    /// neither, and the next new keys get the lines; not those of somebody with several, as links outlast what keys hold. Cost: a look at
+    /// the takers of all `items` items.
+    pub(crate) fn release(&self, tags: &[u32], items: usize) {
+        let lines: Vec<LineId> = tags.iter().filter_map(|tag| LineId::from_tag(*tag)).collect();
+        if lines.is_empty() {
+            return;
+        }
+        self.postings.remove_all(&lines.iter().map(|line| line.0).collect(), items);
         let is_alone = |line: &LineId| self.lines.get(line.position()).is_some_and(|held| held.next().is_none());
-        self.free.lock().extend(LineId::from_tag(tag).filter(is_alone));
+        self.free.lock().extend(lines.into_iter().filter(is_alone));
     }
 
     /// Counts that the key of `line` took `item`. Cost: a row change for each of its other latest items.

@@ -1,7 +1,10 @@
 //! Who took an item: lines in a fixed number of places. Part are the latest; part were the latest of an earlier minute, so that an
 //! item taken thousands of times a second still remembers the last half hour, and one taken once a month the last years.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use parking_lot::RwLock;
 
@@ -55,15 +58,17 @@ impl<const N: usize> Ring<N> {
         oldest
     }
 
-    /// Takes one out, if it is there.
-    fn remove(&mut self, slot: u32) -> bool {
-        let Some(place) = self.slots.iter().position(|held| *held == slot) else { return false };
-        self.slots.remove(place);
+    /// Takes some out; gives how many.
+    fn remove(&mut self, is_gone: impl Fn(u32) -> bool) -> u32 {
+        let before = self.slots.len();
+        if !self.slots.iter().any(|slot| is_gone(*slot)) {
+            return 0;
+        }
         // The oldest is at the beginning again, as in a ring that is not full yet.
-        let oldest = (self.next - usize::from(place < self.next)).min(self.slots.len());
-        self.slots.rotate_left(oldest);
+        self.slots.rotate_left(self.next);
         self.next = 0;
-        true
+        self.slots.retain(|slot| !is_gone(*slot));
+        (before - self.slots.len()) as u32
     }
 
     fn newest_first(&self) -> impl Iterator<Item = u32> + '_ {
@@ -95,11 +100,19 @@ impl Postings {
 
     /// Takes a taker out, who is then as one that never was.
     pub(super) fn remove(&self, item: ItemId, slot: u32) {
+        self.remove_those(item, |held| held == slot);
+    }
+
+    /// The same for several takers, of all items below `items`.
+    pub(super) fn remove_all(&self, slots: &HashSet<u32>, items: usize) {
+        (0..items).for_each(|position| self.remove_those(ItemId::new(position as u32), |held| slots.contains(&held)));
+    }
+
+    fn remove_those(&self, item: ItemId, is_gone: impl Fn(u32) -> bool) {
         let (Some(row), Some(card)) = (self.rows.get(item.position()), self.cards.of(item)) else { return };
         let row = &mut *row.write();
-        if row.recent.remove(slot) || row.sampled.remove(slot) {
-            card.takers.store(card.takers.load(Relaxed).saturating_sub(1), Relaxed);
-        }
+        let gone = row.recent.remove(&is_gone) + row.sampled.remove(&is_gone);
+        card.takers.store(card.takers.load(Relaxed).saturating_sub(gone), Relaxed);
     }
 
     /// Has the rows of some items come from memory at once.

@@ -57,11 +57,14 @@ impl State {
         if let Some(newest) = newest {
             self.newest.fetch_max(newest.millis(), Relaxed);
         }
-        if let Some(horizon) = horizon {
-            self.horizon.fetch_max(horizon.millis(), Relaxed);
-        }
         self.identity.recount();
         self.draw_lines();
+        if let Some(horizon) = horizon.filter(|horizon| self.horizon() < Some(*horizon)) {
+            // Bounds are wider by now. What had expired stays gone, but the log may bring it back where it is read again.
+            self.horizon.store(horizon.millis(), Relaxed);
+            self.sweep();
+            self.horizon.store(i64::MIN, Relaxed);
+        }
         self.settle();
     }
 }
@@ -81,7 +84,8 @@ impl State {
         }
         drawn.sort_unstable_by_key(|(newest, line, _)| (*newest, *line));
         for (_, line, key) in &drawn {
-            if self.identity.person(*key).is_some_and(|keys| keys.first() == Some(key)) {
+            // Of whom no other key came before.
+            if self.neighbours.others(*line).next().is_none() && self.identity.person(*key).is_some() {
                 self.group(*key);
             }
             let latest = self.neighbours.latest(*line);

@@ -96,6 +96,7 @@ impl State {
         self.fit();
         let mut swept = Swept::default();
         let horizon = self.horizon();
+        let mut released = Vec::new();
         for shard in shards() {
             let (mut demanded, mut unplaced) = (Vec::new(), Vec::new());
             if let Some(horizon) = horizon {
@@ -128,9 +129,10 @@ impl State {
             });
             self.demand.count(&uncounted.collect::<Vec<_>>());
             self.demand.regions().count(&unplaced);
-            let release = |tag| self.neighbours.release(tag);
-            swept.keys += self.fragments.drop_void(shard, self.kept_cut.load(Relaxed), Fragment::is_empty, release);
+            let kept = self.kept_cut.load(Relaxed);
+            swept.keys += self.fragments.drop_void(shard, kept, Fragment::is_empty, |tag| released.push(tag));
         }
+        self.neighbours.release(&released, self.catalogue.item_count());
         swept
     }
 

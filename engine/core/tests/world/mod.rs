@@ -15,6 +15,7 @@ use faces_core::{
     },
     record::{Apply, Event, Record},
     state::{State, StateOptions},
+    table::SHARDS,
 };
 use proptest::{prelude::*, sample::select, test_runner::FileFailurePersistence};
 
@@ -107,6 +108,28 @@ pub(crate) fn state_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Sta
         state.apply(record);
     }
     state
+}
+
+/// The state put back from a cut, as from an image.
+#[allow(dead_code, reason = "not every test restarts")]
+pub(crate) fn restored(state: &Arc<State>, options: StateOptions) -> State {
+    let cut = state.cut().expect("no other cut");
+    let back = State::new(options);
+    cut.visit_items(None, |item, bu, id, record| assert!(back.restore_item(item, bu, id, record.cloned())));
+    let mut restorer = back.restorer();
+    for shard in 0..SHARDS {
+        let (mut fragments, mut nodes) = (Vec::new(), Vec::new());
+        cut.visit_keys(
+            shard,
+            None,
+            |key, fragment| fragments.push((key, fragment.clone())),
+            |key, node| nodes.push((key, node.clone())),
+        );
+        restorer.keys(shard, fragments, nodes);
+    }
+    drop(restorer);
+    back.restored(cut.newest(), cut.horizon());
+    back
 }
 
 const DIMENSION: usize = 6;
