@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
 use crate::{cards::Cards, ids::ItemId, rows::Rows};
@@ -21,6 +22,9 @@ pub const TAKERS_MAX: usize = RECENT + SAMPLED;
 const SLOTS_PER_LINE: usize = 64 / size_of::<u32>();
 /// Rows whose lines come from memory together.
 const ROWS_AT_ONCE: usize = 8;
+
+/// Takers, to look one up among.
+pub(super) type Slots = HashSet<u32, RandomState>;
 
 /// Takers by item.
 #[derive(Debug, Default)]
@@ -104,7 +108,7 @@ impl Postings {
     }
 
     /// The same for several takers, of all items below `items`.
-    pub(super) fn remove_all(&self, slots: &HashSet<u32>, items: usize) {
+    pub(super) fn remove_all(&self, slots: &Slots, items: usize) {
         (0..items).for_each(|position| self.remove_those(ItemId::new(position as u32), |held| slots.contains(&held)));
     }
 
