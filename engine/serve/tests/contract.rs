@@ -8,7 +8,7 @@ mod house;
 use faces_proto::v1::{self, EventType, filter::Condition};
 use house::{
     House,
-    calls::{ask, event, fields, filter, item_ref, key, reason},
+    calls::{ask, event, fields, filter, item_ref, key, now_ms, reason},
     clients::Clients,
     eventually, raw,
     shops::{CINEMA, MARKET, item},
@@ -122,6 +122,27 @@ async fn other_calls_name_their_fields_too() {
         (clients.identity.link(link("b", v1::LinkEvidence::Unspecified)).await.err(), "evidence"),
         (clients.identity.link(v1::LinkRequest { confidence: 2.0, ..link("b", login) }).await.err(), "confidence"),
         (clients.identity.unlink(v1::UnlinkRequest::default()).await.err(), "a"),
+    ];
+    for (refused, field) in found {
+        let refused = refused.unwrap_or_else(|| panic!("{field} passed"));
+        refused_with(&refused, Code::InvalidArgument, "INVALID_FIELD");
+        assert_eq!(fields(&refused), [field], "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_claims_to_be_of_the_future_is_refused_whoever_says_it() {
+    let Some((_, mut clients)) = house().await else { return };
+    let (a, b, evidence) = (Some(key(MARKET, "a")), Some(key(MARKET, "b")), v1::LinkEvidence::Login as i32);
+    let tomorrow = now_ms() + 86_400_000;
+    let link = v1::LinkRequest { a: a.clone(), b: b.clone(), evidence, event_time_ms: tomorrow, ..v1::LinkRequest::default() };
+    let upsert = v1::UpsertItemsRequest { items: vec![item(MARKET, 0)], updated_time_ms: tomorrow };
+    let delete = v1::DeleteItemsRequest { items: vec![item_ref(MARKET, "m0")], updated_time_ms: tomorrow };
+    let found = [
+        (clients.identity.link(link).await.err(), "event_time_ms"),
+        (clients.identity.unlink(v1::UnlinkRequest { a, b, evidence, event_time_ms: tomorrow }).await.err(), "event_time_ms"),
+        (clients.catalog.upsert_items(upsert).await.err(), "updated_time_ms"),
+        (clients.catalog.delete_items(delete).await.err(), "updated_time_ms"),
     ];
     for (refused, field) in found {
         let refused = refused.unwrap_or_else(|| panic!("{field} passed"));

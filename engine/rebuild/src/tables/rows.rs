@@ -170,6 +170,11 @@ pub(super) const LINK_COLUMNS: &[Column] = &[
     Column::optional("operation"),
 ];
 
+const UNLINK: &str = "unlink";
+/// What `operation` may say. Nothing at all means a link.
+const OPERATIONS: [&str; 2] = [UNLINK, "link"];
+const OPERATION_EXPECTED: &str = "an operation: `link`, `unlink` or nothing";
+
 impl LinkRow {
     pub(super) fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
         Ok(Self {
@@ -178,7 +183,7 @@ impl LinkRow {
             local_user_a: cells.id(2)?,
             bu_b: cells.id(3)?,
             local_user_b: cells.id(4)?,
-            is_unlink: cells.text(5)?.is_some_and(|operation| operation == "unlink"),
+            is_unlink: cells.word(5, &OPERATIONS, OPERATION_EXPECTED)?.is_some_and(|operation| operation == UNLINK),
         })
     }
 }

@@ -138,6 +138,22 @@ fn stock_is_one_of_the_known_words() {
 }
 
 #[test]
+fn the_operation_of_a_link_is_one_of_the_known_words() {
+    let files = Files::new();
+    let words = ["link", "unlink", "", "Unlink", "revoked", "LINK_OPERATION_UNLINK"];
+    let row = |word: &str| format!("1388534400000,food,1,video,2,{word}\n");
+    let text = format!("ts_ms,bu_a,local_user_a,bu_b,local_user_b,operation\n{}", words.map(row).concat());
+    let links: Vec<_> = read_links(files.write("l.csv", text.as_bytes())).unwrap().collect();
+    let found: Vec<bool> = links[..3].iter().map(|link| link.as_ref().unwrap().is_unlink).collect();
+    assert_eq!(found, [false, true, false]);
+    for (n, word) in words.iter().enumerate().skip(3) {
+        let message = links[n].as_ref().unwrap_err().to_string();
+        let expected = format!("row {}, column `operation`: `{word}` is not an operation: `link`, `unlink` or nothing", n + 1);
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
+#[test]
 fn embeddings_come_as_text_or_as_lists() {
     let files = Files::new();
     let text =

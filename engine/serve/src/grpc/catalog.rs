@@ -58,11 +58,13 @@ impl CatalogService for Services {
 
 impl Services {
     async fn append_changes(&self, changes: impl Iterator<Item = Change>, time_ms: i64, due: Due) -> Result<(), Refusal> {
-        let updated_time_ms = if time_ms == 0 { clock::now().millis() } else { time_ms };
+        let now = clock::now();
+        let updated_time_ms = if time_ms == 0 { now.millis() } else { time_ms };
         let mut records = Vec::new();
         for (n, change) in changes.enumerate() {
             let record = v1::CatalogRecord { updated_time_ms, change: Some(change) };
-            validate::item_change(&record).map_err(|violation| in_request(violation, n))?;
+            let change = validate::item_change(&record).map_err(|violation| in_request(violation, n))?;
+            self.not_future("updated_time_ms", change.time, now)?;
             records.push(encode::catalog(&self.topics, &record, Format::Protobuf));
         }
         self.append(records, due).await

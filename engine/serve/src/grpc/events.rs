@@ -59,9 +59,8 @@ fn none_written(written: &[Result<(i32, i64), WriteError>]) -> Option<WriteError
 impl Services {
     /// What the consumer would refuse is refused here, with the path of the field.
     fn check(&self, event: &v1::Event, n: usize, now: EventTime) -> Option<Refusal> {
-        let limits = decode::Limits { future_tolerance_ms: self.future_tolerance_ms, ..decode::Limits::default() };
         let checked = validate::event(event);
-        let in_time = checked.and_then(|event| decode::not_future("event_time_ms", event.time, now, &limits));
+        let in_time = checked.and_then(|event| self.not_future("event_time_ms", event.time, now));
         in_time.err().map(|violation| violation.under(&format!("events[{n}]")).into())
     }
 }

@@ -47,10 +47,11 @@ impl IdentityService for Services {
 
 impl Services {
     async fn state_link(&self, mut link: v1::IdentityLink, due: Due) -> Result<(), Refusal> {
+        let now = clock::now();
         if link.event_time_ms == 0 {
-            link.event_time_ms = clock::now().millis();
+            link.event_time_ms = now.millis();
         }
-        validate::link(&link)?;
+        self.not_future("event_time_ms", validate::link(&link)?.time, now)?;
         self.append(vec![encode::link(&self.topics, &link, Format::Protobuf)], due).await
     }
 

@@ -24,7 +24,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use faces_core::ids::EventTime;
-use faces_ingest::{Boundary, LogRecord, LogWriter, Progress, Topics};
+use faces_ingest::{
+    Boundary, LogRecord, LogWriter, Progress, Topics,
+    decode::{Limits, not_future},
+    validate::Violation,
+};
 use faces_proto::v1;
 use tonic::service::Routes;
 
@@ -108,6 +112,12 @@ impl Services {
     fn freshness(&self, newest: Option<EventTime>) -> v1::Freshness {
         let view_age_ms = i64::try_from(self.progress.view_age_ms()).unwrap_or(i64::MAX);
         v1::Freshness { newest_event_time_ms: newest.map(EventTime::millis), view_age_ms, lags: self.lags.load().to_vec() }
+    }
+
+    /// What the consumer would refuse as too far ahead is refused here too, or whoever wrote it would take it for said.
+    fn not_future(&self, field: &str, time: EventTime, now: EventTime) -> Result<(), Violation> {
+        let limits = Limits { future_tolerance_ms: self.future_tolerance_ms, ..Limits::default() };
+        not_future(field, time, now, &limits)
     }
 
     /// Appends one record to the log and waits for its acknowledgement, or for the deadline.
