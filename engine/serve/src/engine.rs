@@ -310,7 +310,7 @@ impl Engine {
     /// A slate of what was ranked before; `None` if that goes by something else, or too little of it still stands.
     fn again(&self, query: &Query<'_>, view: Option<View>, before: &Ranking) -> Option<Slate> {
         let slate = (view.is_some() && before.view == view).then(|| self.pipeline.slate_of(query, &before.items))?;
-        (slate.items.len() >= query.wanted).then_some(Slate { scored_by: before.scored_by, ..slate })
+        slate.is_whole.then_some(Slate { scored_by: before.scored_by, ..slate })
     }
 
     /// The slate that can still be made of a ranking, whatever became of what it goes by; `None` if too little of it stands.
