@@ -278,14 +278,15 @@ impl Engine {
         let (generation, rules) = (self.generation(), self.rules.load_full());
         let person = |(ask, _): &(Ask<'_>, _)| self.profile_and_view(ask, &self.in_force(ask, &rules), swaps);
         let profiles: Vec<_> = asks.iter().map(person).collect();
-        let look = |((ask, before), (profile, view)): (&(Ask<'_>, Option<&Ranking>), &(Profile, Option<View>))| {
+        let look = |(ask, before): &(Ask<'_>, Option<&Ranking>), profile: &Profile, view: Option<View>| {
             let query = self.query(ask, profile, &[], generation.as_deref(), self.in_force(ask, &rules));
-            match before.and_then(|before| self.again(&query, *view, before)) {
+            match before.and_then(|before| self.again(&query, view, before)) {
                 Some(slate) => (Vec::new(), Some(finish(ask, &query, slate, generation.clone()))),
                 None => (self.signals(ask, profile), None),
             }
         };
-        let (signals, again): (Vec<_>, Vec<_>) = asks.iter().zip(&profiles).map(look).unzip();
+        let looks = asks.iter().zip(&profiles).map(|(asked, (profile, view))| look(asked, profile, *view));
+        let (signals, again): (Vec<_>, Vec<_>) = looks.unzip();
         let to_rank = asks.iter().zip(&profiles).zip(&signals).zip(&again).filter(|(_, again)| again.is_none());
         let (queries, views): (Vec<_>, Vec<_>) = to_rank
             .map(|((((ask, _), (profile, view)), signals), _)| {
