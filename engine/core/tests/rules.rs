@@ -7,16 +7,18 @@ mod world;
 use std::{collections::BTreeSet, num::NonZeroU16};
 
 use faces_core::{
-    ids::EventTime,
+    catalogue::{ItemAttributes, ItemChange},
+    event::EventKind,
+    ids::{EventId, EventTime},
     ranking::{
-        Candidate, Condition, Placed, Query, RankingOptions,
+        Candidate, Condition, Placed, Query, RankingOptions, Slate, SourceKind,
         explain::explain,
-        rules::{Boost, Change, Diversity, Explore, Matcher, Pin, Rule, Rules, Scope, Share},
+        rules::{Boost, Cap, CapBy, Change, Diversity, Explore, Matcher, Pin, Rule, Rules, Scope, Share},
     },
-    record::Record,
+    record::{Event, Record},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
-use world::{Ask, BUS, DAY_MS, ITEMS, KEYS, NOW, PLACEMENT, Shop, change, config, event, item_name, statement};
+use world::{Ask, BUS, DAY_MS, ITEMS, KEYS, NOW, PLACEMENT, Shop, change, config, event, item_name, key, statement};
 
 /// More than there is.
 const EVERYTHING: usize = 500;
@@ -164,4 +166,54 @@ proptest! {
         prop_assert_eq!(distinct.len(), walked.len(), "an item came twice: {:?}", walked);
         prop_assert_eq!(distinct, may);
     }
+}
+
+#[test]
+fn what_fills_a_slate_up_is_under_rules_as_well() {
+    let listed = |n: u8| {
+        let tags = if n.is_multiple_of(2) { vec!["gift".to_owned()] } else { Vec::new() };
+        let attributes = Some(ItemAttributes { tags, ..ItemAttributes::default() });
+        Record::Item(ItemChange { bu: BUS[0].into(), item_id: item_name(n), time: EventTime::from_millis(DAY_MS), attributes })
+    };
+    // Long ago, and nobody wants any of it now: no source speaks. A third of it was popular, half of that gifts.
+    let log: Vec<_> = (0..60).map(listed).collect();
+    let mut shop = Shop::of(&log, &RankingOptions::default());
+    let gifts = || Matcher::new(Some(Condition::Tag("gift".into())), None);
+    let mut is_gift = |rules: Rules| -> Vec<bool> {
+        let look = |query: &Query<'_>, slate: &Slate| {
+            assert!(slate.items.iter().all(|candidate| candidate.part(SourceKind::Popular) > 0.0));
+            let attributes = slate.items.iter().map(|candidate| query.state.catalogue().attributes(candidate.item));
+            attributes.map(|of| !of.tags.is_empty()).collect()
+        };
+        shop.answer(&Ask { rules, ..Ask::of(0, 0, 10) }, look).expect("a known unit")
+    };
+    let gifts_of = |is_gift: Vec<bool>| (is_gift.len(), is_gift.iter().filter(|is_gift| **is_gift).count());
+    let (len, without) = gifts_of(is_gift(Rules::default()));
+    assert!(len == 10 && (2..10).contains(&without), "{without}");
+    let cap = Cap { by: CapBy::Items(gifts()), share_max: Share::new(0.1).expect("a share") };
+    let capped = Rules { caps: vec![rule(cap)], ..Rules::default() };
+    assert_eq!(gifts_of(is_gift(capped.clone())), (10, 1));
+    assert_eq!(gifts_of(is_gift(Rules { burials: vec![rule(gifts())], ..Rules::default() })), (10, 0));
+    let boost = Boost { items: gifts(), change: Change::new(1.0, 1.0).expect("upwards") };
+    assert_eq!(gifts_of(is_gift(Rules { boosts: vec![rule(boost)], ..Rules::default() })), (10, 10));
+    // Where twelve gifts are all that anybody wants, there are enough candidates, but not for the cap.
+    let wanted = (0..60).step_by(6).chain([2, 4]).map(|n| {
+        let id = EventId::from_text("e", BUS[0], &item_name(n));
+        let (source, time) = (key(1), EventTime::from_millis(99 * DAY_MS));
+        let (bu, item_id) = (BUS[0].to_owned(), Some(item_name(n)));
+        Record::Event(Event { source, bu, item_id, kind: EventKind::View, time, id, value: None, region: None })
+    });
+    let mut shop = Shop::of(&log.iter().cloned().chain(wanted).collect::<Vec<_>>(), &RankingOptions::default());
+    for (rules, expected) in [(Rules::default(), 10), (capped, 1)] {
+        let is_gift = |query: &Query<'_>, slate: &Slate| {
+            let attributes = slate.items.iter().map(|candidate| query.state.catalogue().attributes(candidate.item));
+            attributes.map(|of| !of.tags.is_empty()).collect()
+        };
+        let found = shop.answer(&Ask { rules, ..Ask::of(0, 0, 10) }, is_gift).expect("a known unit");
+        assert_eq!(gifts_of(found), (10, expected));
+    }
+}
+
+fn rule<T>(what: T) -> Rule<T> {
+    Rule { name: "one".into(), scope: Scope::default(), what }
 }

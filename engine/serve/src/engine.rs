@@ -14,7 +14,7 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use faces_core::{
-    event::{Behaviour, EventKind},
+    event::{Behaviour, BehaviourClass, EventKind},
     ids::{BuId, EventId, EventTime, ItemId},
     key::SourceKey,
     profile::{BEHAVIOURS_MAX, Profile},
@@ -254,9 +254,9 @@ impl Engine {
     pub fn recommend_again(&self, ask: &Ask<'_>, before: Option<&Ranking>) -> (Answer, Made) {
         let swaps = self.swaps.load(Ordering::Acquire); // before what is swapped is looked at
         let (generation, rules) = (self.generation(), self.rules.load_full());
-        let profile = self.profile(ask);
-        let query = self.query(ask, &profile, &[], generation.as_deref(), self.in_force(ask, &rules));
-        let view = View::of(&query, ask.context.len(), swaps);
+        let in_force = self.in_force(ask, &rules);
+        let (profile, view) = self.profile_and_view(ask, &in_force, swaps);
+        let query = self.query(ask, &profile, &[], generation.as_deref(), in_force);
         if let Some(slate) = before.and_then(|before| self.again(&query, view, before)) {
             return (finish(ask, &query, slate, generation.clone()), Made::Again);
         }
@@ -276,19 +276,20 @@ impl Engine {
     pub fn recommend_each(&self, asks: &[(Ask<'_>, Option<&Ranking>)]) -> Vec<(Answer, Made)> {
         let swaps = self.swaps.load(Ordering::Acquire);
         let (generation, rules) = (self.generation(), self.rules.load_full());
-        let profiles: Vec<Profile> = asks.iter().map(|(ask, _)| self.profile(ask)).collect();
-        let look = |((ask, before), profile): (&(Ask<'_>, Option<&Ranking>), &Profile)| {
+        let person = |(ask, _): &(Ask<'_>, _)| self.profile_and_view(ask, &self.in_force(ask, &rules), swaps);
+        let profiles: Vec<_> = asks.iter().map(person).collect();
+        let look = |(ask, before): &(Ask<'_>, Option<&Ranking>), profile: &Profile, view: Option<View>| {
             let query = self.query(ask, profile, &[], generation.as_deref(), self.in_force(ask, &rules));
-            let view = View::of(&query, ask.context.len(), swaps);
             match before.and_then(|before| self.again(&query, view, before)) {
-                Some(slate) => ((view, Vec::new()), Some(finish(ask, &query, slate, generation.clone()))),
-                None => ((view, self.signals(ask, profile)), None),
+                Some(slate) => (Vec::new(), Some(finish(ask, &query, slate, generation.clone()))),
+                None => (self.signals(ask, profile), None),
             }
         };
-        let (looks, again): (Vec<_>, Vec<_>) = asks.iter().zip(&profiles).map(look).unzip();
-        let to_rank = asks.iter().zip(&profiles).zip(&looks).zip(&again).filter(|(_, again)| again.is_none());
+        let looks = asks.iter().zip(&profiles).map(|(asked, (profile, view))| look(asked, profile, *view));
+        let (signals, again): (Vec<_>, Vec<_>) = looks.unzip();
+        let to_rank = asks.iter().zip(&profiles).zip(&signals).zip(&again).filter(|(_, again)| again.is_none());
         let (queries, views): (Vec<_>, Vec<_>) = to_rank
-            .map(|((((ask, _), profile), (view, signals)), _)| {
+            .map(|((((ask, _), (profile, view)), signals), _)| {
                 (self.query(ask, profile, signals, generation.as_deref(), self.in_force(ask, &rules)), *view)
             })
             .unzip();
@@ -310,7 +311,7 @@ impl Engine {
     /// A slate of what was ranked before; `None` if that goes by something else, or too little of it still stands.
     fn again(&self, query: &Query<'_>, view: Option<View>, before: &Ranking) -> Option<Slate> {
         let slate = (view.is_some() && before.view == view).then(|| self.pipeline.slate_of(query, &before.items))?;
-        (slate.items.len() >= query.wanted).then_some(Slate { scored_by: before.scored_by, ..slate })
+        slate.is_whole.then_some(Slate { scored_by: before.scored_by, ..slate })
     }
 
     /// The slate that can still be made of a ranking, whatever became of what it goes by; `None` if too little of it stands.
@@ -331,11 +332,24 @@ impl Engine {
     }
 
     fn profile(&self, ask: &Ask<'_>) -> Profile {
+        let mut profile = self.known(ask);
+        add_context(&mut profile, ask);
+        profile
+    }
+
+    fn profile_and_view(&self, ask: &Ask<'_>, rules: &InForce<'_>, swaps: u64) -> (Profile, Option<View>) {
+        let mut profile = self.known(ask);
+        let view = View::of(&profile, rules, swaps);
+        add_context(&mut profile, ask);
+        (profile, view)
+    }
+
+    /// What the log says of the person.
+    fn known(&self, ask: &Ask<'_>) -> Profile {
         let mut profile = self.state.profile(ask.keys, ask.siloed.then_some(ask.bu));
         if ask.as_newcomer {
             forget(&mut profile, |item| self.state.catalogue().bu_of(item) == Some(ask.bu));
         }
-        add_context(&mut profile, ask);
         profile
     }
 
@@ -376,7 +390,7 @@ impl Engine {
     /// newest behaviour that had a say. Cost: folding the profile, and the filters for each item asked about.
     #[must_use]
     pub fn allowed<R>(&self, ask: &Ask<'_>, choose: impl FnOnce(&dyn Fn(ItemId) -> bool) -> R) -> (R, Option<EventTime>) {
-        let profile = self.state.profile(ask.keys, ask.siloed.then_some(ask.bu));
+        let profile = self.profile(ask);
         let (generation, rules) = (self.generation(), self.rules.load_full());
         let query = self.query(ask, &profile, &[], generation.as_deref(), self.in_force(ask, &rules));
         (choose(&self.pipeline.allows(&query)), profile.newest())
@@ -436,13 +450,13 @@ impl Engine {
 
 impl View {
     /// `None` where slates of the same ranking could differ by more than what filters and rules say. What the caller says the person
-    /// just did stands in front, as done now; it is part of the question.
-    fn of(query: &Query<'_>, in_context: usize, swaps: u64) -> Option<Self> {
+    /// just did is part of the question, so of the person it is what the log says.
+    fn of(known: &Profile, rules: &InForce<'_>, swaps: u64) -> Option<Self> {
         let mut hasher = FixedState::default().build_hasher();
         swaps.hash(&mut hasher);
-        query.rules.of_ranking()?.for_each(|name| name.hash(&mut hasher));
-        let Profile { taste: _, past, rejected, shown, owned, lines: _ } = query.profile; // taste is of the past, lines are of keys
-        (past.get(in_context..), rejected, shown, owned).hash(&mut hasher);
+        rules.of_ranking()?.for_each(|name| name.hash(&mut hasher));
+        let Profile { taste: _, past, rejected, shown, owned, lines: _ } = known; // taste is of the past, lines are of keys
+        (past, rejected, shown, owned).hash(&mut hasher);
         Some(Self(hasher.finish()))
     }
 }
@@ -468,13 +482,24 @@ fn forget(profile: &mut Profile, is_forgotten: impl Fn(ItemId) -> bool) {
     owned.retain(|item| !is_forgotten(*item));
 }
 
-/// What the caller says the person just did comes first, as done now.
+/// What the caller says the person just did comes first, as done now, and counts as it would if the log said so.
 fn add_context(profile: &mut Profile, ask: &Ask<'_>) {
-    for (place, (item, kind)) in ask.context.iter().enumerate() {
+    let Profile { taste, past, rejected, shown, owned, lines: _ } = profile;
+    for (place, (item, kind)) in ask.context.iter().enumerate().rev() {
         let behaviour =
             Behaviour { time: ask.now, event: EventId::from_raw(place as u64), item: *item, kind: *kind, rating_tenths: None };
-        profile.taste.insert(place.min(profile.taste.len()), behaviour);
-        profile.past.insert(place.min(profile.past.len()), behaviour);
+        match kind.class() {
+            BehaviourClass::Exposure => shown.insert(0, behaviour),
+            BehaviourClass::Rejection => rejected.insert(0, behaviour),
+            BehaviourClass::Interest | BehaviourClass::Intent | BehaviourClass::Ownership => {
+                taste.insert(0, behaviour);
+                past.insert(0, behaviour);
+            }
+        }
+        if let (BehaviourClass::Ownership | BehaviourClass::Rejection, Err(position)) = (kind.class(), owned.binary_search(item))
+        {
+            owned.insert(position, *item);
+        }
     }
-    profile.taste.truncate(BEHAVIOURS_MAX);
+    taste.truncate(BEHAVIOURS_MAX);
 }

@@ -67,6 +67,7 @@ async fn every_bad_field_is_named() {
         (Box::new(|r| r.context = vec![context(MARKET); 33]), "context"),
         (Box::new(|r| r.context = vec![context(MARKET), context("")]), "context[1].ref.bu"),
         (Box::new(|r| r.context = vec![v1::ContextItem::default()]), "context[0].ref"),
+        (Box::new(|r| r.context = vec![v1::ContextItem { r#type: 12, ..context(MARKET) }]), "context[0].type"),
         (Box::new(|r| r.filter = Some(v1::Filter::default())), "filter"),
         (Box::new(|r| r.filter = filter(list(0))), "filter.all_of.filters"),
         (Box::new(|r| r.filter = filter(list(17))), "filter.all_of.filters"),

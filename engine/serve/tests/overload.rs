@@ -124,6 +124,10 @@ async fn every_level_is_named_in_the_answer_and_none_shows_what_may_not_be_shown
         let filter = house::calls::filter(v1::filter::Condition::Price(dear));
         let narrow = clients.slate(v1::RecommendRequest { filter, ..asked() }).await;
         assert!(narrow.items.iter().all(|item| item.item_id == "m17"), "{narrow:?}");
+        for page_size in [10, 20] {
+            let explained = clients.slate(v1::RecommendRequest { explain: true, page_size, ..asked() }).await;
+            assert!(explained.items.iter().all(|item| item.reason.is_none()), "{explained:?}");
+        }
     }
 
     // Other calls have cheaper forms too, and say which they had.

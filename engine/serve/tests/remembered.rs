@@ -56,12 +56,14 @@ async fn a_ranking_is_shared_until_what_it_goes_by_changes() {
         assert_eq!(clients.items(request).await.len(), 8);
     }
     assert_eq!(reused(&house), 4);
-    let looking_at = v1::ContextItem { r#ref: Some(item_ref(MARKET, &shops::id(MARKET, 6))), ..v1::ContextItem::default() };
-    for _ in 0..2 {
-        let on_its_page = v1::RecommendRequest { context: vec![looking_at.clone()], ..asked(8) };
-        assert_eq!(clients.items(on_its_page).await.len(), 8);
+    let just = |kind: EventType| v1::ContextItem { r#ref: Some(item_ref(MARKET, &shops::id(MARKET, 6))), r#type: kind as i32 };
+    for (n, kind) in (5..).zip([EventType::View, EventType::Dislike]) {
+        for _ in 0..2 {
+            let on_its_page = v1::RecommendRequest { context: vec![just(kind)], ..asked(8) };
+            assert_eq!(clients.items(on_its_page).await.len(), 8);
+        }
+        assert_eq!(reused(&house), n, "what was just done is part of the question");
     }
-    assert_eq!(reused(&house), 5, "what is looked at is part of the question");
 
     // What may not be shown any more is filtered from a shared ranking as from a new one.
     clients
@@ -71,7 +73,7 @@ async fn a_ranking_is_shared_until_what_it_goes_by_changes() {
         .unwrap();
     eventually("the item to be gone", async || (!clients.items(asked(8)).await.contains(&first[0])).then_some(())).await;
     let shared = reused(&house);
-    assert!(shared > 5);
+    assert!(shared > 6);
 
     // What the person did a moment ago, rules and generations make for new rankings, each once.
     clients.act(vec![event(EventType::View, &who, &shops::id(MARKET, 19))]).await;

@@ -129,6 +129,29 @@ async fn what_the_caller_saw_shifts_the_slate_without_waiting_for_the_log() {
 }
 
 #[tokio::test]
+async fn what_the_caller_says_was_bought_or_turned_down_is_not_offered_either() {
+    let Some(mut clients) = shops().await else { return };
+    let who = visitor(&mut clients, "at the till", &[1, 3]).await;
+    let asked = ask(std::slice::from_ref(&who), MARKET);
+    let slate = clients.items(asked.clone()).await;
+    let did = |kind: EventType| v1::ContextItem { r#ref: Some(item_ref(MARKET, &slate[0])), r#type: kind as i32 };
+    for (kind, is_gone) in [
+        (EventType::Purchase, true),
+        (EventType::Rating, true),
+        (EventType::Dislike, true),
+        (EventType::Return, true),
+        (EventType::Cart, false),
+        (EventType::Impression, false),
+    ] {
+        let context = vec![did(kind); 2];
+        let everything = v1::RecommendRequest { context, page_size: 20, ..asked.clone() };
+        assert_eq!(!clients.items(everything.clone()).await.contains(&slate[0]), is_gone, "{kind:?}");
+        let all = v1::RecommendRequest { suppress_owned: Some(false), ..everything };
+        assert!(clients.items(all).await.contains(&slate[0]), "unless the request says otherwise: {kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn filters_hold_exactly() {
     let Some(mut clients) = shops().await else { return };
     let category = |name: &str| Condition::Category(name.into());

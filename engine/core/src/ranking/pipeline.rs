@@ -90,6 +90,8 @@ pub enum ScoredBy {
 pub struct Slate {
     /// Best first.
     pub items: Vec<Candidate>,
+    /// Whether it has as many items as were wanted, and no cap of the rules gave way for that.
+    pub is_whole: bool,
     /// What each filter removed, by its name.
     pub removed: Vec<(&'static str, usize)>,
     /// Whether the deadline cut retrieval short.
@@ -175,18 +177,20 @@ impl Pipeline {
         self.gather(query, &filters, scratch, candidates, &mut slate);
         slate.scored_by = self.score(query, scratch, candidates);
         sort(query, candidates.as_slice(), scratch);
-        self.selector.select(query, &scratch.sorted, &mut slate.items);
+        let ranked = scratch.sorted.len();
+        slate.is_whole = self.selector.select(query, &scratch.sorted, &mut slate.items);
         // What one source is worth is not what the last resort is.
-        let fills_up = query.sources.single().is_none();
-        if fills_up && slate.items.len() < query.wanted {
-            fill_up(query, &filters, scratch, candidates, &mut slate.items);
+        if !slate.is_whole && query.sources.single().is_none() {
+            fill_up(query, &filters, ranked.max(query.wanted) + query.wanted, scratch, candidates); // caps need a choice
+            if scratch.sorted.len() < query.wanted {
+                // Better an item that was shown often than an empty place.
+                let firm: Vec<&dyn Filter> = filters.into_iter().filter(|filter| !filter.yields()).collect();
+                fill_up(query, &firm, query.wanted, scratch, candidates);
+            }
+            slate.items.clear();
+            slate.is_whole = self.selector.select(query, &scratch.sorted, &mut slate.items);
         }
-        if fills_up && slate.items.len() < query.wanted {
-            // Better an item that was shown often than an empty place.
-            let firm: Vec<&dyn Filter> = filters.into_iter().filter(|filter| !filter.yields()).collect();
-            fill_up(query, &firm, scratch, candidates, &mut slate.items);
-        }
-        self.selector.place(&mut slate.items);
+        scratch.sorted.truncate(ranked);
         slate
     }
 
@@ -253,8 +257,7 @@ impl Pipeline {
         let mut sorted: Vec<Candidate> = allowed.map(candidate).collect();
         sorted.sort_unstable_by(Candidate::best_first(query.state.catalogue()));
         let mut slate = Slate::default();
-        self.selector.select(query, &sorted, &mut slate.items);
-        self.selector.place(&mut slate.items);
+        slate.is_whole = self.selector.select(query, &sorted, &mut slate.items);
         slate
     }
 
@@ -321,42 +324,38 @@ fn sort(query: &Query<'_>, candidates: &[Candidate], scratch: &mut Scratch) {
         .for_each(|tied| tied.sort_unstable_by(&best_first));
 }
 
-/// The last resort: what is popular, what was popular, then anything that is allowed. Always in memory; needs no model, but one
-/// that knows which items meet the condition spares a walk over all.
-fn fill_up(
-    query: &Query<'_>,
-    filters: &[&dyn Filter],
-    scratch: &mut Scratch,
-    candidates: &mut CandidateSet,
-    slate: &mut Vec<Candidate>,
-) {
-    // Whatever was a candidate has been chosen or can't be (the selector takes all it gets), so it need not be looked at again.
-    let mut offer = |item: ItemId| {
-        if slate.len() < query.wanted && candidates.get_mut(item).is_none() && filters.iter().all(|f| f.keeps(query, item)) {
+/// The last resort, behind what was ranked, up to `most` in all: what is popular, what was popular, then, as long as the slate would be
+/// short, anything that is allowed. Always in memory; needs no model, but one that knows which items meet the condition spares a walk over
+/// all. Rules have their say of it as of what was ranked.
+fn fill_up(query: &Query<'_>, filters: &[&dyn Filter], most: usize, scratch: &mut Scratch, candidates: &mut CandidateSet) {
+    let Scratch { items, ranked, sorted, .. } = scratch;
+    // Whatever is a candidate has been looked at.
+    let mut offer = |item: ItemId, most: usize| {
+        if sorted.len() < most && candidates.place(item).is_none() && filters.iter().all(|f| f.keeps(query, item)) {
             candidates.add(item, SourceKind::Popular, 1.0);
-            // Below all that was ranked, however low that is.
-            let last = slate.last().map_or(f32::MAX, |candidate| candidate.score.value());
-            let score = Score::new(last.min(1e-6 / (1.0 + slate.len() as f32)));
+            // Below all that was ranked, however low that is, and in this order.
+            let last = sorted.last().map_or(f32::MAX, |candidate| candidate.score.value().next_down());
+            let score = Score::new(last.min(1e-6 / (1.0 + sorted.len() as f32)));
             let mut candidate = Candidate { score, ..Candidate::new(item) };
             candidate.set_part(SourceKind::Popular, 1.0);
-            slate.push(candidate);
+            sorted.push(candidate);
         }
-        slate.len() < query.wanted
+        sorted.len() < most
     };
-    let followed = matching(query, &mut scratch.items);
-    let goes_on = if followed.is_some() && scratch.items.len() <= MATCHING_FEW {
-        most_popular_first(query, &scratch.items, &mut scratch.ranked);
-        scratch.ranked.iter().all(|(_, item)| offer(*item))
+    let followed = matching(query, items);
+    let goes_on = if followed.is_some() && items.len() <= MATCHING_FEW {
+        most_popular_first(query, items, ranked);
+        ranked.iter().all(|(_, item)| offer(*item, most))
     } else {
-        query.state.popular().top(query.bu, |item, _| offer(item));
+        query.state.popular().top(query.bu, |item, _| offer(item, most));
         if let Some(model) = query.model {
-            model.popular(query.bu, &mut offer);
+            model.popular(query.bu, &mut |item| offer(item, most));
         }
-        scratch.items.iter().all(|item| offer(*item))
+        items.iter().all(|item| offer(*item, most))
     };
     let catalogue = query.state.catalogue();
     if goes_on && followed.is_none_or(|followed| followed < catalogue.journal().end()) {
-        _ = catalogue.items_of(query.bu).all(offer);
+        _ = catalogue.items_of(query.bu).all(|item| offer(item, query.wanted));
     }
 }
 

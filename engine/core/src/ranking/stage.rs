@@ -55,9 +55,7 @@ pub trait Scorer: Send + Sync {
 
 /// Chooses the slate from candidates that are sorted best first.
 pub trait Selector: Send + Sync {
-    /// Appends up to `query.wanted` candidates to `slate`; fewer only if there are no more.
-    fn select(&self, query: &Query<'_>, sorted: &[Candidate], slate: &mut Vec<Candidate>);
-
-    /// Puts what has a place ([`Candidate::placed`]) there, once nothing more comes onto the slate.
-    fn place(&self, _slate: &mut Vec<Candidate>) {}
+    /// Appends up to `query.wanted` candidates to `slate`; fewer only if there are no more. False if more of them would make it longer, or
+    /// spare a cap of the rules that gave way.
+    fn select(&self, query: &Query<'_>, sorted: &[Candidate], slate: &mut Vec<Candidate>) -> bool;
 }

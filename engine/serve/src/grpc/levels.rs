@@ -122,7 +122,8 @@ impl Services {
     /// A slate of what was ranked for the same question in the last half minute, whatever has changed since.
     fn remembered(&self, asked: &Asked, turn: Turn, now: Instant) -> Option<Reply> {
         let kept = self.overload.remembered.get(asked.question_of_first_page()?, now)?;
-        let answer = self.engine.recommend_of(&asked.ask(turn.due), &kept.ranking)?;
+        // Which sources spoke for what was kept is not.
+        let answer = self.engine.recommend_of(&Ask { explain: false, ..asked.ask(turn.due) }, &kept.ranking)?;
         metrics::slate_size(answer.slate.items.len(), asked.wanted());
         Some(self.ranked(asked, &answer, Level::Cached))
     }
@@ -136,7 +137,7 @@ impl Services {
             allowed.inspect(|listed| items.extend_from_slice(&listed.encoded)).map(|listed| listed.item).collect()
         });
         if shown.len() < asked.wanted() {
-            let answer = self.engine.recommend(&Ask { sources: Level::Popular.sources(), ..ask });
+            let answer = self.engine.recommend(&Ask { sources: Level::Popular.sources(), explain: false, ..ask });
             metrics::slate(&answer, asked.wanted());
             return self.ranked(asked, &answer, Level::Popular);
         }

@@ -20,6 +20,7 @@ use super::refusal::Refusal;
 
 const KEYS_MAX: usize = 8;
 const CONTEXT_MAX: usize = 32;
+const UNSPECIFIED: i32 = v1::EventType::Unspecified as i32;
 const FILTER_ITEMS_MAX: usize = 1_000;
 pub const PLACEMENT_BYTES_MAX: usize = 64;
 const PAGE_SIZE_DEFAULT: usize = 20;
@@ -87,9 +88,9 @@ pub fn context(state: &State, context: &[v1::ContextItem]) -> Result<Vec<(ItemId
             return Err(refused(&format!("{field}.ref"), Reason::MissingField, "is required"));
         };
         let (bu, id) = validate::item_ref(item).map_err(|v| v.under("ref").under(&field))?;
-        let kind = match entry.r#type() {
-            v1::EventType::Unspecified => EventKind::View,
-            kind => validate::event_kind(kind as i32).map_err(|v| v.under(&field))?,
+        let kind = match entry.r#type {
+            UNSPECIFIED => EventKind::View,
+            number => validate::event_kind(number).map_err(|v| v.under(&field))?,
         };
         let catalogue = state.catalogue();
         known.extend(catalogue.bu(bu).and_then(|bu| catalogue.item(bu, id)).map(|item| (item, kind)));

@@ -257,8 +257,13 @@ impl Services {
             return Err(parse::refused(&format!("item_ids[{n}]"), Reason::InvalidField, "stands in the list already").into());
         }
         let context = parse::context(state, &request.context)?;
-        let known: Vec<_> = request.item_ids.iter().filter_map(|id| state.catalogue().item(bu, id)).collect();
-        let unknown = request.item_ids.iter().filter(|id| state.catalogue().item(bu, id).is_none());
+        let (mut known, mut unknown) = (Vec::with_capacity(request.item_ids.len()), Vec::new());
+        for id in &request.item_ids {
+            match state.catalogue().item(bu, id) {
+                Some(item) => known.push(item),
+                None => unknown.push(id), // looked up once: it may be named meanwhile
+            }
+        }
         let answer = self.engine.rerank(
             &known,
             &Ask {
@@ -271,7 +276,7 @@ impl Services {
         );
         self.overload.ladder.answered(level);
         let mut items = answer::items(state.catalogue(), &answer);
-        items.extend(unknown.map(|id| v1::Recommendation { item_id: id.clone(), ..Default::default() }));
+        items.extend(unknown.into_iter().map(|id| v1::Recommendation { item_id: id.clone(), ..Default::default() }));
         Ok(v1::RerankItemsResponse {
             items,
             generation_id: answer::generation_id(&answer),

@@ -55,7 +55,7 @@ struct Mention {
 /// Reads and checks a file of rules.
 ///
 /// # Errors
-/// All problems, in the order of the file. A text that is no TOML has those of the syntax only.
+/// All problems, in the order of the file. A text that is no TOML has those of the syntax only, and one that is too long no others.
 pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
     if text.len() > FILE_BYTES_MAX {
         let message = format!("the file has {} bytes; at most {FILE_BYTES_MAX} are allowed", text.len());
@@ -70,15 +70,15 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
     if !errors.is_empty() {
         return Err(errors.iter().map(syntax).collect());
     }
+    // Before any is looked at: contradictions are of pairs, so there could be millions.
+    let count: usize = table.get_ref().values().map(|kind| kind.get_ref().as_array().map_or(1, |list| list.iter().count())).sum();
+    if count > RULES_MAX {
+        let message = format!("the file holds {count} rules; at most {RULES_MAX} are allowed");
+        return Err(vec![Problem { line: 1, message }]);
+    }
     let mut file = File { table: table.get_ref(), lines, problems: Vec::new(), mentions: Vec::new() };
     let rules = file.rules();
     let File { mut problems, mentions, .. } = file;
-    if rules.count() > RULES_MAX {
-        problems.push(Problem {
-            line: 1,
-            message: format!("the file holds {} rules; at most {RULES_MAX} are allowed", rules.count()),
-        });
-    }
     problems.sort();
     if problems.is_empty() { Ok(Parsed { rules, mentions }) } else { Err(problems) }
 }

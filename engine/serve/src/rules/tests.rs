@@ -129,7 +129,8 @@ fn every_problem_is_told_with_its_line_and_the_way_out() {
     check("[explore]\nshare = 0.1\ndays = 0", &[(3, &["days is 0"])]);
     check("[[bury]]\ntag=\"t\"\nfrom = 2026-01-02T00:00:00Z\nuntil = 2026-01-01T00:00:00Z", &[(4, &["until is not after from"])]);
     check("[[bury]]\ntag=\"t\"\nfrom = 2026-01-02\nuntil = \"soon\"", &[(3, &["2026-01-02", "T00:00:00Z"]), (4, &["soon"])]);
-    let many = "[[bury]]\ntag = \"t\"\n".repeat(RULES_MAX + 1);
+    // Any two of these contradict each other.
+    let many = "[[pin]]\nbu = \"m\"\nitem = \"x\"\nposition = 1\n".repeat(RULES_MAX + 1);
     check(&many, &[(1, &["501", "500"])]);
     check(&" ".repeat(FILE_BYTES_MAX + 1), &[(1, &["bytes"])]);
 }

@@ -136,6 +136,11 @@ impl<'c, 'q> Walk<'c, 'q> {
         elsewhere.iter().for_each(|candidate| self.caps.count(candidate.item));
     }
 
+    /// Whether `count` were chosen, with nothing of what was held back.
+    pub(super) const fn holds(&self, count: usize) -> bool {
+        self.chosen.len() >= count
+    }
+
     /// What was chosen, in its order, filled up to `count` from what was held back.
     pub(super) fn finish(mut self, count: usize) -> impl Iterator<Item = Candidate> + use<'c> {
         let missing = count.saturating_sub(self.chosen.len());

@@ -33,7 +33,7 @@ pub struct Rerank {
 }
 
 impl Selector for Rerank {
-    fn select(&self, query: &Query<'_>, sorted: &[Candidate], slate: &mut Vec<Candidate>) {
+    fn select(&self, query: &Query<'_>, sorted: &[Candidate], slate: &mut Vec<Candidate>) -> bool {
         let adjust::Adjusted { mut candidates, mut unburied } = adjust::adjusted(query, sorted);
         let pinned = pins::pinned(query, &candidates);
         if !pinned.is_empty() {
@@ -60,28 +60,24 @@ impl Selector for Rerank {
         walk.count(&explored);
         let by_score = free - explored.len();
         walk.choose(by_score, &explored);
-        // What has a place comes first until `place` is called, so that whatever fills the slate up comes after the ranked.
-        slate.extend(pinned);
-        slate.extend(explored);
+        let holds = query.rules.caps.is_empty() || walk.holds(by_score);
         slate.extend(walk.finish(by_score));
+        place(slate, pinned.into_iter().chain(explored).collect());
+        holds && slate.len() >= query.wanted
     }
+}
 
-    fn place(&self, slate: &mut Vec<Candidate>) {
-        if slate.iter().all(|candidate| candidate.placed.is_none()) {
-            return;
-        }
-        let places = slate.len();
-        let (placed, mut rest): (Vec<_>, Vec<_>) = slate.drain(..).partition(|candidate| candidate.placed.is_some());
-        let place = |candidate: &Candidate| usize::from(candidate.position().unwrap_or(u16::MAX));
-        // On a short slate, a place beyond its end is the end.
-        let (mut within, beyond): (Vec<_>, Vec<_>) = placed.into_iter().partition(|candidate| place(candidate) <= places);
-        rest.extend(beyond);
-        *slate = rest;
-        // From the top, so that nothing moves what stands already. The places differ, so each is reached.
-        within.sort_unstable_by_key(place);
-        for candidate in within {
-            slate.insert(place(&candidate).saturating_sub(1).min(slate.len()), candidate);
-        }
+/// Puts what has a place there.
+fn place(slate: &mut Vec<Candidate>, placed: Vec<Candidate>) {
+    let places = slate.len() + placed.len();
+    let place = |candidate: &Candidate| usize::from(candidate.position().unwrap_or(u16::MAX));
+    // On a short slate, a place beyond its end is the end.
+    let (mut within, beyond): (Vec<_>, Vec<_>) = placed.into_iter().partition(|candidate| place(candidate) <= places);
+    slate.extend(beyond);
+    // From the top, so that nothing moves what stands already. The places differ, so each is reached.
+    within.sort_unstable_by_key(place);
+    for candidate in within {
+        slate.insert(place(&candidate).saturating_sub(1).min(slate.len()), candidate);
     }
 }
 

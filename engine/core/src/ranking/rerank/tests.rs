@@ -100,7 +100,6 @@ fn selected(shop: &Shop, who: &str, rules: &Rules, cap: f32, scores: &[f32], wan
     let rerank = Rerank { category_share_max: Share::new(cap) };
     let mut slate = Vec::new();
     rerank.select(&query, &sorted, &mut slate);
-    rerank.place(&mut slate);
     (slate.iter().map(|candidate| shop.number(candidate.item)).collect(), slate)
 }
 
