@@ -23,6 +23,7 @@ pub mod index_bench;
 pub mod logs;
 pub mod metrics;
 pub mod mirrored;
+pub mod open_files;
 pub mod overload;
 pub mod oversight;
 pub mod own_model;

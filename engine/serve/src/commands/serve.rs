@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::{
     config::Config,
-    logs,
+    logs, open_files,
     server::{App, workers},
     shutdown,
 };
@@ -31,8 +31,14 @@ pub struct ServeArgs {
 ///
 /// # Errors
 /// What keeps the server from starting, and what ends it early.
-pub fn run(args: &ServeArgs, config: Config) -> Result<()> {
+pub fn run(args: &ServeArgs, mut config: Config) -> Result<()> {
     logs::start(&config.log)?;
+    let (room, wanted) = (open_files::raise(), config.server.connections_max);
+    if room < wanted {
+        // Beyond it no file could be opened either.
+        tracing::warn!(room, wanted, "fewer connections than server.connections_max: raise the limit of open files (ulimit -Hn)");
+        config.server.connections_max = room;
+    }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.enable_all().thread_name("faces-grpc").worker_threads(workers(&config)).build()?;
     runtime.block_on(async {
