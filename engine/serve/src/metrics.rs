@@ -49,6 +49,8 @@ const RULES_LOADS_TOTAL: &str = "faces_rules_loads_total";
 const RULES: &str = "faces_rules";
 /// Generations by `outcome`: activated, refused.
 const GENERATIONS_TOTAL: &str = "faces_generation_swaps_total";
+/// Up to when the generation in service knows the log, Unix seconds.
+const GENERATION_CUT_OFF: &str = "faces_generation_cut_off_timestamp_seconds";
 /// Generations that the server took back by itself, by `cause`: failed, empty, slow.
 const ROLLBACKS_TOTAL: &str = "faces_generation_rollbacks_total";
 /// Time from the decision to load a generation to its serving, loading and warming up included.
@@ -204,6 +206,7 @@ fn describe() {
     describe_counter!(RULES_LOADS_TOTAL, "files of rules by outcome: activated, refused");
     describe_gauge!(RULES, "rules in force");
     describe_counter!(GENERATIONS_TOTAL, "generation swaps by outcome: activated, refused");
+    describe_gauge!(GENERATION_CUT_OFF, Unit::Seconds, "the generation in service was trained on what happened before this, unix seconds");
     describe_counter!(ROLLBACKS_TOTAL, "generations that the server took back by itself, by cause: failed, empty, slow");
     describe_histogram!(GENERATION_LOAD_SECONDS, Unit::Seconds, "time to load, check and warm up a generation that then served");
     describe_counter!(RECORDS_TOTAL, "records by outcome; consumed = applied + duplicates + expired + ignored + dead");
@@ -444,6 +447,9 @@ pub fn refresh(engine: &Engine, progress: &Progress) {
     counter!(PROBATION_DROPS_TOTAL).absolute(engine.state().probation_drops());
     gauge!(ITEMS).set(engine.state().catalogue().listed_count() as f64);
     let generation = engine.generation();
+    if let Some(generation) = &generation {
+        gauge!(GENERATION_CUT_OFF).set(generation.manifest().cut_off_ms as f64 / 1_000.0);
+    }
     for (bu, status) in generation.iter().flat_map(|generation| generation.index_status()) {
         let bu = engine.state().catalogue().bu_name(bu).to_owned();
         gauge!(INDEX_ROWS, "bu" => bu.clone()).set(status.base_rows as f64);

@@ -313,6 +313,9 @@ async fn watch_progress(
         if told != Some(ready) {
             let status = if ready { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
             reporter.set_service_status("", status).await;
+            if ready {
+                tracing::info!("ready: the log is read to its end");
+            }
             told = Some(ready);
         }
         let stopped = tokio::select! {

@@ -26,7 +26,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
 };
 
-const READY_PATIENCE: Duration = Duration::from_secs(20);
+const READY_PATIENCE: Duration = Duration::from_secs(60);
 const START_ATTEMPTS: u32 = 3; // another process may take the free port first
 
 /// Names any Kafka to use instead of starting one.

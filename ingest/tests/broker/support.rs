@@ -18,7 +18,7 @@ use faces_proto::v1;
 use faces_testbroker::{Broker, wait_until};
 use tokio::runtime::Runtime;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Setup {
     pub(crate) broker: Broker,

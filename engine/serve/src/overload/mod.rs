@@ -96,7 +96,11 @@ impl Overload {
     fn look(&self, now: Instant) {
         let pressure = self.admission.take_pressure();
         if let Some((before, level)) = self.ladder.observe(pressure, now) {
-            tracing::debug!(before = before.name(), level = level.name(), ?pressure, "service level");
+            match (before, level) {
+                (Level::Full, _) => tracing::warn!(level = level.name(), ?pressure, "pressed: answers get cheaper"),
+                (_, Level::Full) => tracing::info!("full service again"),
+                _ => tracing::debug!(before = before.name(), level = level.name(), ?pressure, "service level"),
+            }
         }
         self.remembered.follow(self.ladder.in_force(), ladder::WINDOW);
     }

@@ -31,7 +31,7 @@ use tempfile::TempDir;
 use self::{clients::Clients, process::Process};
 
 /// Longest wait for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) const PARTITIONS: i32 = 2;
 
 /// The broker that all tests of this binary share; `None`, and the reason on standard error, when there is none.
