@@ -42,6 +42,7 @@ impl Services {
                 let level = if remembered.is_some() { Level::Cached } else { Level::Popular };
                 let reply = remembered.unwrap_or_else(|| self.popular(asked, turn));
                 self.overload.ladder.took(level, now.elapsed());
+                self.overload.ladder.answered(level);
                 reply
             }
         })
@@ -76,25 +77,26 @@ impl Services {
         self.overload.remembered.get_fresh(question, level, now)
     }
 
-    /// Counts a slate of a ranking and remembers that if it is new; at which level it was made.
+    /// Counts a slate of a ranking and remembers that if it is new; at which level it was made: not in full if time ran out.
     fn keep(&self, asked: &Asked, made: Made, before: Option<&Kept>, now: Instant, (level, cost): (Level, Duration)) -> Level {
         self.recent.note(&asked.keys, asked.bu(), asked.wanted(), clock::now());
-        match made {
+        let level = match made {
             Made::Again => {
-                let level = before.map_or(level, |kept| kept.level);
-                self.overload.ladder.answered(level);
                 self.overload.remembered.note_reused();
-                level
+                before.map_or(level, |kept| kept.level)
             }
             Made::Anew(ranking) => {
                 self.overload.ladder.took(level, cost);
                 self.overload.persons.had(&asked.keys, now);
+                let was_cut_short = ranking.is_none();
                 if let Some((ranking, question)) = ranking.zip(asked.question_of_first_page()) {
                     self.overload.remembered.put(question, Kept { at: now, level, ranking });
                 }
-                level
+                if was_cut_short { level.max(Level::Lean) } else { level }
             }
-        }
+        };
+        self.overload.ladder.answered(level);
+        level
     }
 
     /// How good an answer is afforded now.

@@ -171,9 +171,8 @@ impl Ladder {
         last.filter(|level| left_ns > self.cost_ns(*level))
     }
 
-    /// Notes what an answer at a level took.
+    /// Notes what making an answer at a level took.
     pub fn took(&self, level: Level, time: Duration) {
-        self.answered(level);
         let Some(cost) = self.costs_ns.get(level.position()) else { return };
         let (new, old) = (time.as_nanos() as f64, cost.load(Relaxed) as f64);
         let average = if old == 0.0 { new } else { old + COST_WEIGHT * (new - old) };
@@ -181,7 +180,7 @@ impl Ladder {
         self.was_timed.get(level.position()).into_iter().for_each(|was| was.store(true, Relaxed));
     }
 
-    /// Counts an answer at a level, of a kind whose time says nothing of slates.
+    /// Counts an answer at a level.
     pub fn answered(&self, level: Level) {
         self.answers.get(level.position()).into_iter().for_each(|answers| _ = answers.fetch_add(1, Relaxed));
     }
