@@ -206,7 +206,11 @@ fn describe() {
     describe_counter!(RULES_LOADS_TOTAL, "files of rules by outcome: activated, refused");
     describe_gauge!(RULES, "rules in force");
     describe_counter!(GENERATIONS_TOTAL, "generation swaps by outcome: activated, refused");
-    describe_gauge!(GENERATION_CUT_OFF, Unit::Seconds, "the generation in service was trained on what happened before this, unix seconds");
+    describe_gauge!(
+        GENERATION_CUT_OFF,
+        Unit::Seconds,
+        "the generation in service was trained on what happened before this, unix seconds"
+    );
     describe_counter!(ROLLBACKS_TOTAL, "generations that the server took back by itself, by cause: failed, empty, slow");
     describe_histogram!(GENERATION_LOAD_SECONDS, Unit::Seconds, "time to load, check and warm up a generation that then served");
     describe_counter!(RECORDS_TOTAL, "records by outcome; consumed = applied + duplicates + expired + ignored + dead");

@@ -34,7 +34,7 @@ use crate::{
     publish::{open_shared, open_store},
     rules::{self, RulesFile},
     seed::Planted,
-    shared,
+    shared::{self, Shared},
     swap::GenerationSwap,
 };
 
@@ -87,6 +87,9 @@ impl App {
         config.kafka.check().context("the section [kafka] can't be used")?; // before anything is touched
         let rules_path = Some(config.ranking.rules.clone()).filter(|path| !path.as_os_str().is_empty());
         let rules = rules_path.as_deref().map(RulesFile::open).transpose().context("ranking.rules can't be used")?;
+        let store = open_store(None, &config)
+            .with_context(|| format!("can't open the generations folder {}", config.generations.folder.display()))?;
+        let shared = open_shared(&config)?;
         let recorder = metrics::install()?;
         let upkeep = tokio::spawn(metrics::upkeep(recorder.clone()));
         let own_model = own_model::for_serving(&config.ranking.own_model)?;
@@ -106,9 +109,7 @@ impl App {
 
         // The state comes first: an image's items keep their numbers, so nothing may be numbered before.
         let (images, resume) = load_state(config.clone(), Arc::clone(&state), loading).await?;
-        let store = open_store(None, &config)
-            .with_context(|| format!("can't open the generations folder {}", config.generations.folder.display()))?;
-        let shared = follow_shared(&config, &store).await?;
+        let shared = follow_shared(shared, &config, &store).await?;
         let health = Arc::<Health>::default();
         let recent = Arc::new(RecentQueries::new(config.generations.warm_queries));
         let swap = GenerationSwap::new(Arc::clone(&engine), store).limited(&config.generations);
@@ -207,8 +208,8 @@ async fn plant(engine: &Arc<Engine>, store: &Store) -> Result<Option<Planted>> {
 }
 
 /// Starts the thread that fetches generations, if machines share an object store. It looks there once before this returns.
-async fn follow_shared(config: &Config, store: &Store) -> Result<Option<Background>> {
-    let Some(shared) = open_shared(config)? else { return Ok(None) };
+async fn follow_shared(shared: Option<Shared>, config: &Config, store: &Store) -> Result<Option<Background>> {
+    let Some(shared) = shared else { return Ok(None) };
     let (store, period) = (store.clone(), Duration::from_millis(config.generations.shared_watch_ms));
     let started = tokio::task::spawn_blocking(move || shared::start(shared, store, period)).await;
     started

@@ -162,6 +162,7 @@ async fn the_level_is_set_and_given_back_by_a_command() {
     assert_eq!((house.metric("faces_service_level"), house.metric("faces_service_level_set")), (2, 1));
     assert_eq!(said(&["auto"]), "full (by the load)\n");
     assert_eq!(house.metric("faces_service_level_set"), 0);
+    assert_eq!(said(&["--json"]), "{\"is_set\":false,\"level\":\"full\"}\n");
     let log = house.server_log();
     assert!(log.contains("set by hand") && log.contains("left to the load"), "{log}");
 }

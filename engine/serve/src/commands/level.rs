@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use clap::{Args, builder::PossibleValuesParser};
 use faces_proto::v1;
+use serde_json::json;
 
 use super::{call::block_on, server::ServerArgs};
 use crate::{client::Client, config::Config, overload::Level};
@@ -16,6 +17,9 @@ use crate::{client::Client, config::Config, overload::Level};
 pub struct LevelArgs {
     #[command(flatten)]
     server: ServerArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     /// The level to set.
     #[arg(value_parser = PossibleValuesParser::new(names()))]
     level: Option<String>,
@@ -38,8 +42,16 @@ pub fn run(args: &LevelArgs, config: &Config) -> Result<()> {
             client.set_level(wire(name)?).await?;
         }
         let status = client.status().await?;
+        let level = name_of(status.level());
         let by = if status.level_is_set { "set by hand" } else { "by the load" };
-        println!("{} ({by})", name_of(status.level()));
+        println!(
+            "{}",
+            if args.json {
+                json!({ "level": level, "is_set": status.level_is_set }).to_string()
+            } else {
+                format!("{level} ({by})")
+            }
+        );
         Ok(())
     })
 }
