@@ -1,25 +1,20 @@
 //! The live identity graph: applies statements one by one and answers "who is this?" without waiting for whoever applies.
 //!
-//! A key's node holds what was stated about it. A component of live pairs that keeps within the cap is a person as it is, so the
-//! answer is a short walk; only where a component is larger is the partition kept beside it. A statement can change the grouping
-//! only inside the components (over pairs that count) of the keys whose degree or pairs it touches, so only those are looked at.
-//! Cost of a statement: O(n log n) in the size of the components touched.
+//! A key's node holds what was stated about it, and nothing else is kept: a person is found by a walk from any of its keys, over no more
+//! keys than one person may have. A statement can change the persons only of the keys whose degree or pairs it touches, as they were
+//! and as they become, so only those are looked at. Cost of a statement: a few such walks, and a copy of the two nodes' statements.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use dashmap::DashMap;
 use parking_lot::Mutex;
 
 use super::{
     link::{Confidence, KeyPair, Statement},
     node::{Node, Stated},
-    partition::{Limits, LivePair, group},
+    partition::{Limits, LivePair, grow},
 };
 use crate::{
     cut::CutClock,
@@ -45,7 +40,6 @@ pub struct IdentityGraph {
     nodes: Table<Node>,
     writing: Mutex<()>, // one statement at a time: it changes two nodes
     live_pairs: AtomicUsize,
-    divided: DashMap<KeyHash, Arc<[KeyHash]>, foldhash::fast::RandomState>, // persons of components beyond the cap
     clock: Arc<CutClock>,
 }
 
@@ -59,7 +53,7 @@ impl IdentityGraph {
     /// An empty graph that is cut together with whatever shares its clock.
     pub(crate) fn with_clock(limits: Limits, clock: Arc<CutClock>) -> Self {
         let live_pairs = AtomicUsize::new(0);
-        Self { limits, nodes: Table::default(), writing: Mutex::new(()), live_pairs, divided: DashMap::default(), clock }
+        Self { limits, nodes: Table::default(), writing: Mutex::new(()), live_pairs, clock }
     }
 
     /// Applies a statement. Order, repeats and delays between statements don't matter.
@@ -77,10 +71,9 @@ impl IdentityGraph {
             Some(held) if held > stated.register => return Linked::Superseded,
             _ => {}
         }
-        // Seeds: the ends, and the neighbours of an end that becomes a hub or stops being one.
         let was_live = self.confidence(a, b).is_some();
-        let were_hubs = (self.is_hub(a), self.is_hub(b));
-        let mut touched = self.component([a, b]);
+        let near = self.near(a, b);
+        near.iter().for_each(|key| self.tell_person(*key, changed));
         for key in [statement.keys().0, statement.keys().1] {
             let other = if key.hash() == a { b } else { a };
             self.nodes.update(key.hash(), &self.clock, |node| {
@@ -94,51 +87,36 @@ impl IdentityGraph {
             (true, false) => _ = self.live_pairs.fetch_sub(1, Relaxed),
             _ => {}
         }
-        let mut seeds = vec![a, b];
-        for (key, was_hub) in [(a, were_hubs.0), (b, were_hubs.1)] {
-            if was_hub != self.is_hub(key) {
-                self.neighbours(key, |other| seeds.push(other));
-            }
-        }
-        touched.extend(self.component(seeds));
-        changed.extend(&touched);
-        self.divide(touched);
+        near.iter().for_each(|key| self.tell_person(*key, changed));
+        changed.sort_unstable();
+        changed.dedup();
         Linked::Applied
     }
 
-    /// Brings the persons of large components in line. `touched` is a union of whole components, as they are and as they were.
-    fn divide(&self, touched: HashSet<KeyHash>) {
-        if touched.len() <= self.limits.person_keys_max && self.divided.is_empty() {
-            return;
+    /// The keys whose persons, as they are and as they become, hold every key whose person a statement about two keys may change: these two,
+    /// and the neighbours of one that may become a hub or cease to be one.
+    fn near(&self, a: KeyHash, b: KeyHash) -> Vec<KeyHash> {
+        let mut near = vec![a, b];
+        for key in [a, b] {
+            let degree = self.nodes.read(key, |node| node.live().take(self.limits.degree_max + 2).count()).unwrap_or_default();
+            if degree == self.limits.degree_max || degree == self.limits.degree_max + 1 {
+                self.neighbours(key, |other| near.push(other));
+            }
         }
-        let mut open = touched.clone();
-        while let Some(seed) = open.iter().next().copied() {
-            open.remove(&seed);
-            let component = self.component([seed]);
-            component.iter().for_each(|key| _ = open.remove(key));
-            if component.len() <= self.limits.person_keys_max {
-                component.iter().for_each(|key| _ = self.divided.remove(key));
-                continue;
-            }
-            let persons = group(self.eligible_pairs(&component), self.limits.person_keys_max);
-            let mut alone = component;
-            for person in persons {
-                person.iter().for_each(|key| _ = alone.remove(key));
-                let person: Arc<[KeyHash]> = person.into();
-                person.iter().for_each(|key| _ = self.divided.insert(*key, Arc::clone(&person)));
-            }
-            alone.into_iter().for_each(|key| _ = self.divided.insert(key, Arc::from([key])));
+        near
+    }
+
+    fn tell_person(&self, key: KeyHash, to: &mut Vec<KeyHash>) {
+        match self.person(key) {
+            Some(person) => to.extend(person),
+            None => to.push(key),
         }
     }
 
-    /// All keys of the person that `key` belongs to, sorted; `None` when it stands alone. Cost: a map access per key.
+    /// All keys of the person that `key` belongs to, sorted; `None` when it stands alone. Cost: a map access per key; where the
+    /// component is larger than a person may be, one per pair of the person's keys.
     #[must_use]
     pub fn person(&self, key: KeyHash) -> Option<Vec<KeyHash>> {
-        if !self.divided.is_empty()
-            && let Some(person) = self.divided.get(&key)
-        {
-            return (person.len() > 1).then(|| person.to_vec());
-        }
         let mut found: Vec<KeyHash> = vec![key];
         let mut next = 0;
         while let Some(at) = found.get(next).copied() {
@@ -155,13 +133,15 @@ impl IdentityGraph {
             });
             match is_hub {
                 Some(true) => _ = found.remove(next),
-                // A statement is being applied just now: what is beyond the cap will be divided.
-                _ if found.len() > 2 * self.limits.person_keys_max + self.limits.degree_max => break,
+                _ if next == self.limits.person_keys_max => {
+                    found = grow(key, self.limits.person_keys_max, |key| self.eligible_pairs(key));
+                    break;
+                }
                 _ => next += 1,
             }
         }
         found.sort_unstable();
-        (found.len() > 1 && found.len() <= self.limits.person_keys_max).then_some(found)
+        (found.len() > 1).then_some(found)
     }
 
     /// The text of a key that appeared in a statement.
@@ -193,30 +173,12 @@ impl IdentityGraph {
         &self.nodes
     }
 
-    /// Counts and divides anew, after nodes were restored.
+    /// Counts anew, after nodes were restored.
     pub(crate) fn recount(&self) {
         let _one_at_a_time = self.writing.lock();
         let mut pairs = 0;
-        let mut seen = HashSet::new();
         for shard in 0..SHARDS {
-            let mut keys = Vec::new();
-            self.nodes.visit(shard, |key, node| {
-                let live = node.live().count();
-                pairs += node.live().filter(|(other, _)| key < *other).count();
-                // A component beyond the cap has a key with two neighbours or more.
-                if live > 1 {
-                    keys.push(key);
-                }
-            });
-            for key in keys {
-                if !seen.contains(&key) {
-                    let component = self.component([key]);
-                    if component.len() > self.limits.person_keys_max {
-                        seen.extend(component.iter().copied());
-                        self.divide(component);
-                    }
-                }
-            }
+            self.nodes.visit(shard, |key, node| pairs += node.live().filter(|(other, _)| key < *other).count());
         }
         self.live_pairs.store(pairs, Relaxed);
     }
@@ -233,36 +195,13 @@ impl IdentityGraph {
         self.nodes.read(key, |node| node.is_hub(self.limits.degree_max)) == Some(true)
     }
 
-    /// All keys reachable from `seeds` over pairs that count, the seeds included.
-    fn component(&self, seeds: impl IntoIterator<Item = KeyHash>) -> HashSet<KeyHash> {
-        let mut seen: HashSet<KeyHash> = seeds.into_iter().collect();
-        let mut open: Vec<KeyHash> = seen.iter().copied().collect();
+    /// The pairs of a key that count.
+    fn eligible_pairs(&self, key: KeyHash) -> Vec<LivePair> {
         let mut others = Vec::new();
-        while let Some(key) = open.pop() {
-            if self.is_hub(key) {
-                continue;
-            }
-            self.neighbours(key, |other| others.push(other));
-            for other in others.drain(..) {
-                if !seen.contains(&other) && !self.is_hub(other) {
-                    seen.insert(other);
-                    open.push(other);
-                }
-            }
-        }
-        seen
-    }
-
-    /// The pairs that count among `keys` (a union of whole components).
-    fn eligible_pairs(&self, keys: &HashSet<KeyHash>) -> Vec<LivePair> {
-        let mut pairs = Vec::new();
-        for &key in keys.iter().filter(|key| !self.is_hub(**key)) {
-            let mut others = Vec::new();
-            self.nodes.read(key, |node| others.extend(node.live()));
-            others.retain(|(other, _)| key < *other && !self.is_hub(*other));
-            pairs.extend(others.into_iter().filter_map(|(other, confidence)| live_pair(key, other, confidence)));
-        }
-        pairs
+        self.nodes.read(key, |node| others.extend(node.live()));
+        others.retain(|(other, _)| !self.is_hub(*other));
+        let pair = |(other, confidence)| Some(LivePair { pair: KeyPair::new(key, other)?, confidence });
+        others.into_iter().filter_map(pair).collect()
     }
 }
 
@@ -321,6 +260,19 @@ mod tests {
         }
 
         #[test]
+        fn whoever_becomes_another_person_is_told(statements in proptest::collection::vec(statement(), 0..120)) {
+            let graph = IdentityGraph::new(LIMITS);
+            let each = || (0..14).map(|n| graph.person(key(n).hash())).collect::<Vec<_>>();
+            for statement in &statements {
+                let (before, mut told) = (each(), Vec::new());
+                graph.apply_and_tell(statement, &mut told);
+                let changed = (0..14).zip(before.into_iter().zip(each())).filter(|(_, (before, after))| before != after);
+                let untold: Vec<_> = changed.map(|(n, _)| n).filter(|n| !told.contains(&key(*n).hash())).collect();
+                prop_assert_eq!(untold, Vec::<u8>::new());
+            }
+        }
+
+        #[test]
         fn order_and_repeats_change_nothing(
             (statements, shuffled) in proptest::collection::vec(statement(), 0..80).prop_flat_map(|s| (Just(s.clone()), Just(s).prop_shuffle())),
         ) {
@@ -353,6 +305,28 @@ mod tests {
             undone.apply(&link(Operation::Unlink, 2));
             prop_assert_eq!(persons(&never), persons(&undone));
         }
+    }
+
+    #[test]
+    fn a_link_costs_no_more_in_a_chain_of_thousands_than_in_a_short_one() {
+        let graph = IdentityGraph::new(LIMITS);
+        let key = |n: u32| SourceKey::new("shop", KeyKind::Account, &format!("u{n}")).unwrap();
+        let mut most = 0;
+        for n in 0..3_000 {
+            let mut told = Vec::new();
+            let (time, trust) = (EventTime::from_millis(1), Confidence::new(0.5).unwrap());
+            let link = Statement::new(key(n), key(n + 1), Evidence::Login, Operation::Link, trust, time).unwrap();
+            graph.apply_and_tell(&link, &mut told);
+            most = most.max(told.len());
+        }
+        assert!(most <= 4 * LIMITS.person_keys_max, "{most}");
+        let sizes: Vec<_> = (0..=3_000).filter_map(|n| graph.person(key(n).hash())).map(|person| person.len()).collect();
+        assert!(
+            sizes.len() > 1_000 && sizes.iter().all(|size| *size <= LIMITS.person_keys_max),
+            "{} {:?}",
+            sizes.len(),
+            sizes.iter().max()
+        );
     }
 
     #[test]

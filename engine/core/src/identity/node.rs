@@ -40,14 +40,16 @@ impl Node {
     #[must_use]
     pub fn new(key: Option<&SourceKey>, mut edges: Vec<Edge>) -> Self {
         edges.sort_unstable_by_key(place);
-        Self::of_parts(&key.map(text_of).unwrap_or_default(), edges.iter().map(pack))
+        let packed: Vec<PackedEdge> = edges.iter().map(pack).collect();
+        Self::of_parts(&key.map(text_of).unwrap_or_default(), &[&packed])
     }
 
-    fn of_parts(text: &[u8], edges: impl ExactSizeIterator<Item = PackedEdge>) -> Self {
-        let mut packed = Vec::with_capacity(2 + text.len() + edges.len() * EDGE_BYTES);
+    fn of_parts(text: &[u8], edges: &[&[PackedEdge]]) -> Self {
+        let count: usize = edges.iter().map(|some| some.len()).sum();
+        let mut packed = Vec::with_capacity(2 + text.len() + count * EDGE_BYTES);
         packed.extend((text.len() as u16).to_le_bytes()); // at most 2 + 64 + 256
         packed.extend(text);
-        edges.for_each(|edge| packed.extend(edge));
+        edges.iter().for_each(|some| packed.extend_from_slice(some.as_flattened()));
         Self { packed: packed.into() }
     }
 
@@ -86,21 +88,14 @@ impl Node {
     pub(super) fn state(&mut self, key: &SourceKey, other: KeyHash, stated: Stated) {
         let edge = Edge { other, stated };
         let (text, held) = self.parts();
-        let mut edges = Vec::with_capacity(held.len() + 1);
-        edges.extend_from_slice(held);
-        match held.binary_search_by_key(&place(&edge), |held| place(&unpack(held))) {
-            Ok(position) => {
-                if let Some(held) = edges.get_mut(position) {
-                    *held = pack(&edge);
-                }
-            }
-            Err(position) => edges.insert(position, pack(&edge)),
-        }
-        *self = if text.is_empty() {
-            Self::of_parts(&text_of(key), edges.into_iter())
-        } else {
-            Self::of_parts(text, edges.into_iter())
+        let from = held.partition_point(|held| place(&unpack(held)) < place(&edge));
+        let (before, rest) = held.split_at_checked(from).unwrap_or_default();
+        let after = match rest.split_first() {
+            Some((first, after)) if place(&unpack(first)) == place(&edge) => after,
+            _ => rest,
         };
+        let edges = [before, &[pack(&edge)], after];
+        *self = if text.is_empty() { Self::of_parts(&text_of(key), &edges) } else { Self::of_parts(text, &edges) };
     }
 
     fn of(&self, other: KeyHash) -> impl Iterator<Item = Edge> + '_ {
@@ -124,7 +119,7 @@ impl Node {
     }
 
     pub(super) fn is_hub(&self, degree_max: usize) -> bool {
-        self.edges().len() > degree_max && self.live().count() > degree_max
+        self.edges().len() > degree_max && self.live().nth(degree_max).is_some()
     }
 }
 

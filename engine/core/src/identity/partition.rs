@@ -1,13 +1,18 @@
 //! Who is one person: a pure function of the set of live pairs.
 //!
 //! 1. A key with more than `degree_max` live pairs is a hub (a shared tablet, a call centre's phone): its pairs count for nobody.
-//! 2. The other pairs are taken in a fixed total order (most trusted first, then by hash of the pair) and join two groups while the
-//!    joined group keeps within `person_keys_max`.
+//! 2. The other pairs are taken in a fixed total order (most trusted first, then by hash of the pair) and join groups. The first pair
+//!    that would take a group beyond `person_keys_max` ends the growth of both groups it meets: where such a person ends is not
+//!    known, so less trusted pairs say nothing of it either.
 //!
 //! Admitting pairs *as they arrive* under a cap is not reversible (in 999 of 5,000 random histories link + unlink left a trace);
-//! the sorted rule is, because arrival is not an input.
+//! the sorted rule is, because arrival is not an input. And it is local: a group is what single linkage finds around any of its keys,
+//! by way of its own pairs and those that leave it, however large the component is that it lies in. [`grow`] finds it so.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
+};
 
 use super::link::{Confidence, KeyPair};
 use crate::key::KeyHash;
@@ -38,10 +43,13 @@ pub struct LivePair {
 
 impl LivePair {
     /// The fixed total order: most trusted first, then by pair.
-    fn order(&self) -> (std::cmp::Reverse<Confidence>, KeyPair) {
-        (std::cmp::Reverse(self.confidence), self.pair)
+    const fn order(&self) -> Order {
+        (Reverse(self.confidence), self.pair)
     }
 }
+
+/// Where a pair stands in the order, the first ones smallest.
+type Order = (Reverse<Confidence>, KeyPair);
 
 /// Persons of two keys or more, each sorted, from all live pairs at once. Cost: O(n log n).
 #[must_use]
@@ -57,24 +65,46 @@ pub fn partition(live: &[LivePair], limits: Limits) -> Vec<Vec<KeyHash>> {
         let (a, b) = live_pair.pair.ends();
         !is_hub(&a) && !is_hub(&b)
     });
-    group(eligible.collect(), limits.person_keys_max)
-}
-
-/// Step 2 alone, on pairs that are already known to count. Groups of two keys or more, each sorted.
-pub(super) fn group(mut eligible: Vec<LivePair>, person_keys_max: usize) -> Vec<Vec<KeyHash>> {
+    let mut eligible: Vec<LivePair> = eligible.collect();
     eligible.sort_unstable_by_key(LivePair::order);
     let mut groups = DisjointSets::default();
     for live_pair in &eligible {
         let (a, b) = live_pair.pair.ends();
-        groups.join_within(a, b, person_keys_max);
+        groups.join_within(a, b, limits.person_keys_max);
     }
     groups.into_groups()
+}
+
+/// The group that `key` belongs to, itself included, in no order, found from that key alone. `pairs_of` gives the pairs of a key that
+/// count.
+///
+/// Prim's walk takes the most trusted pair that leaves what it has found. Whenever that pair is less trusted than all before it, what it has
+/// found is what rule 2 has joined by then; the last such within the cap is the group. Cost: the pairs of `size_max` keys, sorted.
+pub(super) fn grow(key: KeyHash, size_max: usize, pairs_of: impl Fn(KeyHash) -> Vec<LivePair>) -> Vec<KeyHash> {
+    let leaving = |key| pairs_of(key).into_iter().map(|pair| Reverse(pair.order()));
+    let mut open: BinaryHeap<Reverse<Order>> = leaving(key).collect();
+    let (mut found, mut joined, mut last) = (vec![key], 1, None);
+    while let Some(Reverse(order)) = open.pop() {
+        let (a, b) = order.1.ends();
+        let Some(other) = [a, b].into_iter().find(|end| !found.contains(end)) else { continue };
+        if last.is_none_or(|last| last < order) {
+            (joined, last) = (found.len(), Some(order));
+        }
+        if found.len() == size_max {
+            found.truncate(joined);
+            break;
+        }
+        found.push(other);
+        open.extend(leaving(other));
+    }
+    found
 }
 
 /// Disjoint sets over keys with sizes (union by size, path halving).
 #[derive(Default)]
 struct DisjointSets {
     nodes: HashMap<KeyHash, (KeyHash, usize)>, // parent, size at roots
+    ended: HashSet<KeyHash>,                   // roots of groups that grow no more
 }
 
 impl DisjointSets {
@@ -94,7 +124,11 @@ impl DisjointSets {
     fn join_within(&mut self, a: KeyHash, b: KeyHash, size_max: usize) {
         let ((root_a, size_a), (root_b, size_b)) = (self.root(a), self.root(b));
         let size = size_a + size_b;
-        if root_a == root_b || size > size_max {
+        if root_a == root_b {
+            return;
+        }
+        if size > size_max || self.ended.contains(&root_a) || self.ended.contains(&root_b) {
+            self.ended.extend([root_a, root_b]);
             return;
         }
         let (winner, loser) = if size_a >= size_b { (root_a, root_b) } else { (root_b, root_a) };

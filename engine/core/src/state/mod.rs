@@ -182,12 +182,14 @@ impl State {
         &self.neighbours
     }
 
-    /// Makes one ring of the lines of the person that `key` belongs to.
-    fn group(&self, key: KeyHash) {
+    /// Makes one ring of the lines of the person that `key` belongs to; its keys.
+    fn group(&self, key: KeyHash) -> Vec<KeyHash> {
+        let mut person = Vec::new();
         self.neighbours.group(|| {
-            let keys = self.identity.person(key).unwrap_or_else(|| vec![key]);
-            keys.iter().filter_map(|key| LineId::from_tag(self.fragments.read_tagged(*key, |_, tag| tag)?)).collect()
+            person = self.identity.person(key).unwrap_or_else(|| vec![key]);
+            person.iter().filter_map(|key| LineId::from_tag(self.fragments.read_tagged(*key, |_, tag| tag)?)).collect()
         });
+        person
     }
 
     #[expect(clippy::expect_used, reason = "all were made in `new`")]

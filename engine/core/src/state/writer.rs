@@ -144,7 +144,10 @@ impl Writer for StateWriter<'_> {
         let mut touched = Vec::new();
         match self.state.identity.apply_and_tell(statement, &mut touched) {
             Linked::Applied => {
-                touched.into_iter().for_each(|key| self.state.group(key));
+                while let Some(key) = touched.pop() {
+                    let person = self.state.group(key);
+                    touched.retain(|key| !person.contains(key));
+                }
                 Outcome::Applied
             }
             Linked::Duplicate => Outcome::Duplicate,
