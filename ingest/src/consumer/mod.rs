@@ -68,7 +68,9 @@ pub enum IngestError {
     #[error("ingest can't start with its settings")]
     Config(#[from] ConfigError),
     /// librdkafka refuses a property.
-    #[error("the kafka client can't be made: check the properties under `extra`")]
+    #[error(
+        "the kafka client can't be made: check the properties under `extra` (TLS and SCRAM need a build with `--features kafka-tls`)"
+    )]
     Client(#[from] KafkaError),
     /// The operating system gives no thread.
     #[error("a thread can't be started: check the limits on threads and memory")]
