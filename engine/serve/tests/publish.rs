@@ -79,6 +79,12 @@ impl Desk {
         errors
     }
 
+    /// Adds lines to a table.
+    fn add(table: &Path, lines: &[&str]) {
+        let text = fs::read_to_string(table).unwrap();
+        write_lines(table, text.lines().chain(lines.iter().copied()).map(str::to_owned));
+    }
+
     /// Keeps the lines of a table that `stays` says, and the header.
     fn keep(&self, table: &Path, stays: impl Fn(usize, &str) -> bool) {
         let text = fs::read_to_string(table).unwrap();
@@ -123,6 +129,19 @@ fn what_needs_no_force_is_not_marked() {
     let (id, object) = desk.published(&["--force", "to be sure"]);
     assert!(object["gates"]["forced"].is_null(), "{object}");
     assert!(desk.store().manifest(&id.parse().unwrap()).unwrap().gates.unwrap().forced.is_none());
+}
+
+#[test]
+fn links_that_are_none_are_left_out_by_the_ranker_too() {
+    let desk = Desk::new();
+    let ranked = ["--set", "training.ranker.examples_max=100"];
+    let (_, clean) = desk.published(&ranked);
+    let links = fs::read_to_string(&desk.tables.links).unwrap();
+    let first_ms = links.lines().nth(1).and_then(|line| line.split(',').next()).unwrap();
+    Desk::add(&desk.tables.links, &[&format!("{first_ms},market,p1,market,p1"), &format!("{first_ms},Market!,p1,cinema,p2")]);
+    let (_, object) = desk.published(&ranked);
+    assert_eq!(object["events"]["links_left_out"], 2);
+    assert_eq!((&object["counts"], &object["ranker"]), (&clean["counts"], &clean["ranker"]));
 }
 
 #[test]
