@@ -145,6 +145,19 @@ fn links_that_are_none_are_left_out_by_the_ranker_too() {
 }
 
 #[test]
+fn of_a_table_of_changes_what_stands_is_trained_on() {
+    let desk = Desk::new();
+    let (_, clean) = desk.published(&[]);
+    let items = fs::read_to_string(&desk.tables.items).unwrap();
+    let dated = |(n, line): (usize, &str)| if n == 0 { format!("{line},updated_ms,deleted") } else { format!("{line},2,0") };
+    write_lines(&desk.tables.items, items.lines().enumerate().map(dated));
+    Desk::add(&desk.tables.items, &["m1,market,older,,,,1,0", "gone,market,,,,,,1", "gone-later,market,,,,,3,1"]);
+    let (id, object) = desk.published(&[]);
+    assert_eq!(object["counts"], clean["counts"]);
+    assert_eq!(desk.store().manifest(&id.parse().unwrap()).unwrap().inputs[1].rows, 43, "rows that were read");
+}
+
+#[test]
 fn an_old_log_is_refused() {
     let desk = Desk::new();
     desk.published(&[]);

@@ -16,9 +16,9 @@ use faces_rebuild::{
     Prepared, Stage,
     generation::{Generation, Input},
     ranker::{TrainedRanker, Verdict},
-    tables::{Table, TableError, read_events, read_items, read_links},
+    tables::{Table, TableError, newest, read_events, read_items, read_links},
     train, train_prepared,
-    training::{AssembleError, AssemblyReport, LogError, assemble},
+    training::{AssembleError, Assembled, AssemblyReport, LogError, assemble},
 };
 use kept::Kept;
 use lake::{LakeArgs, Named};
@@ -249,7 +249,8 @@ fn print_ranker(trained: Option<&TrainedRanker>) {
 
 fn read(args: &RebuildArgs) -> Result<(faces_rebuild::Log, AssemblyReport, Vec<Input>)> {
     let events = read_events(&args.events)?;
-    let items = read_items(&args.items)?;
+    let items = read_items(&args.items)?.collect::<Result<Vec<_>, _>>()?;
+    let items_read = items.len() as u64;
     let links = args.links.as_ref().map(read_links).transpose()?;
     let size = events.size();
     let bar = progress::bytes(size.bytes_total(), "reading");
@@ -261,16 +262,18 @@ fn read(args: &RebuildArgs) -> Result<(faces_rebuild::Log, AssemblyReport, Vec<I
         Some(links) => Box::new(into_rows(links)),
         None => Box::new(std::iter::empty()),
     };
-    let assembled = assemble(events, items, links, args.until_ms()).map_err(|error| match error {
+    let assembled = assemble(events, newest(items).into_iter().map(Ok), links, args.until_ms());
+    let Assembled { log, mut report } = assembled.map_err(|error| match error {
         AssembleError::Log(of_items @ (LogError::RepeatedItem { .. } | LogError::UnevenEmbedding { .. })) => {
             anyhow::Error::from(of_items).context(format!("table {}", args.items))
         }
         other => other.into(),
     })?;
     bar.finish_and_clear();
-    let rows = [assembled.report.events_read, assembled.report.items_read, assembled.report.links_read];
+    report.items_read = items_read;
+    let rows = [report.events_read, report.items_read, report.links_read];
     let inputs = sizes.into_iter().zip(rows).map(|((name, bytes), rows)| Input { name, bytes, rows }).collect();
-    Ok((assembled.log, assembled.report, inputs))
+    Ok((log, report, inputs))
 }
 
 fn into_rows<Row>(table: Table<Row>) -> impl Iterator<Item = Result<Row, TableError>>
