@@ -158,6 +158,22 @@ fn of_a_table_of_changes_what_stands_is_trained_on() {
 }
 
 #[test]
+fn rows_of_a_wrong_clock_are_left_out() {
+    let desk = Desk::new();
+    let ranked = ["--set", "training.ranker.examples_max=100"];
+    let (_, clean) = desk.published(&ranked);
+    Desk::add(&desk.tables.events, &["7000000000000,market,p1,m1,purchase"]);
+    Desk::add(&desk.tables.links, &["7000000000000,market,p1,market,p2"]);
+    let (code, object, errors) = desk.rebuild(&ranked);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("1 events of") && errors.contains("dated later than now and left out"), "{errors}");
+    assert_eq!((&object["counts"], &object["ranker"]), (&clean["counts"], &clean["ranker"]));
+    assert_eq!((&object["events"]["after_cut_off"], &object["events"]["links_left_out"]), (&1.into(), &1.into()));
+    let (_, object) = desk.published(&["--until", "2199-01-01T00:00:00Z"]);
+    assert_eq!(object["events"]["after_cut_off"], 0, "who says a time means it");
+}
+
+#[test]
 fn an_old_log_is_refused() {
     let desk = Desk::new();
     desk.published(&[]);
