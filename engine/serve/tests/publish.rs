@@ -132,6 +132,16 @@ fn what_needs_no_force_is_not_marked() {
 }
 
 #[test]
+fn a_ranker_that_was_not_wanted_is_not_said_to_have_had_too_little() {
+    let desk = Desk::new();
+    let mut arguments = desk.arguments(&desk.path("generations"), &[]);
+    arguments.retain(|argument| argument != "--json");
+    let output = faces(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("no ranker, as training.ranker.examples_max is 0"), "{said}");
+}
+
+#[test]
 fn links_that_are_none_are_left_out_by_the_ranker_too() {
     let desk = Desk::new();
     let ranked = ["--set", "training.ranker.examples_max=100"];

@@ -171,7 +171,10 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     );
     let stages: Vec<String> = stages.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
     println!("{} ({:.1} s in all)", stages.join(", "), started.elapsed().as_secs_f64());
-    print_ranker(ranker.as_ref());
+    match config.training.ranker.examples_max {
+        0 => println!("no ranker, as training.ranker.examples_max is 0: the fixed blend ranks"),
+        _ => print_ranker(ranker.as_ref()),
+    }
     let Some(id) = &published.id else { bail!(published.refusal().unwrap_or_default()) };
     println!("published {id} to {}{}", store.root().display(), if is_activated { "" } else { ", not activated" });
     Ok(())
