@@ -154,7 +154,8 @@ impl Store {
         }
     }
 
-    /// Points at a stored generation if what is current is what the mover expects; the one that is current already stays so.
+    /// Points at a stored generation if what is current is what the mover expects; the one that is current already stays so, whoever made
+    /// it that.
     ///
     /// # Errors
     /// [`GenerationError::Moved`], [`GenerationError::Unknown`], [`GenerationError::Io`]. `CURRENT` is unchanged then.
@@ -167,6 +168,9 @@ impl Store {
             (Err(_), Expected::Any) => None,
             (Err(error), Expected::Still(_)) => return Err(error),
         };
+        if found.as_ref().is_some_and(|pointer| pointer.id == *id) {
+            return Ok(());
+        }
         if let Expected::Still(expected) = expected
             && expected != found.as_ref()
         {
@@ -175,9 +179,6 @@ impl Store {
             return Err(GenerationError::Moved { id: id.clone(), expected, found, root: self.root().into() });
         }
         let before = found.map(|pointer| pointer.id);
-        if before.as_ref() == Some(id) {
-            return Ok(());
-        }
         // A history that can't be read must not keep anybody from rolling back; it begins anew.
         let mut turns = self.history().unwrap_or_default();
         let turn = turns.last().map_or(0, |last| last.turn) + 1;

@@ -72,6 +72,16 @@ fn roll_backs_go_down_the_history() {
 }
 
 #[test]
+fn what_is_current_already_is_no_move_whatever_its_mover_saw() {
+    let (_folder, store, ids) = store(1);
+    let second = store.stage(&generation(1)).unwrap();
+    let seen = store.pointer().unwrap();
+    store.swing(&second, Expected::Any, How::Published, "").unwrap(); // by a server that follows an object store
+    store.swing(&second, Expected::Still(seen.as_ref()), How::Published, "").unwrap();
+    assert_eq!((store.current().unwrap(), store.history().unwrap().len()), (Some(second), ids.len() + 1));
+}
+
+#[test]
 fn a_roll_back_to_what_is_damaged_leaves_the_pointer_alone() {
     let (_folder, store, ids) = store(2);
     fs::write(store.root().join(ids[0].as_str()).join("items.bin"), b"").unwrap();
