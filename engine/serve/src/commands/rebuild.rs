@@ -285,7 +285,11 @@ fn read(args: &RebuildArgs, config: &Config) -> Result<(faces_rebuild::Log, Asse
     report.links_read += links_ahead.get();
     report.links_left_out += links_ahead.get();
     if events_ahead.get() > 0 {
-        eprintln!("warning: {} events of {} are dated later than now and left out: is a clock wrong?", events_ahead.get(), args.events);
+        eprintln!(
+            "warning: {} events of {} are dated later than now and left out: is a clock wrong?",
+            events_ahead.get(),
+            args.events
+        );
     }
     let rows = [report.events_read, report.items_read, report.links_read];
     let inputs = sizes.into_iter().zip(rows).map(|((name, bytes), rows)| Input { name, bytes, rows }).collect();
