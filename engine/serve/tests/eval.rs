@@ -361,11 +361,12 @@ fn compare_refuses_what_can_not_be_compared() {
         command.output().unwrap()
     };
     for (row, expected) in [
-        ("a,1728000000000,shop,p2", "row 2, column `query_id`: `a` is the name of two queries, here and in row 1"),
-        ("b,1728000000,shop,p2", "row 2, column `ts_ms`: `1728000000` is not a time in milliseconds"),
-        ("b,1727000000000,shops,p2", "row 2, column `bu`: `shops` is no business unit of the log; there are films, shop"),
+        ("a,1728000000000,shop,p2,", "row 2, column `query_id`: `a` is the name of two queries, here and in row 1"),
+        ("b,1728000000,shop,p2,", "row 2, column `ts_ms`: `1728000000` is not a time in milliseconds"),
+        ("b,1727000000000,shops,p2,", "row 2, column `bu`: `shops` is no business unit of the log; there are films, shop"),
+        ("b,1728000000000,shop,p2,all", "row 2, column `segment`: `all` is what all queries together are called"),
     ] {
-        let text = format!("query_id,ts_ms,bu,local_user_id\na,1728000000000,shop,p1\n{row}\n");
+        let text = format!("query_id,ts_ms,bu,local_user_id,segment\na,1728000000000,shop,p1,\n{row}\n");
         bench.write("queries.csv", &text);
         let items = bench.path("items.csv");
         let said = compare(&bench, &events, &["--items", items.to_str().unwrap()]).unwrap_err();

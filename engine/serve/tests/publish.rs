@@ -79,6 +79,12 @@ impl Desk {
         errors
     }
 
+    /// Adds lines to a table.
+    fn add(table: &Path, lines: &[&str]) {
+        let text = fs::read_to_string(table).unwrap();
+        write_lines(table, text.lines().chain(lines.iter().copied()).map(str::to_owned));
+    }
+
     /// Keeps the lines of a table that `stays` says, and the header.
     fn keep(&self, table: &Path, stays: impl Fn(usize, &str) -> bool) {
         let text = fs::read_to_string(table).unwrap();
@@ -123,6 +129,58 @@ fn what_needs_no_force_is_not_marked() {
     let (id, object) = desk.published(&["--force", "to be sure"]);
     assert!(object["gates"]["forced"].is_null(), "{object}");
     assert!(desk.store().manifest(&id.parse().unwrap()).unwrap().gates.unwrap().forced.is_none());
+}
+
+#[test]
+fn a_ranker_that_was_not_wanted_is_not_said_to_have_had_too_little() {
+    let desk = Desk::new();
+    let mut arguments = desk.arguments(&desk.path("generations"), &[]);
+    arguments.retain(|argument| argument != "--json");
+    let output = faces(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("no ranker, as training.ranker.examples_max is 0"), "{said}");
+}
+
+#[test]
+fn links_that_are_none_are_left_out_by_the_ranker_too() {
+    let desk = Desk::new();
+    let ranked = ["--set", "training.ranker.examples_max=100"];
+    let (_, clean) = desk.published(&ranked);
+    let links = fs::read_to_string(&desk.tables.links).unwrap();
+    let first_ms = links.lines().nth(1).and_then(|line| line.split(',').next()).unwrap();
+    Desk::add(&desk.tables.links, &[&format!("{first_ms},market,p1,market,p1"), &format!("{first_ms},Market!,p1,cinema,p2")]);
+    let (_, object) = desk.published(&ranked);
+    assert_eq!(object["events"]["links_left_out"], 2);
+    assert_eq!((&object["counts"], &object["ranker"]), (&clean["counts"], &clean["ranker"]));
+}
+
+#[test]
+fn of_a_table_of_changes_what_stands_is_trained_on() {
+    let desk = Desk::new();
+    let (_, clean) = desk.published(&[]);
+    let items = fs::read_to_string(&desk.tables.items).unwrap();
+    let dated = |(n, line): (usize, &str)| if n == 0 { format!("{line},updated_ms,deleted") } else { format!("{line},2,0") };
+    write_lines(&desk.tables.items, items.lines().enumerate().map(dated));
+    Desk::add(&desk.tables.items, &["m1,market,older,,,,1,0", "gone,market,,,,,,1", "gone-later,market,,,,,3,1"]);
+    let (id, object) = desk.published(&[]);
+    assert_eq!(object["counts"], clean["counts"]);
+    assert_eq!(desk.store().manifest(&id.parse().unwrap()).unwrap().inputs[1].rows, 43, "rows that were read");
+}
+
+#[test]
+fn rows_of_a_wrong_clock_are_left_out() {
+    let desk = Desk::new();
+    let ranked = ["--set", "training.ranker.examples_max=100"];
+    let (_, clean) = desk.published(&ranked);
+    Desk::add(&desk.tables.events, &["7000000000000,market,p1,m1,purchase"]);
+    Desk::add(&desk.tables.links, &["7000000000000,market,p1,market,p2"]);
+    let (code, object, errors) = desk.rebuild(&ranked);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("1 events of") && errors.contains("dated later than now and left out"), "{errors}");
+    assert_eq!((&object["counts"], &object["ranker"]), (&clean["counts"], &clean["ranker"]));
+    assert_eq!((&object["events"]["after_cut_off"], &object["events"]["links_left_out"]), (&1.into(), &1.into()));
+    let (_, object) = desk.published(&["--until", "2199-01-01T00:00:00Z"]);
+    assert_eq!(object["events"]["after_cut_off"], 0, "who says a time means it");
 }
 
 #[test]

@@ -79,6 +79,30 @@ pub struct Turn {
     pub why: String,
 }
 
+impl Turn {
+    /// The turn that put a generation where it is, of all turns, the latest first: roll-backs go down the history, not back and forth, so
+    /// each of them takes back the latest turn before it that is not taken back yet.
+    ///
+    /// # Errors
+    /// Those of the turns.
+    pub fn that_put_there<E>(
+        latest_first: impl IntoIterator<Item = Result<Self, E>>,
+        id: &GenerationId,
+    ) -> Result<Option<Self>, E> {
+        let mut taken_back = 0_usize;
+        for turn in latest_first {
+            let turn = turn?;
+            match turn.how {
+                How::RolledBack => taken_back += 1,
+                How::Published | How::Activated if taken_back > 0 => taken_back -= 1,
+                How::Published | How::Activated if turn.id == *id => return Ok(Some(turn)),
+                How::Published | How::Activated => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
 impl Store {
     /// The id of the generation to serve; `None` in a store without one. Whether it can be loaded shows on loading.
     ///
@@ -145,16 +169,15 @@ impl Store {
 
     /// What a roll-back would go to: what was current when this one was put there, or else the next older one that is stored.
     pub(super) fn before(&self, pointer: &Pointer) -> Result<Option<GenerationId>, GenerationError> {
-        // Its latest turn that was no roll-back: roll-backs go down the history, not back and forth.
-        let history = self.history()?;
-        let put_there = history.iter().rev().find(|turn| turn.id == pointer.id && turn.how != How::RolledBack);
-        match put_there {
-            Some(turn) => Ok(turn.before.clone()),
+        let latest_first = self.history()?.into_iter().rev().map(Ok::<_, GenerationError>);
+        match Turn::that_put_there(latest_first, &pointer.id)? {
+            Some(turn) => Ok(turn.before),
             None => Ok(self.list()?.into_iter().find(|id| *id < pointer.id)),
         }
     }
 
-    /// Points at a stored generation if what is current is what the mover expects; the one that is current already stays so.
+    /// Points at a stored generation if what is current is what the mover expects; the one that is current already stays so, whoever made
+    /// it that.
     ///
     /// # Errors
     /// [`GenerationError::Moved`], [`GenerationError::Unknown`], [`GenerationError::Io`]. `CURRENT` is unchanged then.
@@ -167,6 +190,9 @@ impl Store {
             (Err(_), Expected::Any) => None,
             (Err(error), Expected::Still(_)) => return Err(error),
         };
+        if found.as_ref().is_some_and(|pointer| pointer.id == *id) {
+            return Ok(());
+        }
         if let Expected::Still(expected) = expected
             && expected != found.as_ref()
         {
@@ -175,9 +201,6 @@ impl Store {
             return Err(GenerationError::Moved { id: id.clone(), expected, found, root: self.root().into() });
         }
         let before = found.map(|pointer| pointer.id);
-        if before.as_ref() == Some(id) {
-            return Ok(());
-        }
         // A history that can't be read must not keep anybody from rolling back; it begins anew.
         let mut turns = self.history().unwrap_or_default();
         let turn = turns.last().map_or(0, |last| last.turn) + 1;

@@ -120,7 +120,7 @@ impl Store {
     }
 
     /// Takes in a generation that lies elsewhere: `fetch` puts its files into a folder where nobody looks; there they are checked, and only
-    /// then shown. It is not made current.
+    /// then shown. It is not made current. Who takes in the same at the same time does not fail by it.
     ///
     /// # Errors
     /// What `fetch` and [`Store::load`] say, [`GenerationError::Io`]. Nothing is left behind then.
@@ -133,8 +133,11 @@ impl Store {
         fetch(&staging.path)?;
         load_folder(&staging.path, id, self.verifies.as_ref(), &mut Pace::full())?;
         sync_folder(&staging.path)?;
-        staging.rename_to(&self.folder(id))?;
-        Ok(sync_folder(&self.root)?)
+        let target = self.folder(id);
+        match staging.rename_to(&target) {
+            Err(_) if target.is_dir() => Ok(()), // somebody else was quicker, and checked it as well
+            renamed => Ok(renamed.and_then(|()| sync_folder(&self.root))?),
+        }
     }
 
     /// The ids of all stored generations, newest first. Half-written ones are not among them.

@@ -39,6 +39,23 @@ fn found(space: &Space, query: &[f32]) -> Vec<(u32, u32)> {
 }
 
 #[test]
+fn who_is_not_the_first_to_take_in_a_generation_has_it_all_the_same() {
+    let ((_there, theirs), (_here, ours)) = (store(), store());
+    let id = theirs.stage(&generation(0)).unwrap();
+    let copy = |to: &Path| {
+        fs::read_dir(theirs.root().join(id.as_str())).unwrap().flatten().for_each(|file| {
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        });
+        Ok::<_, GenerationError>(())
+    };
+    // While one is fetching, another begins and ends.
+    let slow = ours.receive(&id, |to| copy(to).and_then(|()| ours.receive(&id, copy)));
+    slow.unwrap();
+    ours.load(&id).unwrap();
+    assert_eq!(fs::read_dir(ours.root()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
 fn what_is_published_comes_back() {
     let (_folder, store) = store();
     assert_eq!(store.current().unwrap(), None);

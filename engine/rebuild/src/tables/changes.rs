@@ -4,8 +4,8 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use super::ItemRow;
 
-/// Of rows that say when the item became so, per item the newest, without those that are gone; other rows stay as they are, repeated ones
-/// too. The order of what stands is kept.
+/// Without items that are gone, and of rows that say when the item became so, per item the newest; other rows stay as they are, repeated
+/// ones too. The order of what stands is kept.
 #[must_use]
 pub fn newest(items: Vec<ItemRow>) -> Vec<ItemRow> {
     let mut last: HashMap<(&str, &str), (i64, usize)> = HashMap::new();
@@ -16,7 +16,7 @@ pub fn newest(items: Vec<ItemRow>) -> Vec<ItemRow> {
     }
     let stands = |place: usize, item: &ItemRow| {
         let of_item = last.get(&(item.bu.as_str(), item.item_id.as_str()));
-        item.updated_ms.is_none() || !item.is_deleted && of_item.is_some_and(|(_, newest)| *newest == place)
+        !item.is_deleted && (item.updated_ms.is_none() || of_item.is_some_and(|(_, newest)| *newest == place))
     };
     let standing: Vec<bool> = items.iter().enumerate().map(|(place, item)| stands(place, item)).collect();
     items.into_iter().zip(standing).filter_map(|(item, stands)| stands.then_some(item)).collect()
@@ -42,6 +42,7 @@ mod tests {
             item("c", "back again", Some(1), false), // of one time the later row
             item("d", "plain", None, false),
             item("d", "plain", None, false),
+            item("e", "gone, whenever that was", None, true),
         ];
         let titles: Vec<_> = newest(rows).into_iter().map(|row| row.title.unwrap()).collect();
         assert_eq!(titles, ["third", "back again", "plain", "plain"]);

@@ -4,7 +4,7 @@ mod kept;
 mod lake;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -16,9 +16,9 @@ use faces_rebuild::{
     Prepared, Stage,
     generation::{Generation, Input},
     ranker::{TrainedRanker, Verdict},
-    tables::{Table, TableError, read_events, read_items, read_links},
+    tables::{newest, read_events, read_items, read_links},
     train, train_prepared,
-    training::{AssembleError, AssemblyReport, LogError, assemble},
+    training::{AssembleError, Assembled, AssemblyReport, LogError, assemble},
 };
 use kept::Kept;
 use lake::{LakeArgs, Named};
@@ -26,6 +26,7 @@ use serde_json::json;
 
 use super::progress;
 use crate::{
+    clock,
     config::Config,
     eval::{Log, learn, learn_prepared},
     publish::{Publication, PublishArgs, Source, open_store, replay_options},
@@ -55,7 +56,7 @@ pub struct RebuildArgs {
     /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b), likewise; without it every account is a person of its own.
     #[arg(long, value_name = "PATH|PATTERN|URL")]
     links: Option<String>,
-    /// Train only on what happened before this time (RFC 3339).
+    /// Train only on what happened before this time (RFC 3339); without it, what is dated later than now is left out.
     #[arg(long, value_name = "TIME")]
     until: Option<jiff::Timestamp>,
     /// Folder to publish to; default: generations.folder of the configuration.
@@ -123,7 +124,7 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
         (Learnable::Prepared(Box::new(prepared)), manifest.report, manifest.inputs)
     } else {
         let reading = Instant::now();
-        let (log, report, inputs) = read(args)?;
+        let (log, report, inputs) = read(args, config)?;
         stages.push(("reading".into(), reading.elapsed().as_secs_f64()));
         (Learnable::Log(log), report, inputs)
     };
@@ -170,7 +171,10 @@ pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     );
     let stages: Vec<String> = stages.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
     println!("{} ({:.1} s in all)", stages.join(", "), started.elapsed().as_secs_f64());
-    print_ranker(ranker.as_ref());
+    match config.training.ranker.examples_max {
+        0 => println!("no ranker, as training.ranker.examples_max is 0: the fixed blend ranks"),
+        _ => print_ranker(ranker.as_ref()),
+    }
     let Some(id) = &published.id else { bail!(published.refusal().unwrap_or_default()) };
     println!("published {id} to {}{}", store.root().display(), if is_activated { "" } else { ", not activated" });
     Ok(())
@@ -247,37 +251,56 @@ fn print_ranker(trained: Option<&TrainedRanker>) {
     }
 }
 
-fn read(args: &RebuildArgs) -> Result<(faces_rebuild::Log, AssemblyReport, Vec<Input>)> {
+fn read(args: &RebuildArgs, config: &Config) -> Result<(faces_rebuild::Log, AssemblyReport, Vec<Input>)> {
     let events = read_events(&args.events)?;
-    let items = read_items(&args.items)?;
+    let items = read_items(&args.items)?.collect::<Result<Vec<_>, _>>()?;
     let links = args.links.as_ref().map(read_links).transpose()?;
     let size = events.size();
     let bar = progress::bytes(size.bytes_total(), "reading");
     let sizes = [Some(&args.events), Some(&args.items), args.links.as_ref()].into_iter().flatten();
     let sizes: Vec<(String, u64)> =
         sizes.map(|path| Ok((path.clone(), std::fs::metadata(path)?.len()))).collect::<std::io::Result<_>>()?;
-    let events = events.inspect(|_| bar.set_position(size.bytes_read()));
-    let links: Box<dyn Iterator<Item = Result<_, TableError>>> = match links {
-        Some(links) => Box::new(into_rows(links)),
-        None => Box::new(std::iter::empty()),
+    let latest_ms = latest_ms(args, config);
+    let (events_ahead, links_ahead) = (Cell::new(0), Cell::new(0));
+    let is_in_time = |ts_ms: i64, ahead: &Cell<u64>| {
+        ahead.set(ahead.get() + u64::from(ts_ms > latest_ms));
+        ts_ms <= latest_ms
     };
-    let assembled = assemble(events, items, links, args.until_ms()).map_err(|error| match error {
+    let events = events.inspect(|_| bar.set_position(size.bytes_read()));
+    let events = events.filter(|row| row.as_ref().map_or(true, |row| is_in_time(row.ts_ms, &events_ahead)));
+    let links = links.into_iter().flatten();
+    let links = links.filter(|row| row.as_ref().map_or(true, |row| is_in_time(row.ts_ms, &links_ahead)));
+    let items_read = items.len() as u64;
+    let assembled = assemble(events, newest(items).into_iter().map(Ok), links, args.until_ms());
+    let Assembled { log, mut report } = assembled.map_err(|error| match error {
         AssembleError::Log(of_items @ (LogError::RepeatedItem { .. } | LogError::UnevenEmbedding { .. })) => {
             anyhow::Error::from(of_items).context(format!("table {}", args.items))
         }
         other => other.into(),
     })?;
     bar.finish_and_clear();
-    let rows = [assembled.report.events_read, assembled.report.items_read, assembled.report.links_read];
+    report.items_read = items_read;
+    report.events_read += events_ahead.get();
+    report.after_cut_off += events_ahead.get();
+    report.links_read += links_ahead.get();
+    report.links_left_out += links_ahead.get();
+    if events_ahead.get() > 0 {
+        eprintln!(
+            "warning: {} events of {} are dated later than now and left out: is a clock wrong?",
+            events_ahead.get(),
+            args.events
+        );
+    }
+    let rows = [report.events_read, report.items_read, report.links_read];
     let inputs = sizes.into_iter().zip(rows).map(|((name, bytes), rows)| Input { name, bytes, rows }).collect();
-    Ok((assembled.log, assembled.report, inputs))
+    Ok((log, report, inputs))
 }
 
-fn into_rows<Row>(table: Table<Row>) -> impl Iterator<Item = Result<Row, TableError>>
-where
-    Table<Row>: Iterator<Item = Result<Row, TableError>>,
-{
-    table
+/// The latest time that a row may have: with a cut-off any, which sees to that itself; else about now, as for what servers apply. What a
+/// wrong clock said must not decide what is recent.
+fn latest_ms(args: &RebuildArgs, config: &Config) -> i64 {
+    let tolerance_ms = i64::try_from(config.kafka.future_tolerance_ms).unwrap_or(i64::MAX);
+    if args.until.is_some() { i64::MAX } else { clock::now().millis().saturating_add(tolerance_ms) }
 }
 
 fn events_json(report: &AssemblyReport) -> serde_json::Value {

@@ -23,7 +23,7 @@ use crate::rows;
 /// Cost: applying the log once, a retrieval an example, and three generations.
 ///
 /// # Errors
-/// A link that is none, or training that fails.
+/// Training that fails.
 pub fn learn(log: &Log, options: &ReplayOptions, cut_off_ms: i64, progress: impl Fn(f64)) -> Result<Option<TrainedRanker>> {
     let visible: Vec<&EventRow> = log.events.iter().filter(|row| is_record(row, cut_off_ms)).collect();
     let course = InMemory::new(options, log.tables(), &visible);

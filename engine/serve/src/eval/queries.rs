@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use faces_rebuild::tables::{TableError, check_ts_ms};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::tables::Tables;
+use super::{groups::Group, tables::Tables};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -58,8 +58,8 @@ pub struct QuerySet {
 /// Reads the queries and, where given, what is excluded and hidden.
 ///
 /// # Errors
-/// A file that can't be read, or a row that does not fit, by file and row: also a time that is not in milliseconds, and a query that
-/// is called as another one is.
+/// A file that can't be read, or a row that does not fit, by file and row: also a time that is not in milliseconds, a query that is called
+/// as another one is, and a segment that is called as all queries together are.
 pub fn read_queries(queries: &Path, exclude: Option<&Path>, hidden: Option<&Path>) -> Result<QuerySet> {
     let mut set = QuerySet { queries: read_rows(queries)?, ..QuerySet::default() };
     ensure!(!set.queries.is_empty(), "{} holds no queries", queries.display());
@@ -125,7 +125,8 @@ fn check_time(path: &Path, row: u64, column: &'static str, ts_ms: i64) -> Result
     })
 }
 
-/// Checks that times are in milliseconds, and that every query has a name of its own, by which answers are found.
+/// Checks that times are in milliseconds, that every query has a name of its own, by which answers are found, and that no segment is called
+/// as everything together is.
 fn check_rows(path: &Path, queries: &[Query]) -> Result<()> {
     let mut first_row: HashMap<&str, u64> = HashMap::new();
     for (row, query) in (1..).zip(queries) {
@@ -134,6 +135,12 @@ fn check_rows(path: &Path, queries: &[Query]) -> Result<()> {
             let (path, name) = (path.display(), &query.query_id);
             bail!("table {path}, row {row}, column `query_id`: `{name}` is the name of two queries, here and in row {first}");
         }
+        ensure!(
+            query.segment != Group::All.name(),
+            "table {}, row {row}, column `segment`: `{}` is what all queries together are called; give the segment another name",
+            path.display(),
+            query.segment
+        );
     }
     Ok(())
 }

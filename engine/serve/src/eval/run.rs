@@ -78,12 +78,13 @@ impl<'a> Run<'a> {
     /// Applies exactly what happened before `ts_ms`, and trains a generation if one is due.
     ///
     /// # Errors
-    /// A row that is no record; training that fails.
+    /// An event that is no record; training that fails.
     pub fn advance(&mut self, ts_ms: i64) -> Result<()> {
         let state = Arc::clone(self.engine.state());
         let mut writer = state.writer();
         while let Some(row) = self.links.get(self.next_link).filter(|row| row.ts_ms < ts_ms) {
-            writer.record(&rows::link(row).with_context(|| format!("link row at {} ms", row.ts_ms))?);
+            // What is no link is passed over, as training does.
+            rows::link(row).into_iter().for_each(|record| _ = writer.record(&record));
             self.next_link += 1;
         }
         let mut is_settled = true;

@@ -67,7 +67,7 @@ impl Contest<'_> {
     /// Cost: applying the log once, up to three answers a moment and two a mirrored query, and mostly the training of one generation.
     ///
     /// # Errors
-    /// A link that is none; training that fails.
+    /// Training that fails.
     pub fn run(mut self, serving: Generation, candidate: Generation) -> Result<[Finding; 2]> {
         let end_ms = self.end_ms;
         self.log.events.retain(|row| row.ts_ms < end_ms && rows::event(row).is_ok());

@@ -57,12 +57,18 @@ impl Shared {
         self.turn(number).map(Some)
     }
 
-    /// Sends a generation of `store`, and makes it current if what is current is still what the caller saw.
+    /// Sends a generation of `store`, and makes it current if what is current is still what the caller saw; what that is already stays so.
     ///
     /// # Errors
     /// A store that can't be reached or written: then nothing is current that was not. Somebody else who was quicker.
     pub fn publish(&self, store: &Store, id: &GenerationId, seen: Option<&Turn>, how: How, why: &str) -> Result<Turn> {
         self.send(store, id)?;
+        // A turn from itself to itself would be all that a roll-back takes back.
+        if let Some(seen) = seen.filter(|seen| seen.id == *id)
+            && self.latest()?.as_ref() == Some(seen)
+        {
+            return Ok(seen.clone());
+        }
         let turn = Turn {
             turn: seen.map_or(0, |turn| turn.turn) + 1,
             at: jiff::Timestamp::now().to_string(),
@@ -110,17 +116,13 @@ impl Shared {
         Ok((now.id, before))
     }
 
-    /// What was current before `now` was: where a roll-back goes to. Roll-backs go down the history, not back and forth.
+    /// What was current before `now` was: where a roll-back goes to.
     fn before(&self, now: &Turn) -> Result<Option<GenerationId>> {
         let mut numbers = self.turns()?;
+        numbers.retain(|number| *number <= now.turn);
         numbers.sort_unstable_by(|a, b| b.cmp(a));
-        for number in numbers.into_iter().filter(|number| *number <= now.turn) {
-            let turn = self.turn(number)?;
-            if turn.id == now.id && turn.how != How::RolledBack {
-                return Ok(turn.before);
-            }
-        }
-        Ok(None)
+        let put_there = Turn::that_put_there(numbers.into_iter().map(|number| self.turn(number)), &now.id)?;
+        Ok(put_there.and_then(|turn| turn.before))
     }
 
     /// Deletes all but the `keep` newest generations here, what is current and what a roll-back would go to. Gives what went, or would go.

@@ -71,6 +71,21 @@ fn what_one_machine_publishes_others_fetch_whole_and_point_at() {
 }
 
 #[test]
+fn roll_backs_from_what_was_activated_again_end_at_the_first() {
+    let place = tempfile::tempdir().unwrap();
+    let maker = machine(place.path());
+    let (first, second) = (maker.publish(0), maker.publish(1));
+    for _ in 0..2 {
+        let seen = maker.shared.latest().unwrap();
+        maker.shared.publish(&maker.store, &first.id, seen.as_ref(), How::Activated, "").unwrap();
+    }
+    assert_eq!(maker.shared.latest().unwrap().unwrap().turn, 3, "what is current is not activated once more");
+    let back: Vec<_> = (0..2).map(|_| maker.shared.rollback(&maker.store, "").unwrap().1).collect();
+    assert_eq!(back, [second.id, first.id]);
+    assert!(maker.shared.rollback(&maker.store, "").is_err(), "not round in circles");
+}
+
+#[test]
 fn of_two_publishers_the_slower_one_moves_nothing() {
     let place = tempfile::tempdir().unwrap();
     let (one, other) = (machine(place.path()), machine(place.path()));

@@ -72,6 +72,25 @@ fn roll_backs_go_down_the_history() {
 }
 
 #[test]
+fn roll_backs_from_what_was_activated_again_end_at_the_first() {
+    let (_folder, store, ids) = store(3);
+    store.activate(&ids[0]).unwrap();
+    let back: Vec<_> = (0..3).map(|_| store.rollback("").unwrap().1).collect();
+    assert_eq!(back, [ids[2].clone(), ids[1].clone(), ids[0].clone()]);
+    assert!(matches!(store.rollback(""), Err(GenerationError::NothingBefore { .. })), "not round in circles");
+}
+
+#[test]
+fn what_is_current_already_is_no_move_whatever_its_mover_saw() {
+    let (_folder, store, ids) = store(1);
+    let second = store.stage(&generation(1)).unwrap();
+    let seen = store.pointer().unwrap();
+    store.swing(&second, Expected::Any, How::Published, "").unwrap(); // by a server that follows an object store
+    store.swing(&second, Expected::Still(seen.as_ref()), How::Published, "").unwrap();
+    assert_eq!((store.current().unwrap(), store.history().unwrap().len()), (Some(second), ids.len() + 1));
+}
+
+#[test]
 fn a_roll_back_to_what_is_damaged_leaves_the_pointer_alone() {
     let (_folder, store, ids) = store(2);
     fs::write(store.root().join(ids[0].as_str()).join("items.bin"), b"").unwrap();
