@@ -4,7 +4,7 @@
 
 mod scripted;
 
-use std::{fs, future::pending, process::Command as Process};
+use std::{fs, future::pending, process::Command as Process, sync::Arc};
 
 use clap::Parser as _;
 use faces_loadtest::{
@@ -14,6 +14,7 @@ use faces_loadtest::{
 };
 use faces_proto::v1::{RecommendResponse, ServiceLevel};
 use scripted::{Line, Scripted, SlowLog, admin, serve, slate};
+use tokio::sync::Notify;
 use tonic::Status;
 
 const ITEMS: [&str; 3] = ["a", "b", "c"];
@@ -29,6 +30,17 @@ async fn run(scripted: Scripted, scenario: &str, arguments: &str) -> PeakReport 
 
 /// As [`run`], with arguments that may have spaces in them.
 async fn run_with(scripted: Scripted, scenario: &str, arguments: &str, more: &[&str]) -> PeakReport {
+    run_until(scripted, scenario, arguments, more, pending()).await
+}
+
+/// As [`run_with`], until `stop`.
+async fn run_until(
+    scripted: Scripted,
+    scenario: &str,
+    arguments: &str,
+    more: &[&str],
+    stop: impl Future<Output = ()>,
+) -> PeakReport {
     let address = serve(scripted, SlowLog::new(1)).await;
     let uri = format!("http://{address}");
     let common =
@@ -36,10 +48,10 @@ async fn run_with(scripted: Scripted, scenario: &str, arguments: &str, more: &[&
     let all = format!("faces-loadtest {scenario} {common} {arguments}");
     let target = Target::parse(&uri, false).unwrap();
     match Cli::try_parse_from(all.split_whitespace().chain(more.iter().copied())).unwrap().command {
-        Command::Overload(arguments) => peak::overload::run(&arguments, &target, pending()).await,
-        Command::Capacity(arguments) => peak::capacity::run(&arguments, &target, pending()).await,
-        Command::Soak(arguments) => peak::soak::run(&arguments, &target, pending()).await,
-        Command::Festival(arguments) => peak::festival::run(&arguments, &target, pending()).await,
+        Command::Overload(arguments) => peak::overload::run(&arguments, &target, stop).await,
+        Command::Capacity(arguments) => peak::capacity::run(&arguments, &target, stop).await,
+        Command::Soak(arguments) => peak::soak::run(&arguments, &target, stop).await,
+        Command::Festival(arguments) => peak::festival::run(&arguments, &target, stop).await,
         other => panic!("{other:?}"),
     }
     .unwrap()
@@ -179,4 +191,22 @@ async fn a_soak_without_the_admin_page_does_not_pass_for_a_flat_one() {
     let memory = report.verdicts.iter().find(|verdict| verdict.what.contains("memory")).unwrap();
     assert_eq!((memory.found, memory.holds), (None, false));
     assert!(report.to_string().contains("known from its admin page alone (--admin)"), "{report}");
+}
+
+#[tokio::test]
+async fn a_scenario_that_is_stopped_does_not_pass_for_what_it_never_came_to() {
+    let stop = Arc::new(Notify::new());
+    let told = Arc::clone(&stop);
+    let scripted = Scripted::new(move |call, _| {
+        if call == 200 {
+            told.notify_one(); // well after the warm-up, well before the end of what follows
+        }
+        at_level(ServiceLevel::Full)
+    });
+    let admin = admin("process_resident_memory_bytes 1000\n").to_string();
+    let arguments = "--capacity 100 --multiples 2 --seconds 2 --rest-seconds 1";
+    let report = run_until(scripted, "overload", arguments, &["--admin", &admin], async move { stop.notified().await }).await;
+    assert!(report.phases.last().unwrap().stopped_early && report.phases.len() < 4, "{report}");
+    assert!(report.verdicts.iter().all(|verdict| verdict.holds) && !report.holds, "{report}");
+    assert!(report.to_string().contains("note: stopped before its end"), "{report}");
 }
