@@ -210,3 +210,9 @@ async fn a_scenario_that_is_stopped_does_not_pass_for_what_it_never_came_to() {
     assert!(report.verdicts.iter().all(|verdict| verdict.holds) && !report.holds, "{report}");
     assert!(report.to_string().contains("note: stopped before its end"), "{report}");
 }
+
+#[test]
+fn a_multiple_beyond_any_generator_is_told_before_anything_is_sent() {
+    let early = complaint("overload --capacity 30000 --multiples 2,10", &[]);
+    assert!(early.starts_with("error: rate is 300000; allowed is above 0, at most 200000 a second"), "{early}");
+}

@@ -23,16 +23,20 @@ const REST: f64 = 0.5;
 /// When the run can't start.
 pub async fn run(arguments: &OverloadArgs, target: &Target, stop: impl Future<Output = ()>) -> Result<PeakReport, LoadError> {
     let (peak, capacity) = (&arguments.peak, arguments.capacity.per_second());
-    let (slo, mut stage) = (Slo::read(peak.slo.as_deref())?, Stage::open(peak, target).await?);
-    let mut steps = vec![("warm-up".to_owned(), REST, arguments.seconds), ("at capacity".to_owned(), 1.0, arguments.seconds)];
+    let rate = |share| Rate::new(capacity * share);
+    let rest = (rate(REST)?, RunLength::from_seconds(arguments.rest_seconds.into())?);
+    let mut steps = vec![
+        ("warm-up".to_owned(), rest.0, arguments.seconds),
+        ("at capacity".to_owned(), arguments.capacity, arguments.seconds),
+    ];
     for multiple in &arguments.multiples {
-        steps.push((format!("{multiple} x"), *multiple, arguments.seconds));
-        steps.push((format!("after {multiple} x"), REST, RunLength::from_seconds(arguments.rest_seconds.into())?));
+        steps.push((format!("{multiple} x"), rate(*multiple)?, arguments.seconds));
+        steps.push((format!("after {multiple} x"), rest.0, rest.1));
     }
+    let (slo, mut stage) = (Slo::read(peak.slo.as_deref())?, Stage::open(peak, target).await?);
     let mut phases: Vec<PhaseReport> = Vec::new();
     let mut stop = std::pin::pin!(stop);
-    for (name, share, length) in steps {
-        let rate = Rate::new(capacity * share)?;
+    for (name, rate, length) in steps {
         phases.push(stage.phase(&name, rate, length, stop.as_mut()).await?);
         if phases.last().is_some_and(|phase| phase.stopped_early) {
             break;
