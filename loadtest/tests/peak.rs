@@ -9,7 +9,9 @@ use std::{fs, future::pending, process::Command as Process, sync::Arc};
 use clap::Parser as _;
 use faces_loadtest::{
     cli::{Cli, Command},
-    peak::{self, page, report::PeakReport},
+    connections,
+    peak::{self, mix::Mix, page, report::PeakReport},
+    people::People,
     target::Target,
 };
 use faces_proto::v1::{RecommendResponse, ServiceLevel};
@@ -215,4 +217,14 @@ async fn a_scenario_that_is_stopped_does_not_pass_for_what_it_never_came_to() {
 fn a_multiple_beyond_any_generator_is_told_before_anything_is_sent() {
     let early = complaint("overload --capacity 30000 --multiples 2,10", &[]);
     assert!(early.starts_with("error: rate is 300000; allowed is above 0, at most 200000 a second"), "{early}");
+}
+
+#[tokio::test]
+async fn who_takes_connections_and_never_answers_is_given_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = Target::parse(&format!("http://{}", silent.local_addr().unwrap()), false).unwrap();
+    let channel = connections::connect(&target).await.unwrap();
+    tokio::time::pause(); // from here on nothing but patience takes time
+    let refused = Mix::learn(channel, "video", 3, People::numbered("video", 1, 0.0).unwrap()).await.unwrap_err().to_string();
+    assert!(refused.starts_with("nothing to ask for in `video`: Timeout expired"), "{refused}");
 }
