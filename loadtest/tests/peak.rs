@@ -220,6 +220,13 @@ fn a_multiple_beyond_any_generator_is_told_before_anything_is_sent() {
 }
 
 #[tokio::test]
+async fn a_festival_without_events_writes_none() {
+    let scripted = Scripted::new(|_, _| at_level(ServiceLevel::Full));
+    let report = run(scripted, "festival", "--rate 200 --events-per-s 0 --seconds 1").await;
+    assert_eq!((report.finding.events_written, report.finding.events_refused), (Some(0), Some(0)), "{report}");
+}
+
+#[tokio::test]
 async fn who_takes_connections_and_never_answers_is_given_up() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let target = Target::parse(&format!("http://{}", silent.local_addr().unwrap()), false).unwrap();
