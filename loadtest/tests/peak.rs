@@ -213,6 +213,20 @@ async fn a_scenario_that_is_stopped_does_not_pass_for_what_it_never_came_to() {
     assert!(report.to_string().contains("note: stopped before its end"), "{report}");
 }
 
+#[tokio::test]
+async fn a_server_that_refuses_after_an_overload_has_not_recovered() {
+    for (after, found) in [(Line::error(Status::unavailable("full")), None), (at_level(ServiceLevel::Full), Some(0.0))] {
+        let after = after.answer;
+        let scripted = Scripted::new(move |call, _| match call {
+            0 => at_level(ServiceLevel::Full),
+            _ => Line { delay: std::time::Duration::ZERO, answer: after.clone() },
+        });
+        let report = run(scripted, "overload", "--capacity 100 --multiples 2 --seconds 0.3 --rest-seconds 1").await;
+        let recovery = report.verdicts.iter().find(|verdict| verdict.what == "seconds to full service after 2 x").unwrap();
+        assert_eq!((recovery.found, recovery.holds), (found, found.is_some()), "{report}");
+    }
+}
+
 #[test]
 fn a_multiple_beyond_any_generator_is_told_before_anything_is_sent() {
     let early = complaint("overload --capacity 30000 --multiples 2,10", &[]);

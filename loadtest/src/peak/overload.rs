@@ -77,7 +77,8 @@ fn verdicts(slo: &Slo, phases: &[PhaseReport], multiples: &[f64], critical_share
     }
     for phase in rests(phases) {
         let what = format!("seconds to full service {}", phase.name);
-        verdicts.push(Verdict::at_most(what, slo.recovery_seconds_max, Some(phase.degraded_until_s)));
+        let found = (phase.counts.good > phase.counts.degraded).then_some(phase.degraded_until_s); // else there was none
+        verdicts.push(Verdict::at_most(what, slo.recovery_seconds_max, found));
     }
     let rss = |phase: &PhaseReport| phase.server_rss_bytes;
     let grown = phases.iter().skip(1).find_map(rss).zip(phases.last().and_then(rss)).map(|(first, last)| last / first - 1.0);

@@ -78,7 +78,7 @@ pub struct PhaseReport {
     pub server_cpu_cores: Option<f64>,
     /// Its memory at the end.
     pub server_rss_bytes: Option<f64>,
-    /// Seconds from the start of the phase to the last answer below full service; 0 for none.
+    /// Seconds from the start of the phase to the last request answered below full service or refused; 0 for none.
     pub degraded_until_s: f64,
     /// The generator's own delay.
     pub send_lag_p99_ms: Option<f64>,

@@ -61,7 +61,7 @@ pub struct Finding {
     /// Whether it held at every rate that was tried, so that capacity is at least that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_is_lower_bound: Option<bool>,
-    /// Longest time from the end of an overload to the last answer below full service.
+    /// Longest time from the end of an overload to the last request answered below full service or refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_s: Option<f64>,
     /// Growth of the server's memory, as a share.
