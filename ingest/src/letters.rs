@@ -27,6 +27,7 @@ pub use self::{
 use crate::{
     Reason, TopicKind, Topics,
     decode::{CONTENT_TYPE, Decoder, Format, Limits, Rejection},
+    framing,
 };
 
 /// Header of a record that was written back: the address that its letter names.
@@ -204,6 +205,7 @@ impl Letter {
     #[must_use]
     pub fn readable(&self, topics: &Topics) -> Readable {
         let (Some(payload), Some(format)) = (self.payload.as_deref(), self.format()) else { return Readable::Bytes };
+        let payload = framing::strip(format, payload).unwrap_or(payload);
         match (format, topics.kind(&self.address.topic)) {
             (Format::Json, _) => serde_json::from_slice(payload).map_or(Readable::Bytes, Readable::Whole),
             (Format::Protobuf, Some(TopicKind::Events { .. })) => readable::<v1::Event>(payload),
@@ -287,6 +289,11 @@ mod tests {
         let whole = event().encode_to_vec();
         let Readable::Whole(json) = letter(&whole, None).readable(&topics) else { panic!("not whole") };
         assert_eq!(json["itemId"], "i1");
+        let frame: &[u8] = &[0, 0, 0, 0, 7]; // a schema registry's
+        let framed = letter(&[frame, &[0], &whole].concat(), None);
+        assert_eq!(framed.readable(&topics), Readable::Whole(json));
+        let framed = letter(&[frame, b"{\"a\": 1}"].concat(), Some("application/json"));
+        assert_eq!(framed.readable(&topics), Readable::Whole(serde_json::json!({"a": 1})));
         let cut = &whole[..whole.len() - 1];
         let Readable::Part { message, fault } = letter(cut, None).readable(&topics) else { panic!("not a part") };
         assert!(message["bu"] == "video" && !fault.is_empty(), "{message}");

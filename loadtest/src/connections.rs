@@ -18,6 +18,8 @@ use tonic::{
 use crate::{error::LoadError, target::Target};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for any answer, so that who takes connections and never answers holds nothing up for good. No deadline allowed here is longer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Above what a busy connection has under way, so that HTTP/2's own flow control is not what gets measured.
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
@@ -37,6 +39,7 @@ pub trait Recommender: Clone + Send + Sync + 'static {
 pub async fn connect(target: &Target) -> Result<Channel, LoadError> {
     let endpoint = Endpoint::from(target.uri().clone())
         .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(CALL_TIMEOUT)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .tcp_nodelay(true);
     endpoint.connect().await.map_err(|source| LoadError::Connect { target: target.uri().to_string(), source })

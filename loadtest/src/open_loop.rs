@@ -47,7 +47,7 @@ pub struct LoadPlan {
 pub struct Driven {
     /// The books.
     pub tally: Tally,
-    /// From the start to when the last request was due, or to the stop.
+    /// From the start to the schedule's end, or to the stop.
     pub offered_for: Duration,
     /// Whether `stop` came before the schedule's end.
     pub stopped_early: bool,

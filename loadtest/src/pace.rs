@@ -20,7 +20,7 @@ const SLEEP_MAX: Duration = Duration::from_millis(100);
 pub struct Arrivals {
     /// What offsets of the schedule count from.
     pub start: Instant,
-    /// One instant an arrival, ascending; closed after the last.
+    /// One instant an arrival, ascending; closed at the schedule's end.
     pub due: mpsc::Receiver<Instant>,
 }
 
@@ -36,20 +36,38 @@ pub fn start(schedule: Schedule) -> io::Result<Arrivals> {
 }
 
 fn release(schedule: Schedule, start: Instant, sender: &mpsc::Sender<Instant>) {
+    let end = start + schedule.length();
     for offset in schedule {
         let due = start + offset;
-        loop {
-            if sender.is_closed() {
-                return;
-            }
-            let wait = due.saturating_duration_since(Instant::now());
-            if wait.is_zero() {
-                break;
-            }
-            thread::sleep(wait.min(SLEEP_MAX));
-        }
-        if sender.blocking_send(due).is_err() {
+        if !wait(due, sender) || sender.blocking_send(due).is_err() {
             return;
         }
+    }
+    wait(end, sender); // that nothing more comes due is part of the rate
+}
+
+/// Sleeps until then; false as soon as nobody waits for it any more.
+fn wait(until: Instant, sender: &mpsc::Sender<Instant>) -> bool {
+    while !sender.is_closed() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        thread::sleep(left.min(SLEEP_MAX));
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::{Rate, RunLength};
+
+    #[test]
+    fn a_run_is_as_long_as_its_schedule_however_little_comes_due() {
+        let schedule = Schedule::new(Rate::new(1e-6).unwrap(), RunLength::from_seconds(0.05).unwrap(), 1);
+        let mut arrivals = start(schedule).unwrap();
+        assert_eq!(arrivals.due.blocking_recv(), None);
+        assert!(arrivals.start.elapsed() >= Duration::from_millis(50));
     }
 }

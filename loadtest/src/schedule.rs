@@ -106,6 +106,12 @@ impl Schedule {
             end_s: length.duration().as_secs_f64(),
         }
     }
+
+    /// How long arrivals go on.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        Duration::from_secs_f64(self.end_s)
+    }
 }
 
 impl Iterator for Schedule {

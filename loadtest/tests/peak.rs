@@ -4,16 +4,19 @@
 
 mod scripted;
 
-use std::{fs, future::pending, process::Command as Process};
+use std::{fs, future::pending, process::Command as Process, sync::Arc};
 
 use clap::Parser as _;
 use faces_loadtest::{
     cli::{Cli, Command},
-    peak::{self, page, report::PeakReport},
+    connections,
+    peak::{self, mix::Mix, page, report::PeakReport},
+    people::People,
     target::Target,
 };
 use faces_proto::v1::{RecommendResponse, ServiceLevel};
 use scripted::{Line, Scripted, SlowLog, admin, serve, slate};
+use tokio::sync::Notify;
 use tonic::Status;
 
 const ITEMS: [&str; 3] = ["a", "b", "c"];
@@ -29,6 +32,17 @@ async fn run(scripted: Scripted, scenario: &str, arguments: &str) -> PeakReport 
 
 /// As [`run`], with arguments that may have spaces in them.
 async fn run_with(scripted: Scripted, scenario: &str, arguments: &str, more: &[&str]) -> PeakReport {
+    run_until(scripted, scenario, arguments, more, pending()).await
+}
+
+/// As [`run_with`], until `stop`.
+async fn run_until(
+    scripted: Scripted,
+    scenario: &str,
+    arguments: &str,
+    more: &[&str],
+    stop: impl Future<Output = ()>,
+) -> PeakReport {
     let address = serve(scripted, SlowLog::new(1)).await;
     let uri = format!("http://{address}");
     let common =
@@ -36,10 +50,10 @@ async fn run_with(scripted: Scripted, scenario: &str, arguments: &str, more: &[&
     let all = format!("faces-loadtest {scenario} {common} {arguments}");
     let target = Target::parse(&uri, false).unwrap();
     match Cli::try_parse_from(all.split_whitespace().chain(more.iter().copied())).unwrap().command {
-        Command::Overload(arguments) => peak::overload::run(&arguments, &target, pending()).await,
-        Command::Capacity(arguments) => peak::capacity::run(&arguments, &target, pending()).await,
-        Command::Soak(arguments) => peak::soak::run(&arguments, &target, pending()).await,
-        Command::Festival(arguments) => peak::festival::run(&arguments, &target, pending()).await,
+        Command::Overload(arguments) => peak::overload::run(&arguments, &target, stop).await,
+        Command::Capacity(arguments) => peak::capacity::run(&arguments, &target, stop).await,
+        Command::Soak(arguments) => peak::soak::run(&arguments, &target, stop).await,
+        Command::Festival(arguments) => peak::festival::run(&arguments, &target, stop).await,
         other => panic!("{other:?}"),
     }
     .unwrap()
@@ -179,4 +193,59 @@ async fn a_soak_without_the_admin_page_does_not_pass_for_a_flat_one() {
     let memory = report.verdicts.iter().find(|verdict| verdict.what.contains("memory")).unwrap();
     assert_eq!((memory.found, memory.holds), (None, false));
     assert!(report.to_string().contains("known from its admin page alone (--admin)"), "{report}");
+}
+
+#[tokio::test]
+async fn a_scenario_that_is_stopped_does_not_pass_for_what_it_never_came_to() {
+    let stop = Arc::new(Notify::new());
+    let told = Arc::clone(&stop);
+    let scripted = Scripted::new(move |call, _| {
+        if call == 200 {
+            told.notify_one(); // well after the warm-up, well before the end of what follows
+        }
+        at_level(ServiceLevel::Full)
+    });
+    let admin = admin("process_resident_memory_bytes 1000\n").to_string();
+    let arguments = "--capacity 100 --multiples 2 --seconds 2 --rest-seconds 1";
+    let report = run_until(scripted, "overload", arguments, &["--admin", &admin], async move { stop.notified().await }).await;
+    assert!(report.phases.last().unwrap().stopped_early && report.phases.len() < 4, "{report}");
+    assert!(report.verdicts.iter().all(|verdict| verdict.holds) && !report.holds, "{report}");
+    assert!(report.to_string().contains("note: stopped before its end"), "{report}");
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_after_an_overload_has_not_recovered() {
+    for (after, found) in [(Line::error(Status::unavailable("full")), None), (at_level(ServiceLevel::Full), Some(0.0))] {
+        let after = after.answer;
+        let scripted = Scripted::new(move |call, _| match call {
+            0 => at_level(ServiceLevel::Full),
+            _ => Line { delay: std::time::Duration::ZERO, answer: after.clone() },
+        });
+        let report = run(scripted, "overload", "--capacity 100 --multiples 2 --seconds 0.3 --rest-seconds 1").await;
+        let recovery = report.verdicts.iter().find(|verdict| verdict.what == "seconds to full service after 2 x").unwrap();
+        assert_eq!((recovery.found, recovery.holds), (found, found.is_some()), "{report}");
+    }
+}
+
+#[test]
+fn a_multiple_beyond_any_generator_is_told_before_anything_is_sent() {
+    let early = complaint("overload --capacity 30000 --multiples 2,10", &[]);
+    assert!(early.starts_with("error: rate is 300000; allowed is above 0, at most 200000 a second"), "{early}");
+}
+
+#[tokio::test]
+async fn a_festival_without_events_writes_none() {
+    let scripted = Scripted::new(|_, _| at_level(ServiceLevel::Full));
+    let report = run(scripted, "festival", "--rate 200 --events-per-s 0 --seconds 1").await;
+    assert_eq!((report.finding.events_written, report.finding.events_refused), (Some(0), Some(0)), "{report}");
+}
+
+#[tokio::test]
+async fn who_takes_connections_and_never_answers_is_given_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = Target::parse(&format!("http://{}", silent.local_addr().unwrap()), false).unwrap();
+    let channel = connections::connect(&target).await.unwrap();
+    tokio::time::pause(); // from here on nothing but patience takes time
+    let refused = Mix::learn(channel, "video", 3, People::numbered("video", 1, 0.0).unwrap()).await.unwrap_err().to_string();
+    assert!(refused.starts_with("nothing to ask for in `video`: Timeout expired"), "{refused}");
 }

@@ -22,20 +22,20 @@ Example:
   faces-loadtest overload --target http://127.0.0.1:50051 --admin 127.0.0.1:9090 --bu marketplace --capacity 4000 --json
 
 One generator core sends some 20,000 to 40,000 requests a second: give the server so little of the machine that ten times its capacity is less
-than that (server.threads=1, and taskset or a quota). Exit code 1 when the SLO is missed.";
+than that (server.threads=1, and taskset or a quota). Exit code 1 when the SLO is missed, or the run stopped.";
 
 pub(super) const SOAK_EXAMPLES: &str = "\
 Example:
   faces-loadtest soak --target http://127.0.0.1:50051 --admin 127.0.0.1:9090 --bu marketplace --rate 2000 --seconds 3600
 
-Exit code 1 when memory or p99 grows by more than the SLO allows.";
+Exit code 1 when memory or p99 grows by more than the SLO allows, or the run is stopped.";
 
 pub(super) const FESTIVAL_EXAMPLES: &str = "\
 Example:
   faces-loadtest festival --target http://127.0.0.1:50051 --admin 127.0.0.1:9090 --bu marketplace --rate 4000 --events-per-s 500 \\
     --at-swap 'faces rebuild --events e.csv.zst --items i.csv.zst --out generations' --at-cut './cut-the-brokers-for 5'
 
-Commands run by sh a third into their part of the plateau; writes real events. Exit code 1 when the SLO is missed or a command fails.";
+Commands run by sh a third into their part of the plateau; writes real events. Exit code 1 when the SLO is missed, a command fails or the run is stopped.";
 
 /// What all scenarios have in common.
 #[derive(Args, Clone, Debug)]

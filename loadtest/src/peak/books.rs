@@ -100,7 +100,7 @@ pub struct PhaseBooks {
     pub send_lags: Latencies,
     /// Second by second.
     pub seconds: Vec<Second>,
-    /// When the last answer below full service was due, from the start; `None` while there is none.
+    /// When the last request was due that was answered below full service or refused, from the start; `None` while there is none.
     pub last_degraded_at: Option<Duration>,
 }
 
@@ -149,6 +149,10 @@ impl PhaseBooks {
     fn note_error(&mut self, kind: &'static str, message: &str) {
         *self.errors.entry(kind).or_default() += 1;
         self.samples.entry(kind).or_insert_with(|| message.to_owned());
+    }
+
+    fn note_degraded(&mut self, finished: &Finished) {
+        self.last_degraded_at = self.last_degraded_at.max(Some(finished.due_at));
     }
 
     fn record(&mut self, finished: &Finished) {
@@ -247,7 +251,7 @@ impl Books for PhaseBooks {
                     counts.degraded += u64::from(is_degraded);
                 });
                 if is_degraded {
-                    self.last_degraded_at = self.last_degraded_at.max(Some(finished.due_at));
+                    self.note_degraded(&finished);
                 }
                 self.slates += answer.slates;
                 let name = level_name(answer.level);
@@ -262,6 +266,7 @@ impl Books for PhaseBooks {
                 self.note_error("DEADLINE_EXCEEDED", "no answer inside the deadline");
             }
             &Fate::Error { code, ref message } => {
+                self.note_degraded(&finished);
                 self.each(&finished, |counts| counts.errors += 1);
                 self.note_error(code, message);
             }
@@ -300,7 +305,7 @@ mod tests {
         assert_eq!(books.levels, BTreeMap::from([("full", 1), ("popular", 1)]));
         assert_eq!(books.errors, BTreeMap::from([("UNAVAILABLE", 1), ("DEADLINE_EXCEEDED", 1)]));
         assert_eq!(books.latencies.count(), 4, "a refusal is quick and would flatter the rest");
-        assert_eq!(books.last_degraded_at, Some(Duration::ZERO));
+        assert_eq!(books.last_degraded_at, Some(Duration::from_secs(2)), "what is refused is not served in full");
         assert_eq!(books.seconds.iter().map(|second| second.counts.due).collect::<Vec<_>>(), [2, 0, 3]);
     }
 }

@@ -37,6 +37,8 @@ use crate::{
 
 /// Events are written in requests of so many.
 const EVENTS_TOGETHER: u64 = 100;
+/// Pause between two looks at whether there is anything to write by now.
+const IDLE: Duration = Duration::from_millis(20);
 
 /// Name, rate as a share of the step's, and length as a share of the night's.
 const NIGHT: [(&str, f64, f64); 6] = [
@@ -115,7 +117,7 @@ impl Events {
     }
 
     fn pace(&self, per_s: f64) {
-        self.per_s.store(per_s as u64, Relaxed);
+        self.per_s.store(per_s.ceil() as u64, Relaxed); // few are not none
     }
 
     /// Events acknowledged and refused.
@@ -139,7 +141,12 @@ async fn write(
     let (mut written, mut refused) = (0, 0);
     let mut next = tokio::time::Instant::now();
     while !stop.load(Relaxed) {
-        let rate = per_s.load(Relaxed).max(1);
+        let rate = per_s.load(Relaxed);
+        if rate == 0 {
+            tokio::time::sleep(IDLE).await;
+            next = tokio::time::Instant::now();
+            continue;
+        }
         next += Duration::from_secs_f64(EVENTS_TOGETHER as f64 / rate as f64).min(Duration::from_secs(1));
         let count = EVENTS_TOGETHER.min(rate);
         let events = (0..count).map(|_| Event {

@@ -23,16 +23,20 @@ const REST: f64 = 0.5;
 /// When the run can't start.
 pub async fn run(arguments: &OverloadArgs, target: &Target, stop: impl Future<Output = ()>) -> Result<PeakReport, LoadError> {
     let (peak, capacity) = (&arguments.peak, arguments.capacity.per_second());
-    let (slo, mut stage) = (Slo::read(peak.slo.as_deref())?, Stage::open(peak, target).await?);
-    let mut steps = vec![("warm-up".to_owned(), REST, arguments.seconds), ("at capacity".to_owned(), 1.0, arguments.seconds)];
+    let rate = |share| Rate::new(capacity * share);
+    let rest = (rate(REST)?, RunLength::from_seconds(arguments.rest_seconds.into())?);
+    let mut steps = vec![
+        ("warm-up".to_owned(), rest.0, arguments.seconds),
+        ("at capacity".to_owned(), arguments.capacity, arguments.seconds),
+    ];
     for multiple in &arguments.multiples {
-        steps.push((format!("{multiple} x"), *multiple, arguments.seconds));
-        steps.push((format!("after {multiple} x"), REST, RunLength::from_seconds(arguments.rest_seconds.into())?));
+        steps.push((format!("{multiple} x"), rate(*multiple)?, arguments.seconds));
+        steps.push((format!("after {multiple} x"), rest.0, rest.1));
     }
+    let (slo, mut stage) = (Slo::read(peak.slo.as_deref())?, Stage::open(peak, target).await?);
     let mut phases: Vec<PhaseReport> = Vec::new();
     let mut stop = std::pin::pin!(stop);
-    for (name, share, length) in steps {
-        let rate = Rate::new(capacity * share)?;
+    for (name, rate, length) in steps {
         phases.push(stage.phase(&name, rate, length, stop.as_mut()).await?);
         if phases.last().is_some_and(|phase| phase.stopped_early) {
             break;
@@ -73,7 +77,8 @@ fn verdicts(slo: &Slo, phases: &[PhaseReport], multiples: &[f64], critical_share
     }
     for phase in rests(phases) {
         let what = format!("seconds to full service {}", phase.name);
-        verdicts.push(Verdict::at_most(what, slo.recovery_seconds_max, Some(phase.degraded_until_s)));
+        let found = (phase.counts.good > phase.counts.degraded).then_some(phase.degraded_until_s); // else there was none
+        verdicts.push(Verdict::at_most(what, slo.recovery_seconds_max, found));
     }
     let rss = |phase: &PhaseReport| phase.server_rss_bytes;
     let grown = phases.iter().skip(1).find_map(rss).zip(phases.last().and_then(rss)).map(|(first, last)| last / first - 1.0);

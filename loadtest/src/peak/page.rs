@@ -121,6 +121,7 @@ fn plots(report: &PeakReport) -> Vec<(&'static str, &'static str, Vec<Line>)> {
         let [before, after] = pair else { return None };
         Some((after.at_s, (after.cpu_s? - before.cpu_s?) / (after.at_s - before.at_s).max(1e-9)))
     });
+    let cores = cores.filter(|(_, busy)| *busy >= 0.0); // less than before: another process
     let cpu = report.phases.iter().filter_map(|phase| Some((phase, phase.server_cpu_us_per_answer?)));
     let cpu = cpu.flat_map(|(phase, us)| [(phase.began_s, us), (phase.began_s + phase.seconds, us)]);
     vec![

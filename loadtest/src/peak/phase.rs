@@ -78,7 +78,7 @@ pub struct PhaseReport {
     pub server_cpu_cores: Option<f64>,
     /// Its memory at the end.
     pub server_rss_bytes: Option<f64>,
-    /// Seconds from the start of the phase to the last answer below full service; 0 for none.
+    /// Seconds from the start of the phase to the last request answered below full service or refused; 0 for none.
     pub degraded_until_s: f64,
     /// The generator's own delay.
     pub send_lag_p99_ms: Option<f64>,
@@ -182,6 +182,7 @@ impl PhaseReport {
         let seconds = offered_for.as_secs_f64();
         let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
         let cpu = server.and_then(|(before, after)| Some((after.cpu_s? - before.cpu_s?, after.at_s - before.at_s)));
+        let cpu = cpu.filter(|(cpu_s, _)| *cpu_s >= 0.0); // less than before: another process, started meanwhile
         let send_lag_p99_ms = books.send_lags.quantile_ms(0.99);
         let [critical, default, sheddable] = books.by_criticality;
         Self {
@@ -235,5 +236,24 @@ impl PhaseReport {
             levels.join(", "),
             errors.join(", "),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_of_two_processes_is_no_difference() {
+        let report = |before, after| {
+            let mut books = PhaseBooks::new(Instant::now()).unwrap();
+            books.slates = 1;
+            let sample = |at_s, cpu_s| Sample { at_s, cpu_s: Some(cpu_s), ..Sample::default() };
+            let server = Some((sample(0.0, before), sample(2.0, after)));
+            let report = PhaseReport::new("x", Rate::new(1.0).unwrap(), 0.0, (Duration::from_secs(2), false), books, server);
+            (report.server_cpu_us_per_answer, report.server_cpu_cores)
+        };
+        assert_eq!(report(1.0, 2.0), (Some(1e6), Some(0.5)));
+        assert_eq!(report(9.0, 0.5), (None, None), "it was started anew meanwhile");
     }
 }

@@ -44,7 +44,7 @@ pub struct PeakReport {
     pub generator_limited: bool,
     /// The limits, and whether they hold.
     pub verdicts: Vec<Verdict>,
-    /// Whether all of them hold, and no command failed.
+    /// Whether all of them hold, no command failed, and nothing was stopped before its end.
     pub holds: bool,
     /// Every phase.
     pub phases: Vec<PhaseReport>,
@@ -61,7 +61,7 @@ pub struct Finding {
     /// Whether it held at every rate that was tried, so that capacity is at least that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_is_lower_bound: Option<bool>,
-    /// Longest time from the end of an overload to the last answer below full service.
+    /// Longest time from the end of an overload to the last request answered below full service or refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_s: Option<f64>,
     /// Growth of the server's memory, as a share.
@@ -123,6 +123,7 @@ impl PeakReport {
             server_cpu_us_per_answer: headline.and_then(|phase| phase.server_cpu_us_per_answer),
             generator_limited: phases.iter().any(|phase| phase.generator_limited),
             holds: !verdicts.is_empty()
+                && !phases.iter().any(|phase| phase.stopped_early)
                 && verdicts.iter().all(|verdict| verdict.holds)
                 && finding.commands.iter().all(|command| command.succeeded),
             finding,
@@ -160,6 +161,9 @@ impl fmt::Display for PeakReport {
                 f,
                 "note: the server's memory, processor time and view of the log are known from its admin page alone (--admin)"
             )?;
+        }
+        if self.phases.iter().any(|phase| phase.stopped_early) {
+            writeln!(f, "note: stopped before its end, so that it does not pass: what was to come is not known")?;
         }
         if self.generator_limited {
             writeln!(

@@ -75,7 +75,7 @@ struct ReplayArgs {
     /// Events table: CSV, CSV + zstd or Parquet (ts_ms,bu,local_user_id,item_id,event_type[,value,currency]).
     #[arg(long)]
     events: PathBuf,
-    /// Items table (item_id,bu[,title,category,brand,price,currency,tags,regions,stock]).
+    /// Items table (item_id,bu[,title,category,brand,price,currency,tags,regions,stock,embedding]).
     #[arg(long)]
     items: PathBuf,
     /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b).

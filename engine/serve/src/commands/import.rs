@@ -33,7 +33,7 @@ pub struct ImportArgs {
     /// Events table: CSV, CSV + zstd or Parquet (ts_ms,bu,local_user_id,item_id,event_type[,value,currency]).
     #[arg(long, required_unless_present_any = ["items", "links"])]
     events: Option<PathBuf>,
-    /// Items table (item_id,bu[,title,category,brand,price,currency,tags,regions,stock]).
+    /// Items table (item_id,bu[,title,category,brand,price,currency,tags,regions,stock,embedding]).
     #[arg(long)]
     items: Option<PathBuf>,
     /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b).

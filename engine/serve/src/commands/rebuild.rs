@@ -50,7 +50,7 @@ pub struct RebuildArgs {
     /// URL (s3://, gs://, az://) of Parquet files.
     #[arg(long, value_name = "PATH|PATTERN|URL")]
     events: String,
-    /// Items table (item_id,bu[,title,category,brand,price,currency,tags,regions,stock]), likewise.
+    /// Items table (item_id,bu[,title,category,brand,price,currency,tags,regions,stock,embedding]), likewise.
     #[arg(long, value_name = "PATH|PATTERN|URL")]
     items: String,
     /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b), likewise; without it every account is a person of its own.

@@ -47,7 +47,8 @@ impl Share {
     /// Places out of `wanted` that the share amounts to, rounded up: at least one.
     #[must_use]
     pub fn at_most(self, wanted: usize) -> usize {
-        (wanted as f32 * self.0).ceil().max(1.0) as usize
+        const INEXACT: f32 = 1e-4; // 0.3 as a float is a little more than that, which is no place of 50
+        (wanted as f32 * self.0 - INEXACT).ceil().max(1.0) as usize
     }
 
     /// Places out of `wanted` that the share amounts to, to the nearest, but at least one of them.
@@ -269,6 +270,10 @@ mod tests {
         let share = |value| Share::new(value).unwrap();
         assert_eq!([0.0, -0.1, 1.1, f32::NAN].map(Share::new), [None; 4]);
         assert_eq!((share(0.5).at_most(7), share(0.01).at_most(7), share(1.0).at_most(7)), (4, 1, 7));
+        for (percent, wanted) in (1_usize..=100).flat_map(|percent| (1..=200).map(move |wanted| (percent, wanted))) {
+            let places = share(percent as f32 / 100.0).at_most(wanted);
+            assert_eq!(places, (percent * wanted).div_ceil(100), "{percent} % of {wanted}");
+        }
         assert_eq!((share(0.1).about(20), share(0.01).about(20), share(0.5).about(0)), (2, 1, 0));
     }
 
