@@ -56,7 +56,7 @@ pub struct RebuildArgs {
     /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b), likewise; without it every account is a person of its own.
     #[arg(long, value_name = "PATH|PATTERN|URL")]
     links: Option<String>,
-    /// Train only on what happened before this time (RFC 3339); without it, what is dated later than now is left out.
+    /// Train only on what happened before this time (RFC 3339); without it, rows of a table in one file that are dated later than now are left out.
     #[arg(long, value_name = "TIME")]
     until: Option<jiff::Timestamp>,
     /// Folder to publish to; default: generations.folder of the configuration.
