@@ -1,5 +1,6 @@
 //! The write path's inner step and the first step of every answer: inserting into a fragment, folding fragments into a profile.
 #![allow(missing_docs, reason = "criterion's macros write items without docs")]
+#![allow(clippy::expect_used, reason = "a bench that can't build its world has failed")]
 
 use std::hint::black_box;
 
@@ -7,8 +8,9 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use faces_core::{
     event::{Behaviour, EventKind},
     fragment::Fragment,
+    identity::{Confidence, Evidence, IdentityGraph, Limits, Operation, Statement},
     ids::{EventId, EventTime, ItemId},
-    key::KeyHash,
+    key::{KeyHash, KeyKind, SourceKey},
     profile::Profile,
 };
 
@@ -73,5 +75,47 @@ fn fold(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, insert, fold);
+fn key(n: u32) -> SourceKey {
+    SourceKey::new("market", KeyKind::Account, &n.to_string()).expect("a key")
+}
+
+/// What is said of two neighbours in a chain, at a time.
+fn statement(n: u32, operation: Operation, time_ms: i64) -> Statement {
+    let time = EventTime::from_millis(time_ms);
+    Statement::new(key(n), key(n + 1), Evidence::Login, operation, Confidence::FULL, time).expect("two keys")
+}
+
+/// Links in the middle of chains of keys far longer than a person may be, and whose key that is.
+fn link(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("identity");
+    for links in [10, 1_000, 20_000] {
+        let graph = IdentityGraph::new(Limits::default());
+        (0..links).for_each(|n| _ = graph.apply(&statement(n, Operation::Link, 0)));
+        let (middle, mut time_ms) = (links / 2, 0);
+        group.bench_function(format!("unlink and link in a chain of {links}"), |bencher| {
+            bencher.iter(|| {
+                time_ms += 2;
+                graph.apply(&statement(middle, Operation::Unlink, time_ms));
+                graph.apply(&statement(middle, Operation::Link, time_ms + 1))
+            });
+        });
+        let who = key(middle).hash();
+        group.bench_function(format!("person in a chain of {links}"), |bencher| bencher.iter(|| graph.person(black_box(who))));
+    }
+    let (hub, mut other) = (IdentityGraph::new(Limits::default()), 1);
+    let to_hub = |n| {
+        Statement::new(key(0), key(n), Evidence::Login, Operation::Link, Confidence::FULL, EventTime::from_millis(0))
+            .expect("two keys")
+    };
+    (1..20_000).for_each(|n| _ = hub.apply(&to_hub(n)));
+    group.bench_function("link of a key with 20000", |bencher| {
+        bencher.iter(|| {
+            other += 1;
+            hub.apply(&to_hub(20_000 + other))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, insert, fold, link);
 criterion_main!(benches);
