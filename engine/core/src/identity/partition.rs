@@ -7,7 +7,7 @@
 //!
 //! Admitting pairs *as they arrive* under a cap is not reversible (in 999 of 5,000 random histories link + unlink left a trace);
 //! the sorted rule is, because arrival is not an input. And it is local: a group is what single linkage finds around any of its keys,
-//! by way of its own pairs and those that leave it, however large the component is that it lies in. [`grow`] finds it so.
+//! by way of its own pairs and those that leave it, however large the component is that it lies in. `grow` finds it so.
 
 use std::{
     cmp::Reverse,
