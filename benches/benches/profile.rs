@@ -1,4 +1,5 @@
-//! The write path's inner step and the first step of every answer: inserting into a fragment, folding fragments into a profile.
+//! The write path's inner step and the first steps of every answer: inserting into a fragment, linking keys and finding a person's, folding
+//! fragments into a profile.
 #![allow(missing_docs, reason = "criterion's macros write items without docs")]
 #![allow(clippy::expect_used, reason = "a bench that can't build its world has failed")]
 
@@ -85,7 +86,7 @@ fn statement(n: u32, operation: Operation, time_ms: i64) -> Statement {
     Statement::new(key(n), key(n + 1), Evidence::Login, operation, Confidence::FULL, time).expect("two keys")
 }
 
-/// Links in the middle of chains of keys far longer than a person may be, and whose key that is.
+/// Linking and finding a person in the middle of chains, most of them far longer than a person may be; linking a key that has many links.
 fn link(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("identity");
     for links in [10, 1_000, 20_000] {

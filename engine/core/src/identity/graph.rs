@@ -94,7 +94,8 @@ impl IdentityGraph {
     }
 
     /// The keys whose persons, as they are and as they become, hold every key whose person a statement about two keys may change: these two,
-    /// and the neighbours of one that may become a hub or cease to be one.
+    /// and the neighbours of one that may become a hub or cease to be one. (A group that no changed pair touches stays a group, and if it
+    /// grows by the change, then into one with a key that a changed pair touches.)
     fn near(&self, a: KeyHash, b: KeyHash) -> Vec<KeyHash> {
         let mut near = vec![a, b];
         for key in [a, b] {
