@@ -8,6 +8,7 @@
 
 pub mod graph;
 pub mod link;
+mod many;
 pub mod node;
 pub mod partition;
 

@@ -1,21 +1,33 @@
 //! What was stated about one key: its text, and a register for each other key and evidence.
 
-use super::link::{Confidence, Evidence, Operation, Register};
+use std::iter;
+
+use super::{
+    link::{Confidence, Evidence, Operation, Register},
+    many::Many,
+};
 use crate::{
     ids::EventTime,
     key::{KeyHash, KeyKind, SourceKey},
 };
 
-/// One key of the identity graph. There are as many as keys that are linked, so it is one allocation without a gap.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Node {
+/// One key of the identity graph. There are as many as keys that are linked, so it is one allocation without a gap, but where it has very
+/// many links.
+#[derive(Clone, Debug)]
+pub struct Node(Held);
+
+#[derive(Clone, Debug)]
+enum Held {
     /// Nothing, or: `u16` bytes of the text; the text: kind, length of the business unit's name, that name, the id; edges, each as
-    /// [`pack`] has it, sorted by other key, then evidence.
-    packed: Box<[u8]>,
+    /// [`pack`] has it, sorted by place.
+    Few(Box<[u8]>),
+    /// More than [`FEW_MAX`].
+    Many(Box<Many>),
 }
 
+const FEW_MAX: usize = 64;
 const EDGE_BYTES: usize = 28;
-type PackedEdge = [u8; EDGE_BYTES];
+pub(super) type PackedEdge = [u8; EDGE_BYTES];
 
 /// What stands between two keys by one evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +47,18 @@ pub struct Stated {
     pub register: Register,
 }
 
+impl Default for Node {
+    fn default() -> Self {
+        Self(Held::Few(Box::default()))
+    }
+}
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text() && self.edges().eq(other.edges())
+    }
+}
+
 impl Node {
     /// A node from its stored parts.
     #[must_use]
@@ -46,17 +70,25 @@ impl Node {
 
     fn of_parts(text: &[u8], edges: &[&[PackedEdge]]) -> Self {
         let count: usize = edges.iter().map(|some| some.len()).sum();
+        if count > FEW_MAX {
+            return Self(Held::Many(Box::new(Many::new(text, &edges.concat()))));
+        }
         let mut packed = Vec::with_capacity(2 + text.len() + count * EDGE_BYTES);
         packed.extend((text.len() as u16).to_le_bytes()); // at most 2 + 64 + 256
         packed.extend(text);
         edges.iter().for_each(|some| packed.extend_from_slice(some.as_flattened()));
-        Self { packed: packed.into() }
+        Self(Held::Few(packed.into()))
     }
 
-    fn parts(&self) -> (&[u8], &[PackedEdge]) {
-        let Some((text_bytes, rest)) = self.packed.split_first_chunk() else { return (&[], &[]) };
+    /// The text, and the edges: in one run, or in many.
+    fn parts(&self) -> (&[u8], &[PackedEdge], Option<&Many>) {
+        let packed = match &self.0 {
+            Held::Few(packed) => packed,
+            Held::Many(many) => return (many.text(), &[], Some(many)),
+        };
+        let Some((text_bytes, rest)) = packed.split_first_chunk() else { return (&[], &[], None) };
         let (text, edges) = rest.split_at_checked(usize::from(u16::from_le_bytes(*text_bytes))).unwrap_or_default();
-        (text, edges.as_chunks().0)
+        (text, edges.as_chunks().0, None)
     }
 
     /// The key as text.
@@ -75,9 +107,17 @@ impl Node {
         self.parts().0
     }
 
+    /// How much was stated.
+    #[must_use]
+    pub fn edge_count(&self) -> usize {
+        let (_, few, many) = self.parts();
+        many.map_or(few.len(), Many::len)
+    }
+
     /// Everything stated, sorted by other key and evidence.
-    pub fn edges(&self) -> impl ExactSizeIterator<Item = Edge> + '_ {
-        self.parts().1.iter().map(unpack)
+    pub fn edges(&self) -> impl Iterator<Item = Edge> + '_ {
+        let (_, few, many) = self.parts();
+        few.iter().chain(many.into_iter().flat_map(Many::runs).flatten()).map(unpack)
     }
 
     pub(super) fn register(&self, other: KeyHash, evidence: Evidence) -> Option<Register> {
@@ -86,22 +126,27 @@ impl Node {
 
     /// Sets what stands.
     pub(super) fn state(&mut self, key: &SourceKey, other: KeyHash, stated: Stated) {
-        let edge = Edge { other, stated };
-        let (text, held) = self.parts();
-        let from = held.partition_point(|held| place(&unpack(held)) < place(&edge));
+        let edge = pack(&Edge { other, stated });
+        if let Held::Many(many) = &mut self.0 {
+            return many.put(edge);
+        }
+        let (text, held, _) = self.parts();
+        let from = held.partition_point(|held| place_of(held) < place_of(&edge));
         let (before, rest) = held.split_at_checked(from).unwrap_or_default();
         let after = match rest.split_first() {
-            Some((first, after)) if place(&unpack(first)) == place(&edge) => after,
+            Some((first, after)) if place_of(first) == place_of(&edge) => after,
             _ => rest,
         };
-        let edges = [before, &[pack(&edge)], after];
+        let edges = [before, &[edge], after];
         *self = if text.is_empty() { Self::of_parts(&text_of(key), &edges) } else { Self::of_parts(text, &edges) };
     }
 
     fn of(&self, other: KeyHash) -> impl Iterator<Item = Edge> + '_ {
-        let edges = self.parts().1;
-        let start = edges.partition_point(|edge| other_of(edge) < other);
-        edges.get(start..).unwrap_or_default().iter().map(unpack).take_while(move |edge| edge.other == other)
+        let (_, few, many) = self.parts();
+        let runs = iter::once(few).chain(many.into_iter().flat_map(move |many| many.runs_of(other)));
+        runs.flat_map(move |run| run.iter().skip(run.partition_point(|edge| other_of(edge) < other)))
+            .map(unpack)
+            .take_while(move |edge| edge.other == other)
     }
 
     /// The best trust in the link to another key, if it is live.
@@ -111,21 +156,36 @@ impl Node {
 
     /// Other keys with a live link, each once with its best trust.
     pub(super) fn live(&self) -> impl Iterator<Item = (KeyHash, Confidence)> + '_ {
-        let of_each = self.parts().1.chunk_by(|a, b| other_of(a) == other_of(b));
-        of_each.filter_map(|of_one| {
-            let confidence = of_one.iter().filter_map(|edge| unpack(edge).stated.register.live_confidence()).max()?;
-            Some((other_of(of_one.first()?), confidence))
+        let (_, few, many) = self.parts();
+        let runs = iter::once(few).chain(many.into_iter().flat_map(Many::live_runs));
+        let mut live =
+            runs.flatten().map(unpack).filter_map(|edge| Some((edge.other, edge.stated.register.live_confidence()?))).peekable();
+        iter::from_fn(move || {
+            let (other, mut confidence) = live.next()?;
+            while let Some((_, again)) = live.next_if(|(next, _)| *next == other) {
+                confidence = confidence.max(again);
+            }
+            Some((other, confidence))
         })
     }
 
     pub(super) fn is_hub(&self, degree_max: usize) -> bool {
-        self.edges().len() > degree_max && self.live().nth(degree_max).is_some()
+        self.edge_count() > degree_max && self.live().nth(degree_max).is_some()
     }
 }
 
 /// The order of edges.
 fn place(edge: &Edge) -> (KeyHash, Evidence) {
     (edge.other, edge.stated.evidence)
+}
+
+/// [`place`] of what was packed.
+pub(super) fn place_of(packed: &PackedEdge) -> (KeyHash, Evidence) {
+    place(&unpack(packed))
+}
+
+pub(super) fn is_live(packed: &PackedEdge) -> bool {
+    unpack(packed).stated.register.live_confidence().is_some()
 }
 
 /// Other key `u128`, time `i64`, confidence `u16`, evidence `u8`, operation `u8`, little-endian.
@@ -141,7 +201,7 @@ fn pack(edge: &Edge) -> PackedEdge {
     packed
 }
 
-fn other_of(packed: &PackedEdge) -> KeyHash {
+pub(super) fn other_of(packed: &PackedEdge) -> KeyHash {
     KeyHash(packed.first_chunk().map_or(0, |other| u128::from_le_bytes(*other)))
 }
 
@@ -171,6 +231,10 @@ fn text_of(key: &SourceKey) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -189,6 +253,47 @@ mod tests {
         edges.sort_unstable_by_key(place);
         assert_eq!(node.edges().collect::<Vec<_>>(), edges);
         assert_eq!(node.key(), Some(key));
-        assert_eq!((Node::default().key(), Node::default().edges().len()), (None, 0));
+        assert_eq!(size_of::<Node>(), 2 * size_of::<usize>());
+        assert_eq!((Node::default().key(), Node::default().edge_count()), (None, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn few_or_many_it_holds_what_was_stated(
+            stated in proptest::collection::vec((0..300_u128, 0..Evidence::ALL.len(), any::<bool>()), 0..1_500),
+        ) {
+            let key = SourceKey::new("shop", KeyKind::Device, "0").unwrap();
+            let (mut node, mut model) = (Node::default(), BTreeMap::new());
+            for (n, (other, evidence, is_link)) in stated.into_iter().enumerate() {
+                let operation = if is_link { Operation::Link } else { Operation::Unlink };
+                let confidence = Confidence::from_thousandths(1 + n as u16 % 1_000).unwrap();
+                let register = Register { time: EventTime::from_millis(n as i64), operation, confidence };
+                // Not in order, and with neighbours far apart.
+                let (other, evidence) = (KeyHash((other * 7_919 % 300) << 100), Evidence::ALL[evidence]);
+                node.state(&key, other, Stated { evidence, register });
+                model.insert((other, evidence), register);
+            }
+            let edges: Vec<Edge> =
+                model.iter().map(|((other, evidence), register)| Edge { other: *other, stated: Stated { evidence: *evidence, register: *register } }).collect();
+            prop_assert_eq!(node.edges().collect::<Vec<_>>(), edges.clone());
+            prop_assert_eq!(node.edge_count(), edges.len());
+            prop_assert!(edges.is_empty() || node.key() == Some(key.clone()));
+            let mut live = BTreeMap::new();
+            for edge in &edges {
+                prop_assert_eq!(node.register(edge.other, edge.stated.evidence), Some(edge.stated.register));
+                if let Some(confidence) = edge.stated.register.live_confidence() {
+                    let best = live.entry(edge.other).or_insert(confidence);
+                    *best = (*best).max(confidence);
+                }
+            }
+            prop_assert_eq!(node.live().collect::<Vec<_>>(), live.clone().into_iter().collect::<Vec<_>>());
+            for other in (0..301).map(|n| KeyHash(n << 100)) {
+                prop_assert_eq!(node.confidence(other), live.get(&other).copied());
+            }
+            prop_assert_eq!(node.is_hub(100), live.len() > 100);
+            if !edges.is_empty() {
+                prop_assert_eq!(Node::new(Some(&key), edges), node);
+            }
+        }
     }
 }
