@@ -45,7 +45,7 @@ pub struct PrepareArgs {
     /// Links, likewise; without them every account is a person of its own.
     #[arg(long, value_name = "PATH|PATTERN|URL")]
     links: Option<String>,
-    /// Only what happened before this time, in milliseconds since 1970.
+    /// Only what happened before this time, in milliseconds since 1970; by default before now.
     #[arg(long, value_name = "MS")]
     until_ms: Option<i64>,
     /// What is counted, as JSON; by default as training by default wants it.
@@ -151,6 +151,13 @@ async fn run_prepare(args: &PrepareArgs) -> Result<()> {
     };
     let manifest = prepare(&session, &request, &bar()).await.context("nothing was prepared")?;
     drop(session);
+    let report = &manifest.report;
+    if args.until_ms.is_none() && report.after_cut_off > 0 {
+        eprintln!(
+            "warning: {} events of {} are dated later than now and left out: is a clock wrong?",
+            report.after_cut_off, args.events
+        );
+    }
     if args.spill.is_none() {
         let _ = std::fs::remove_dir_all(&spill); // empty by now; a rest of it does no harm
     }
@@ -158,7 +165,7 @@ async fn run_prepare(args: &PrepareArgs) -> Result<()> {
         println!("{}", serde_json::to_string(&manifest)?);
         return Ok(());
     }
-    println!("{} interactions of {} events", manifest.report.interactions, manifest.report.events_read);
+    println!("{} interactions of {} events", report.interactions, report.events_read);
     for table in &manifest.tables {
         println!("  {:<12} {:>12} rows, content {}", table.name, table.rows, table.content);
     }

@@ -1,6 +1,9 @@
 //! The steps from a lake to prepared tables, one after another.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use datafusion::arrow::{
     array::AsArray as _,
@@ -32,8 +35,10 @@ use crate::{
 const PAIR_BYTES: u64 = 56;
 /// What training takes for an event whose pairs it counts, in bytes: 3.2 to 4.9 GB in all at 20 M events (benches/RESULTS.md).
 pub const TRAINED_EVENT_BYTES: u64 = 200;
+/// How far ahead of now an event may be dated, in milliseconds: as servers have it by default.
+const FUTURE_TOLERANCE_MS: i64 = 300_000;
 /// Raised with what steps hand each other, so that a run does not go on from those of another build that made them otherwise.
-const STEPS_VERSION: u32 = 4;
+const STEPS_VERSION: u32 = 5;
 /// Shares of pairs at most.
 const SHARES_MAX: u64 = 1_024;
 
@@ -46,7 +51,8 @@ pub struct Request {
     pub items: String,
     /// Links, likewise; without them every account is a person of its own.
     pub links: Option<String>,
-    /// Only what happened before this time, in milliseconds since 1970.
+    /// Only what happened before this time, in milliseconds since 1970. Without it what is dated later than now is left out: what a wrong
+    /// clock said must not decide what is recent.
     pub until_ms: Option<i64>,
     /// What is counted.
     pub counting: Counting,
@@ -82,7 +88,11 @@ pub async fn prepare(session: &Session, request: &Request, bar: &ProgressBar) ->
     let counts_pairs = surveyed.rows.iter().sum::<u64>() > request.training_bytes / TRAINED_EVENT_BYTES;
     let asked = fingerprint(request, [Some(&events), Some(&item_files), link_files.as_ref()], counts_pairs);
     let steps = Steps::open(&request.out, &asked, request.resumes, bar.clone())?;
-    let job = Job { session, request, steps, bar };
+    let until_ms = match request.until_ms {
+        Some(until_ms) => until_ms,
+        None => until_about_now(&steps)?,
+    };
+    let job = Job { session, request, until_ms, steps, bar };
 
     // A manifest of before must not stand over steps that are made anew.
     let manifest_path = request.out.join("manifest.json");
@@ -102,7 +112,7 @@ pub async fn prepare(session: &Session, request: &Request, bar: &ProgressBar) ->
     };
     let made = job.steps.step("links", async |folder| items::write_links(&link_rows, folder)).await?;
     tables.push(("links", vec![made]));
-    let linked = LinkedAccounts::read(link_rows.into_iter().map(Ok), request.until_ms)?;
+    let linked = LinkedAccounts::read(link_rows.into_iter().map(Ok), Some(until_ms))?;
 
     job.register_events(&surveyed.urls, &surveyed).await?;
     let counted = job.count(&linked, &surveyed, item_rows.len() as u64).await;
@@ -110,7 +120,7 @@ pub async fn prepare(session: &Session, request: &Request, bar: &ProgressBar) ->
         Err(error @ LakeError::Sql { .. }) => return Err(first_broken(&events, &surveyed).await.unwrap_or(error)),
         counted => counted?,
     };
-    let interactions = job.sql("interactions", queries::interactions(&weights, job.until_ms(), counts_pairs), false).await?;
+    let interactions = job.sql("interactions", queries::interactions(&weights, job.until_ms, counts_pairs), false).await?;
     if request.counting.examples_max > 0 {
         tables.extend(job.replay(&weights, cut_off_ms).await?);
     }
@@ -160,6 +170,7 @@ struct Counted {
 struct Job<'a> {
     session: &'a Session,
     request: &'a Request,
+    until_ms: i64,
     steps: Steps,
     bar: &'a ProgressBar,
 }
@@ -170,10 +181,6 @@ impl Job<'_> {
         let path = self.steps.path("fetched");
         std::fs::create_dir_all(&path).map_err(LakeError::io("make the folder", &path))?;
         Ok(path)
-    }
-
-    fn until_ms(&self) -> i64 {
-        self.request.until_ms.unwrap_or(i64::MAX)
     }
 
     async fn sql(&self, step: &str, sql: String, is_ordered: bool) -> Result<Made, LakeError> {
@@ -221,7 +228,7 @@ impl Job<'_> {
         let types: Types = match self.steps.read_json("types.json")? {
             Some(types) => types,
             None => {
-                let found = self.session.collect("types", &queries::types(self.until_ms())).await?;
+                let found = self.session.collect("types", &queries::types(self.until_ms)).await?;
                 let counts = numbers(&found, "is_late").into_iter().zip(numbers(&found, "events"));
                 let counts = texts(&found, "event_type").into_iter().zip(counts);
                 let types = Types { counts: counts.map(|(name, (late, events))| (name, late > 0, events as u64)).collect() };
@@ -254,7 +261,7 @@ impl Job<'_> {
         let persons: Persons = match self.steps.read_json("persons-found.json")? {
             Some(persons) if !is_needed => persons,
             _ => {
-                let accounts = self.sql("accounts", queries::accounts(&weights, self.until_ms()), false).await?;
+                let accounts = self.sql("accounts", queries::accounts(&weights, self.until_ms), false).await?;
                 let accounts = self.steps.files(&accounts);
                 let found = self.steps.step("persons", async |folder| {
                     let persons = persons::number(&accounts, linked, folder)?;
@@ -434,6 +441,18 @@ fn table(name: &str, made: Vec<Made>) -> PreparedTable {
         content: format!("{content:016x}"),
         files: made.into_iter().flat_map(|made| made.files).collect(),
     }
+}
+
+/// The end of what may have happened by now; the same for a run that resumes as for the one that began.
+fn until_about_now(steps: &Steps) -> Result<i64, LakeError> {
+    const NAME: &str = "until.json";
+    if let Some(until_ms) = steps.read_json(NAME)? {
+        return Ok(until_ms);
+    }
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64);
+    let until_ms = now_ms.saturating_add(FUTURE_TOLERANCE_MS);
+    steps.write_json(NAME, &until_ms)?;
+    Ok(until_ms)
 }
 
 /// Everything that the steps' output hangs on.

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc};
 
-use crate::lake::{Lake, event, write};
+use crate::lake::{Lake, contents, event, write};
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use faces_rebuild::{TrainParams, tables::EventRow};
 
@@ -112,6 +112,17 @@ fn empty_days_and_unknown_items_are_passed_over() {
     let manifest = lake.prepare(&lake.request(&TrainParams::default())).unwrap();
     assert_eq!((manifest.report.events_read, manifest.report.interactions, manifest.report.of_unknown_item), (22, 20, 2));
     assert_eq!(manifest.inputs.iter().map(|input| input.rows).collect::<Vec<_>>(), [20, 0, 2, 2, 0]);
+}
+
+#[test]
+fn what_a_wrong_clock_dated_decides_nothing() {
+    let of = |lake: &Lake| lake.prepare(&lake.request(&TrainParams::default())).unwrap();
+    let lake = lake();
+    let before = of(&lake);
+    lake.write_day(2, &[event(4_102_444_800_000, "shop", "u1", "a", "view")]); // the year 2100
+    let after = of(&lake);
+    assert_eq!((after.report.events_read, after.report.interactions, after.report.after_cut_off), (21, 20, 1));
+    assert_eq!((after.cut_off_ms, contents(&after)), (before.cut_off_ms, contents(&before)));
 }
 
 #[test]
