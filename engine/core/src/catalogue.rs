@@ -140,6 +140,7 @@ pub struct Catalogue {
     categories: DashMap<Box<str>, CategoryId, Hasher>,
     category_count: AtomicU32,
     listed: AtomicUsize,
+    without_record: AtomicUsize,
     journal: Journal,
     clock: Arc<CutClock>,
 }
@@ -207,6 +208,7 @@ impl Catalogue {
                 card.bits.store(NAMED, Ordering::Release);
             }
             of_bu.items.push(id);
+            self.without_record.fetch_add(1, Ordering::Relaxed);
             is_new = true;
             id
         });
@@ -272,6 +274,9 @@ impl Catalogue {
                 (true, false) => _ = self.listed.fetch_sub(1, Ordering::Relaxed),
                 _ => {}
             }
+        }
+        if standing.record.version.is_none() && record.version.is_some() {
+            self.without_record.fetch_sub(1, Ordering::Relaxed);
         }
         standing.record = record;
     }
@@ -447,6 +452,12 @@ impl Catalogue {
     pub fn listed_count(&self) -> usize {
         self.listed.load(Ordering::Relaxed)
     }
+
+    /// Items that are known by name only: no catalogue has said anything of them.
+    #[must_use]
+    pub fn without_record_count(&self) -> usize {
+        self.without_record.load(Ordering::Relaxed)
+    }
 }
 
 impl Slot {
@@ -550,6 +561,7 @@ mod tests {
         }
         let listed = catalogue.items_of(bu).filter(|item| catalogue.is_listed(*item)).count();
         assert_eq!(catalogue.listed_count(), listed);
+        assert_eq!(catalogue.item_or_new(bu, "named by an event").map(|_| catalogue.without_record_count()), Some(1));
         let items = (0..3).map(|n| catalogue.item(bu, &format!("i{n}")));
         items
             .map(|item| {

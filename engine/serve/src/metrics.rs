@@ -85,6 +85,8 @@ const FRAGMENTS: &str = "faces_fragments";
 const BEHAVIOURS: &str = "faces_behaviours";
 /// Items in the catalogue.
 const ITEMS: &str = "faces_items";
+/// Items of which no catalogue has said anything.
+const ITEMS_WITHOUT_RECORD: &str = "faces_items_without_record";
 
 /// Images of the state by `outcome`: written, failed.
 const IMAGES_TOTAL: &str = "faces_state_images_total";
@@ -236,6 +238,7 @@ fn describe() {
     describe_gauge!(FRAGMENTS, "source keys with behaviour");
     describe_gauge!(BEHAVIOURS, "behaviours remembered");
     describe_gauge!(ITEMS, "items in the catalogue");
+    describe_gauge!(ITEMS_WITHOUT_RECORD, "items that only events have named");
     describe_counter!(IMAGES_TOTAL, "images of the state by outcome: written, failed");
     describe_histogram!(IMAGE_SECONDS, Unit::Seconds, "time to write an image");
     describe_gauge!(IMAGE_BYTES, Unit::Bytes, "bytes of the last image, as written");
@@ -450,6 +453,7 @@ pub fn refresh(engine: &Engine, progress: &Progress) {
     gauge!(BEHAVIOURS).set(engine.state().behaviour_count() as f64);
     counter!(PROBATION_DROPS_TOTAL).absolute(engine.state().probation_drops());
     gauge!(ITEMS).set(engine.state().catalogue().listed_count() as f64);
+    gauge!(ITEMS_WITHOUT_RECORD).set(engine.state().catalogue().without_record_count() as f64);
     let generation = engine.generation();
     if let Some(generation) = &generation {
         gauge!(GENERATION_CUT_OFF).set(generation.manifest().cut_off_ms as f64 / 1_000.0);
