@@ -12,8 +12,9 @@ use std::sync::{
 use parking_lot::Mutex;
 
 use super::{
+    edge::Stated,
     link::{Confidence, KeyPair, Statement},
-    node::{Node, Stated},
+    node::Node,
     partition::{Limits, LivePair, grow},
 };
 use crate::{

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::node::{PackedEdge, is_live, other_of, place_of};
+use super::edge::{PackedEdge, is_live, other_of, place_of};
 use crate::key::KeyHash;
 
 const CHUNK_MAX: usize = 256;

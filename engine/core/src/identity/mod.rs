@@ -6,13 +6,15 @@
 //!
 //! [`graph`] maintains that function step by step; tests hold it against [`partition`] computed from scratch.
 
+pub mod edge;
 pub mod graph;
 pub mod link;
 mod many;
 pub mod node;
 pub mod partition;
 
+pub use edge::{Edge, Stated};
 pub use graph::{IdentityGraph, Linked};
 pub use link::{Confidence, Evidence, KeyPair, Operation, Register, Statement};
-pub use node::{Edge, Node, Stated};
+pub use node::Node;
 pub use partition::{Limits, LivePair};
