@@ -176,7 +176,7 @@ fn stages(criterion: &mut Criterion<CpuTime>, shop: &Shop) {
                     features.fill(black_box(query), &candidates);
                     spent += if name == "features" { CpuTime::now() - started } else { Duration::ZERO };
                     let started = CpuTime::now();
-                    ranker.score(query, &features, candidates.as_mut_slice(), &mut scores);
+                    ranker.score(query.segment(), &features, candidates.as_mut_slice(), &mut scores);
                     spent += if name == "ranker" { CpuTime::now() - started } else { Duration::ZERO };
                 }
                 spent

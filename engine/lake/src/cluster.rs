@@ -60,7 +60,7 @@ pub struct ExecutorArgs {
     #[arg(long, value_name = "N", default_value_t = 2)]
     tasks: usize,
     /// Memory of all tasks.
-    #[arg(long, value_name = "BYTES", default_value = "2GiB", value_parser = crate::command::bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "2GiB", value_parser = crate::bytes::parse)]
     memory_limit: u64,
 }
 

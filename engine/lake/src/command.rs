@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use faces_rebuild::{TrainParams, prepared::Counting};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{Limits, Request, Session, prepare};
+use crate::{Limits, Request, Session, bytes, prepare};
 
 /// Prepares the tables that `faces rebuild` trains on, out of a data lake: SQL on DataFusion.
 #[derive(Parser, Debug)]
@@ -55,7 +55,7 @@ pub struct PrepareArgs {
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
     /// Memory for sorts, joins and sums; beyond it they spill. The process itself takes some 1 GiB more.
-    #[arg(long, value_name = "BYTES", default_value = "4GiB", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "4GiB", value_parser = bytes::parse)]
     memory_limit: u64,
     /// Folder to spill to; by default one in the folder for the tables.
     #[arg(long, value_name = "FOLDER")]
@@ -75,27 +75,6 @@ pub struct PrepareArgs {
     /// Print the manifest of what was prepared.
     #[arg(long)]
     json: bool,
-}
-
-/// Bytes, with a unit or without: 4GiB, 500MB, 1048576.
-///
-/// # Errors
-/// What is wrong with the text.
-pub fn bytes(text: &str) -> Result<u64, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "kb" => 1e3,
-        "mb" => 1e6,
-        "gb" => 1e9,
-        "kib" | "k" => 1024.0,
-        "mib" | "m" => 1024.0 * 1024.0,
-        "gib" | "g" => 1024.0 * 1024.0 * 1024.0,
-        _ => return Err("write it as 4GiB, 500MB or a number of bytes".into()),
-    };
-    let number: f64 = number.parse().map_err(|_| "write it as 4GiB, 500MB or a number of bytes".to_owned())?;
-    Ok((number * factor) as u64)
 }
 
 fn counting(text: &str) -> Result<Counting, String> {

@@ -17,6 +17,7 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod bytes;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod command;

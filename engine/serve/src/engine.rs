@@ -234,7 +234,7 @@ impl Engine {
         let query = self.query(ask, &profile, &signals, generation.as_deref(), InForce::default());
         WORK.with_borrow_mut(|(scratch, candidates)| {
             let (candidates, features) = self.pipeline.examine(&query, scratch, candidates);
-            look(Regime::of(&query, features), candidates, features)
+            look(Regime::of(query.segment(), features), candidates, features)
         })
     }
 

@@ -239,7 +239,7 @@ impl Pipeline {
         if own_model.is_some_and(by_own) {
             return ScoredBy::OwnModel;
         }
-        if ranker.is_some_and(|ranker| ranker.score(query, features, candidates.as_mut_slice(), &mut scratch.scores)) {
+        if ranker.is_some_and(|ranker| ranker.score(query.segment(), features, candidates.as_mut_slice(), &mut scratch.scores)) {
             return ScoredBy::Ranker;
         }
         let scorer: &dyn Scorer = if query.is_alike { &Alike } else { &*self.scorer };

@@ -6,7 +6,7 @@ use crate::{
     event::Behaviour,
     ids::{BuId, EventTime, ItemId},
     profile::Profile,
-    ranking::{condition::Condition, fast, model::Model, rules::InForce, source_set::SourceSet},
+    ranking::{condition::Condition, fast, model::Model, regime::Segment, rules::InForce, source_set::SourceSet},
     state::State,
 };
 
@@ -98,7 +98,22 @@ impl<'a> Query<'a> {
     pub fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
+
+    /// What is known of who asks, in the asked unit.
+    #[must_use]
+    pub fn segment(&self) -> Segment {
+        let (catalogue, taste) = (self.state.catalogue(), &self.profile.taste);
+        match taste.iter().filter(|behaviour| catalogue.bu_of(behaviour.item) == Some(self.bu)).take(WARM_MIN).count() {
+            0 if taste.is_empty() => Segment::Stranger,
+            0 => Segment::Cold,
+            WARM_MIN => Segment::Warm,
+            _ => Segment::Thin,
+        }
+    }
 }
+
+/// Behaviours in the unit from which a person counts as warm.
+const WARM_MIN: usize = 5;
 
 /// How behaviours become signals.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -15,8 +15,8 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 
 use super::{
-    head::Head,
-    ranking::{ByName, Ranking},
+    head::{ByName, Head},
+    ranking::Ranking,
 };
 use crate::{
     cards::{Card, Cards},

@@ -2,8 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::ranking::ByName;
 use crate::ids::ItemId;
+
+/// An order of items that every process agrees on.
+pub(super) type ByName<'a> = &'a dyn Fn(ItemId, ItemId) -> Ordering;
 
 /// The `SHOWN` heaviest items of a group.
 #[derive(Clone, Debug, Default)]

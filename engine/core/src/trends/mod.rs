@@ -24,7 +24,8 @@ pub use self::{categories::CATEGORY_ITEMS_MAX, regions::REGION_HEAD_MAX};
 use self::{
     categories::Categories,
     counts::Counts,
-    ranking::{ByName, Ranking, UnitHead},
+    head::ByName,
+    ranking::{Ranking, UnitHead},
     regions::Regions,
 };
 pub(crate) use self::{counts::Demanded, regions::Placed};

@@ -1,7 +1,6 @@
 //! Items in order of what they weigh: for one half-life, per business unit.
 
 use std::{
-    cmp::Ordering,
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
@@ -9,7 +8,12 @@ use std::{
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::{HEAD_ITEMS_MAX, counts::Counts, decay::Decay, head::Head};
+use super::{
+    HEAD_ITEMS_MAX,
+    counts::Counts,
+    decay::Decay,
+    head::{ByName, Head},
+};
 use crate::{
     cards::Cards,
     ids::{BuId, ItemId},
@@ -83,6 +87,3 @@ impl Ranking {
         is_moved
     }
 }
-
-/// An order of items that every process agrees on.
-pub(super) type ByName<'a> = &'a dyn Fn(ItemId, ItemId) -> Ordering;

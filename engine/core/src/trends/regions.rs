@@ -17,8 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use super::{
     counts::{Row, span_of},
     decay::Decay,
-    head::Head,
-    ranking::ByName,
+    head::{ByName, Head},
 };
 use crate::ids::{BuId, EventTime, ItemId, RegionId};
 

@@ -89,8 +89,15 @@ pub fn recommend(args: &RecommendArgs, config: &Config) -> Result<()> {
 fn level_note(level: v1::ServiceLevel) -> String {
     match level {
         v1::ServiceLevel::Unspecified | v1::ServiceLevel::Full => String::new(),
-        less => format!("; service level {}", super::level::name_of(less)),
+        less => format!("; service level {}", level_name(less)),
     }
+}
+
+pub(super) const LEVEL_PREFIX: &str = "SERVICE_LEVEL_";
+
+/// A level's name as commands take it.
+pub(super) fn level_name(level: v1::ServiceLevel) -> String {
+    level.as_str_name().trim_start_matches(LEVEL_PREFIX).to_lowercase()
 }
 
 /// Runs `faces act`.

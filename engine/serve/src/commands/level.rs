@@ -5,7 +5,10 @@ use clap::{Args, builder::PossibleValuesParser};
 use faces_proto::v1;
 use serde_json::json;
 
-use super::{call::block_on, server::ServerArgs};
+use super::{
+    call::{LEVEL_PREFIX, block_on, level_name},
+    server::ServerArgs,
+};
 use crate::{client::Client, config::Config, overload::Level};
 
 /// Shows or sets the service level of a running server.
@@ -42,7 +45,7 @@ pub fn run(args: &LevelArgs, config: &Config) -> Result<()> {
             client.set_level(wire(name)?).await?;
         }
         let status = client.status().await?;
-        let level = name_of(status.level());
+        let level = level_name(status.level());
         let by = if status.level_is_set { "set by hand" } else { "by the load" };
         println!(
             "{}",
@@ -56,16 +59,9 @@ pub fn run(args: &LevelArgs, config: &Config) -> Result<()> {
     })
 }
 
-const PREFIX: &str = "SERVICE_LEVEL_";
-
-/// A level's name as the command takes it.
-pub(super) fn name_of(level: v1::ServiceLevel) -> String {
-    level.as_str_name().trim_start_matches(PREFIX).to_lowercase()
-}
-
 fn wire(name: &str) -> Result<v1::ServiceLevel> {
     if name == AUTO {
         return Ok(v1::ServiceLevel::Unspecified);
     }
-    v1::ServiceLevel::from_str_name(&format!("{PREFIX}{}", name.to_uppercase())).context("no such level")
+    v1::ServiceLevel::from_str_name(&format!("{LEVEL_PREFIX}{}", name.to_uppercase())).context("no such level")
 }
