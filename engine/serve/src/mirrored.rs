@@ -30,7 +30,6 @@ use crate::{
     config::Config,
     grpc::parse::PAGE_SIZE_MAX,
     oversight::{Asked, RecentQueries},
-    publish::open_shared,
     shared::Shared,
 };
 
@@ -80,7 +79,7 @@ pub fn start(recent: Arc<RecentQueries>, state: Arc<State>, config: &Config) -> 
     }
     let config = config.clone();
     let thread = Background::start_aside("faces-mirror", move |stop| {
-        let shared = open_shared(&config).ok().flatten(); // that it can be opened, following it has shown
+        let shared = Shared::of(&config).ok().flatten(); // that it can be opened, following it has shown
         let (mut left, mut is_failing) = (Vec::new(), false);
         while stop.sleep(period) {
             let now = recent.all();

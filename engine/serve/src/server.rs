@@ -31,7 +31,7 @@ use crate::{
     overload::Overload,
     oversight::{Health, RecentQueries},
     own_model,
-    publish::{open_shared, open_store},
+    publish::open_store,
     rules::{self, RulesFile},
     seed::Planted,
     shared::{self, Shared},
@@ -89,7 +89,7 @@ impl App {
         let rules = rules_path.as_deref().map(RulesFile::open).transpose().context("ranking.rules can't be used")?;
         let store = open_store(None, &config)
             .with_context(|| format!("can't open the generations folder {}", config.generations.folder.display()))?;
-        let shared = open_shared(&config)?;
+        let shared = Shared::of(&config)?;
         let recorder = metrics::install()?;
         let upkeep = tokio::spawn(metrics::upkeep(recorder.clone()));
         let own_model = own_model::for_serving(&config.ranking.own_model)?;

@@ -16,7 +16,8 @@ use serde_json::json;
 use crate::{
     config::Config,
     mirrored,
-    publish::{open_shared, open_store, take_lease},
+    publish::{open_store, take_lease},
+    shared::Shared,
 };
 
 /// Lists, shows, activates, rolls back and deletes generations of the store.
@@ -110,7 +111,7 @@ pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
         }
         Action::Activate { id, why } => {
             let pointer = store.pointer().ok().flatten();
-            let shared = open_shared(config)?;
+            let shared = Shared::of(config)?;
             if let Some(shared) = &shared {
                 let seen = shared.latest()?;
                 shared.fetch(&store, id)?;
@@ -123,7 +124,7 @@ pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
             Ok(())
         }
         Action::Rollback { why } => {
-            let (left, current) = match open_shared(config)? {
+            let (left, current) = match Shared::of(config)? {
                 Some(shared) => shared.rollback(&store, why)?,
                 None => store.rollback(why)?,
             };
@@ -139,7 +140,7 @@ pub fn run(args: &GenerationsArgs, config: &Config) -> Result<()> {
             let mut mirrored = mirrored::collect(store.root(), now, *dry_run)?;
             drop(lease);
             let mut of_shared = Vec::new();
-            if let Some(shared) = open_shared(config)? {
+            if let Some(shared) = Shared::of(config)? {
                 of_shared = shared.collect(*keep, *dry_run)?;
                 mirrored.extend(shared.collect_mirrored(now, *dry_run)?.iter().map(|path| PathBuf::from(path.as_ref())));
             }

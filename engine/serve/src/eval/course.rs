@@ -12,7 +12,7 @@ use faces_rebuild::{
     training::{self, assemble},
 };
 
-use super::{replay::ReplayOptions, tables::Tables};
+use super::{options::ReplayOptions, tables::Tables};
 use crate::rows;
 
 /// Events in order of time, each told once.

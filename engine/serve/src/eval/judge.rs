@@ -14,7 +14,8 @@ use faces_core::event::EventKind;
 use super::{
     items::{ItemNumber, Items},
     kinds::KindSet,
-    outcome::{Outcome, Outcomes, Past, RANK_MAX, Target},
+    measures::RANK_MAX,
+    outcome::{Outcome, Outcomes, Past, Target},
     persons::{Person, Persons},
     popularity::Popularity,
     queries::{Query, QuerySet},

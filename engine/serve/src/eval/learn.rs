@@ -10,7 +10,7 @@ use faces_rebuild::{
 
 use super::{
     course::{Course, InMemory, Streamed},
-    replay::ReplayOptions,
+    options::ReplayOptions,
     run::Run,
     tables::Log,
     takings::{Asked, takings},

@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU8;
 
-use super::outcome::RANK_MAX;
+/// Ranks below this one are not looked at.
+pub const RANK_MAX: u8 = 20;
 
 /// What is measured of each answer and averaged over answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,6 @@ use std::{collections::BTreeMap, num::NonZeroU8, sync::Arc};
 
 use super::{items::ItemNumber, kinds::KindSet, measures::Scores, persons::Person, popularity::BitsHistogram};
 
-/// Ranks below this one are not looked at.
-pub const RANK_MAX: u8 = 20;
-
 /// An item that was taken at the moment of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {

@@ -7,15 +7,12 @@ use faces_core::{
     catalogue::Catalogue,
     ids::{EventTime, ItemId},
     ranking::Slate,
-    state::StateOptions,
 };
-use faces_rebuild::{
-    TrainParams,
-    tables::{EventRow, ItemRow, LinkRow},
-};
+use faces_rebuild::tables::{EventRow, ItemRow, LinkRow};
 
 use super::{
     course::InMemory,
+    options::ReplayOptions,
     queries::{Query, QuerySet},
     run::Run,
     session_knn::SessionKnn,
@@ -24,28 +21,11 @@ use super::{
     variants::Variant,
 };
 use crate::{
-    engine::{Ask, Engine, EngineOptions},
+    engine::{Ask, Engine},
     rows,
 };
 
 const DAY_MS: i64 = 86_400_000;
-
-/// How to replay.
-#[derive(Clone, Debug)]
-pub struct ReplayOptions {
-    /// State.
-    pub state: StateOptions,
-    /// Ranking.
-    pub engine: EngineOptions,
-    /// Training.
-    pub training: TrainParams,
-    /// A new generation is trained whenever this much time has passed, on what came before; 0: only once, before the first query.
-    pub rebuild_days: u32,
-    /// Use the target unit's history only, in profiles and in training.
-    pub siloed: bool,
-    /// Items an answer holds.
-    pub wanted: usize,
-}
 
 /// A log in memory, ready to be replayed.
 pub struct Replay {

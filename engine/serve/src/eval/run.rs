@@ -14,7 +14,7 @@ use faces_rebuild::{
     tables::{EventRow, ItemRow, LinkRow},
 };
 
-use super::{course::Course, examples::Examples, replay::ReplayOptions};
+use super::{course::Course, examples::Examples, options::ReplayOptions};
 use crate::{engine::Engine, rows, serving::ServingGeneration};
 
 const DAY_MS: i64 = 86_400_000;

@@ -7,8 +7,8 @@ use super::{
     compare::{Comparison, GroupUplift},
     groups::{Group, Groups},
     lists::ListFigures,
-    measures::Measure,
-    outcome::{Outcome, Outcomes, RANK_MAX},
+    measures::{Measure, RANK_MAX},
+    outcome::{Outcome, Outcomes},
     periods::{Period, by_period},
     variants::VariantFigures,
 };

@@ -1,24 +1,19 @@
 //! Slates as good as the moment affords: the ladder's rungs on top of the engine.
 
 use std::{
-    hash::BuildHasher as _,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use faces_core::{ids::ItemId, ranking::Model as _};
 use faces_proto::v1;
-use foldhash::fast::FixedState;
 
-use super::{Services, answer, recommendation::Asked, refusal::Refusal, route::Reply, turn::Turn};
+use super::{Services, answer, asked::Asked, refusal::Refusal, route::Reply, turn::Turn};
 use crate::{
     clock, encoded,
     engine::{Answer, Ask, Made},
     metrics,
-    overload::{
-        Level,
-        remembered::{Kept, Question},
-    },
+    overload::{Level, remembered::Kept},
 };
 
 impl Services {
@@ -34,7 +29,7 @@ impl Services {
                 let ask = Ask { sources: level.sources(), ..asked.ask(turn.due) };
                 let (answer, made) = self.engine.recommend_again(&ask, before.as_deref().map(|kept| &kept.ranking));
                 let level = self.keep(asked, made, before.as_deref(), now, (level, now.elapsed()));
-                self.count_slate(&answer, asked.wanted());
+                self.count_slate(&answer, asked.wanted);
                 self.ranked(asked, &answer, level)
             }
             Level::Cached | Level::Popular => {
@@ -65,7 +60,7 @@ impl Services {
         let mut responses = Vec::with_capacity(answers.len());
         for ((asked, before), (answer, made)) in asked.iter().zip(&before).zip(answers) {
             let level = self.keep(asked, made, before.as_deref(), now, (level, each));
-            self.count_slate(&answer, asked.wanted());
+            self.count_slate(&answer, asked.wanted);
             responses.push(Ok(self.respond(asked, &answer, level)));
         }
         responses
@@ -79,7 +74,7 @@ impl Services {
 
     /// Counts a slate of a ranking and remembers that if it is new; at which level it was made: not in full if time ran out.
     fn keep(&self, asked: &Asked, made: Made, before: Option<&Kept>, now: Instant, (level, cost): (Level, Duration)) -> Level {
-        self.recent.note(&asked.keys, asked.bu(), asked.wanted(), clock::now());
+        self.recent.note(&asked.keys, asked.bu, asked.wanted, clock::now());
         let level = match made {
             Made::Again => {
                 self.overload.remembered.note_reused();
@@ -126,37 +121,27 @@ impl Services {
         let kept = self.overload.remembered.get(asked.question_of_first_page()?, now)?;
         // Which sources spoke for what was kept is not.
         let answer = self.engine.recommend_of(&Ask { explain: false, ..asked.ask(turn.due) }, &kept.ranking)?;
-        metrics::slate_size(answer.slate.items.len(), asked.wanted());
+        metrics::slate_size(answer.slate.items.len(), asked.wanted);
         Some(self.ranked(asked, &answer, Level::Cached))
     }
 
     /// What is popular and may stand. Where the list runs out, the pipeline's last resort, which goes through all there is.
     fn popular(&self, asked: &Asked, turn: Turn) -> Reply {
-        let (list, ask) = (self.overload.popular.of(asked.bu()), asked.ask(turn.due));
-        let mut items = Vec::with_capacity(encoded::room_for(asked.wanted()));
+        let (list, ask) = (self.overload.popular.of(asked.bu), asked.ask(turn.due));
+        let mut items = Vec::with_capacity(encoded::room_for(asked.wanted));
         let (shown, newest) = self.engine.allowed(&ask, |allows| -> Vec<ItemId> {
-            let allowed = list.iter().filter(|listed| allows(listed.item)).take(asked.wanted());
+            let allowed = list.iter().filter(|listed| allows(listed.item)).take(asked.wanted);
             allowed.inspect(|listed| items.extend_from_slice(&listed.encoded)).map(|listed| listed.item).collect()
         });
-        if shown.len() < asked.wanted() {
+        if shown.len() < asked.wanted {
             let answer = self.engine.recommend(&Ask { sources: Level::Popular.sources(), explain: false, ..ask });
-            metrics::slate(&answer, asked.wanted());
+            metrics::slate(&answer, asked.wanted);
             return self.ranked(asked, &answer, Level::Popular);
         }
-        metrics::slate_size(shown.len(), asked.wanted());
+        metrics::slate_size(shown.len(), asked.wanted);
         let generation_id = self.engine.generation().map(|generation| generation.id().to_owned()).unwrap_or_default();
         let rest = self.response(asked, shown.into_iter(), generation_id, newest, Level::Popular);
         Reply { items, rest }
-    }
-}
-
-impl Asked {
-    /// What a ranking hangs on: all that the request says, but for how many it wants, where they are shown and whether they are explained.
-    /// Later pages are ranked anew.
-    pub(super) fn question_of_first_page(&self) -> Option<Question> {
-        let context: Vec<(ItemId, u8)> = self.context.iter().map(|(item, kind)| (*item, *kind as u8)).collect();
-        let all = (self.question, &self.region, self.filter_hash, self.suppress_owned, context);
-        self.served.is_empty().then(|| Question(FixedState::default().hash_one(all)))
     }
 }
 

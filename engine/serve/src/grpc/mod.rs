@@ -4,6 +4,7 @@
 
 mod admin;
 mod answer;
+mod asked;
 mod catalog;
 pub mod connections;
 mod deadline;

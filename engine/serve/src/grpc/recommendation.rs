@@ -3,10 +3,8 @@
 use std::time::Instant;
 
 use faces_core::{
-    event::EventKind,
-    ids::{BuId, EventTime, ItemId},
+    ids::{EventTime, ItemId},
     key::SourceKey,
-    ranking::Condition,
 };
 use faces_ingest::{Reason, validate};
 use faces_proto::v1::{self, recommendation_service_server::RecommendationService};
@@ -14,7 +12,7 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Services, answer, deadline::Due, levels, page, parse, refusal::Refusal, route::Reply, turn::Turn};
+use super::{Services, answer, asked::Asked, deadline::Due, levels, page, parse, refusal::Refusal, route::Reply, turn::Turn};
 use crate::{
     clock,
     engine::{Answer, Ask},
@@ -73,51 +71,6 @@ fn turn_of<T>(request: &Request<T>) -> Result<Turn, Refusal> {
     let turn = Turn::of(request.extensions()).ok_or(Refusal::DeadlineExceeded)?;
     turn.due.check()?;
     Ok(turn)
-}
-
-/// A request for a slate in the engine's terms.
-pub(super) struct Asked {
-    pub(super) keys: Vec<SourceKey>,
-    pub(super) wanted: usize,
-    bu: BuId,
-    pub(super) placement: String,
-    pub(super) context: Vec<(ItemId, EventKind)>,
-    condition: Option<Condition>,
-    pub(super) filter_hash: u64,
-    pub(super) region: Option<String>,
-    pub(super) question: u64,
-    pub(super) served: Vec<u64>,
-    pub(super) suppress_owned: Option<bool>,
-    /// Of somebody who was ranked anew too often to be so again now.
-    pub(super) is_flood: bool,
-    pub(super) explain: bool,
-}
-
-impl Asked {
-    /// Whose items.
-    pub(super) const fn bu(&self) -> BuId {
-        self.bu
-    }
-
-    /// How many.
-    pub(super) const fn wanted(&self) -> usize {
-        self.wanted
-    }
-
-    pub(super) fn ask(&self, due: Due) -> Ask<'_> {
-        Ask {
-            wanted: self.wanted,
-            placement: Some(&self.placement),
-            context: &self.context,
-            condition: self.condition.as_ref(),
-            region: self.region.as_deref(),
-            served: &self.served,
-            suppress_owned: self.suppress_owned,
-            explain: self.explain,
-            deadline: Some(due.instant()),
-            ..Ask::new(&self.keys, self.bu, clock::now())
-        }
-    }
 }
 
 impl Services {

@@ -123,7 +123,7 @@ impl<'a> Publication<'a> {
     /// Another job that has it; a store that can't be read.
     pub fn begin(store: &'a Store, config: &'a Config, args: &'a PublishArgs) -> Result<Self> {
         let lease = take_lease(store, "rebuild", config, args.wait)?;
-        let shared = open_shared(config)?;
+        let shared = Shared::of(config)?;
         // What everybody serves is what this one has to beat; looked at once, so that it is the very turn that publishing goes on from.
         let shared = shared.map(|shared| anyhow::Ok((shared.follow(store, None)?, shared))).transpose()?;
         let shared = shared.map(|(seen, shared)| (shared, seen));
@@ -270,15 +270,6 @@ pub fn open_store(folder: Option<&Path>, config: &Config) -> Result<Store> {
         store = store.verifying_with(PublicKey::parse(verify_key).context("generations.verify_key can't be used")?);
     }
     Ok(store)
-}
-
-/// Opens the object store that machines share generations through, if one is configured.
-///
-/// # Errors
-/// What is no URL, or names a store that was not built in.
-pub fn open_shared(config: &Config) -> Result<Option<Shared>> {
-    let url = &config.generations.shared_url;
-    (!url.is_empty()).then(|| Shared::open(url)).transpose()
 }
 
 /// Takes a store's lease for a job; with `is_patient`, when it is free.

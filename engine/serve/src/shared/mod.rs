@@ -26,6 +26,7 @@ use futures::TryStreamExt as _;
 use object_store::{ObjectStoreExt as _, PutMode, PutOptions, path::Path};
 use tokio::runtime::Runtime;
 
+use crate::config::Config;
 pub use follow::start;
 
 const TURNS: &str = "turns";
@@ -38,6 +39,15 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The place that is configured, if one is.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of(config: &Config) -> Result<Option<Self>> {
+        let url = &config.generations.shared_url;
+        (!url.is_empty()).then(|| Self::open(url)).transpose()
+    }
+
     /// Opens the place that a URL names: `file:///folder`, `s3://bucket/prefix` and the like.
     ///
     /// # Errors
