@@ -42,6 +42,11 @@ impl FileId {
         Self::of(name.strip_prefix("image-")?.strip_suffix(".json")?)
     }
 
+    /// Whether this is the name of an image or a segment.
+    pub(crate) fn is_any(name: &str) -> bool {
+        Self::of_segment(name).or_else(|| Self::of_image(name)).is_some()
+    }
+
     fn of(stem: &str) -> Option<Self> {
         let (number, run) = stem.split_once('-')?;
         Some(Self { number: number.parse().ok()?, run: u64::from_str_radix(run, 16).ok()? })

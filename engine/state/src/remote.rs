@@ -26,7 +26,6 @@ use crate::{
     Progress, StateError,
     files::Disk,
     manifest::{FileId, Manifest},
-    store::is_image_or_segment,
 };
 
 /// Where copies go, and how often.
@@ -254,7 +253,7 @@ impl Place {
     async fn list(&self) -> Result<Vec<(String, u64)>, StateError> {
         let listed: Vec<_> = self.store.list(Some(&self.prefix)).try_collect().await.map_err(|error| self.error(error))?;
         let named = listed.iter().filter_map(|file| Some((file.location.filename()?.to_owned(), file.size)));
-        Ok(named.filter(|(name, _)| is_image_or_segment(name)).collect())
+        Ok(named.filter(|(name, _)| FileId::is_any(name)).collect())
     }
 
     /// The images among `files`, newest first. One that can't be read is passed over.

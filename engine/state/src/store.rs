@@ -144,14 +144,10 @@ impl ImageStore {
 /// Deletes images, segments and leftovers that are not `needed`. Images go before what they need.
 pub(crate) fn clean(disk: &Disk, folder: &Path, needed: &BTreeSet<String>) -> Result<(), StateError> {
     let names = files::names(folder)?;
-    let is_ours = |name: &&String| is_image_or_segment(name) || is_leftover(name);
+    let is_ours = |name: &&String| FileId::is_any(name) || is_leftover(name);
     let mut dead: Vec<&String> = names.iter().filter(is_ours).filter(|name| !needed.contains(*name)).collect();
     dead.sort_unstable(); // "image" before "segment"
     dead.iter().try_for_each(|name| disk.remove(&folder.join(name)))
-}
-
-pub(crate) fn is_image_or_segment(name: &str) -> bool {
-    FileId::of_segment(name).is_some() || FileId::of_image(name).is_some()
 }
 
 fn is_leftover(name: &str) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! A key's node holds what was stated about it, and nothing else is kept: a person is found by a walk from any of its keys, over no more
 //! keys than one person may have. A statement can change the persons only of the keys whose degree or pairs it touches, as they were
-//! and as they become, so only those are looked at. Cost of a statement: a few such walks, and a copy of the two nodes' statements.
+//! and as they become, so only those are looked at. Cost of a statement: a few such walks, and a copy of the two nodes' statements, or of
+//! a chunk of them where there are many.
 
 use std::sync::{
     Arc,
