@@ -10,7 +10,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use crate::config::Cluster;
+use crate::cluster::Cluster;
 
 /// A client's basic properties; `extra` goes on top.
 pub(crate) fn client_config(cluster: &Cluster, client_id: &str) -> ClientConfig {

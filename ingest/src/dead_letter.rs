@@ -19,7 +19,8 @@ use rdkafka::{
 
 use crate::{
     client::{apply_extra, client_config, is_disowned, log_error, log_line},
-    config::{Cluster, IngestConfig},
+    cluster::Cluster,
+    config::IngestConfig,
     consumer::Stop,
     decode::{CONTENT_TYPE, Rejection},
     letters::REDRIVEN_FROM,

@@ -5,7 +5,7 @@
 
 use rdkafka::{error::KafkaResult, mocking::MockCluster, producer::DefaultProducerContext};
 
-use crate::{config::Cluster, topics::Topics};
+use crate::{cluster::Cluster, topics::Topics};
 
 /// A one-broker cluster that lives as long as this value.
 pub struct EmbeddedBroker {

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+pub mod cluster;
 pub mod config;
 pub mod consumer;
 pub mod decode;
@@ -30,7 +31,8 @@ mod give_way;
 mod message;
 mod wire;
 
-pub use config::{Cluster, IngestConfig};
+pub use cluster::Cluster;
+pub use config::IngestConfig;
 pub use consumer::{Boundary, Ingest, IngestError};
 pub use give_way::give_way;
 pub use positions::{LastRecord, Position, Positions};

@@ -23,7 +23,7 @@ use thiserror::Error;
 pub use self::bulk::{BulkOptions, BulkReport};
 use crate::{
     client::{LogContext, apply_extra, client_config, is_disowned},
-    config::Cluster,
+    cluster::Cluster,
     decode::{CONTENT_TYPE, Format},
 };
 

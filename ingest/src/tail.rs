@@ -24,7 +24,7 @@ use thiserror::Error;
 use crate::{
     Reason, Topics,
     client::{apply_extra, client_config, log_error, log_line},
-    config::Cluster,
+    cluster::Cluster,
     decode::{Decoder, Limits, Rejection, Written},
     message::{append_time, format, now_ms},
 };

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::{
     client::{LogContext, client_config},
-    config::Cluster,
+    cluster::Cluster,
 };
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

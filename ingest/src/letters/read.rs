@@ -18,7 +18,7 @@ use rdkafka::{
 use super::{Address, Letter, LettersError};
 use crate::{
     client::{LogContext, apply_extra, client_config},
-    config::Cluster,
+    cluster::Cluster,
     topics::Topics,
 };
 

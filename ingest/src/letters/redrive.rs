@@ -11,7 +11,7 @@ use rdkafka::{
 use super::{Letter, LettersError, REDRIVEN_FROM};
 use crate::{
     client::{apply_extra, client_config},
-    config::Cluster,
+    cluster::Cluster,
     decode::CONTENT_TYPE,
 };
 
