@@ -225,21 +225,20 @@ fn message<M: Message + Default + DeserializeOwned>(format: Format, payload: &[u
 fn json<M: DeserializeOwned>(payload: &[u8]) -> serde_json::Result<M> {
     serde_json::from_slice(payload).or_else(|error| {
         let mut value = serde_json::from_slice(payload).unwrap_or_default();
-        if drop_nulls(&mut value) { serde_json::from_value(value) } else { Err(error) }
+        if drop_nulls(&mut value) > 0 { serde_json::from_value(value) } else { Err(error) }
     })
 }
 
-/// Takes fields that are null out; says whether there were any.
-fn drop_nulls(value: &mut Value) -> bool {
+/// Takes fields that are null out; says how many there were.
+fn drop_nulls(value: &mut Value) -> usize {
     match value {
         Value::Object(fields) => {
             let before = fields.len();
             fields.retain(|_, field| !field.is_null());
-            let is_less = fields.len() < before;
-            fields.values_mut().fold(is_less, |dropped, field| drop_nulls(field) || dropped)
+            before - fields.len() + fields.values_mut().map(drop_nulls).sum::<usize>()
         }
-        Value::Array(values) => values.iter_mut().fold(false, |dropped, one| drop_nulls(one) || dropped),
-        _ => false,
+        Value::Array(values) => values.iter_mut().map(drop_nulls).sum(),
+        _ => 0,
     }
 }
 
