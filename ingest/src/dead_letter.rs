@@ -1,6 +1,7 @@
 //! The dead-letter topic: where refused records go, whole, with their address and the reason.
 //!
-//! Header `faces-truncated` (the payload's full size) marks a letter whose payload was cut, because the topic takes no records of its size.
+//! Header `faces-truncated` (the payload's full size) marks a letter that was cut, because the topic takes no records of its size: of
+//! payload, key and the record's own headers no more than the beginning is left, so that no record is too large to be refused.
 //! Letters are addressed by (topic, partition, offset): each replica writes its own copy, told apart by `faces-group`.
 
 use std::{
@@ -135,11 +136,10 @@ impl DeadLetterWriter {
     }
 
     fn send(&self, number: usize, letter: &DeadLetter, truncate: bool, deliveries: &Deliveries) {
-        let payload = letter.payload.as_deref().map(|payload| if truncate { head(payload) } else { payload });
         let mut record: BaseRecord<'_, [u8], [u8], usize> =
             BaseRecord::with_opaque_to(&self.topic, number).headers(self.headers(letter, truncate));
-        record.key = letter.key.as_deref();
-        record.payload = payload;
+        record.key = letter.key.as_deref().map(|key| part(key, truncate));
+        record.payload = letter.payload.as_deref().map(|payload| part(payload, truncate));
         loop {
             match self.producer.send(record) {
                 Ok(()) => return,
@@ -166,10 +166,10 @@ impl DeadLetterWriter {
         headers = text(headers, "faces-detail", detail);
         headers = text(headers, "faces-group", &self.group_id);
         if let Some(content_type) = &letter.content_type {
-            headers = headers.insert(Header { key: CONTENT_TYPE, value: Some(content_type) });
+            headers = headers.insert(Header { key: CONTENT_TYPE, value: Some(part(content_type, truncate)) });
         }
         if let Some(from) = &letter.redriven_from {
-            headers = headers.insert(Header { key: REDRIVEN_FROM, value: Some(from) });
+            headers = headers.insert(Header { key: REDRIVEN_FROM, value: Some(part(from, truncate)) });
         }
         if truncate {
             let bytes = letter.payload.as_ref().map_or(0, Vec::len).to_string();
@@ -206,8 +206,9 @@ fn make(client: &ClientConfig) -> KafkaResult<BaseProducer<Deliveries>> {
     BaseProducer::from_config_and_context(client, Deliveries::default())
 }
 
-fn head(payload: &[u8]) -> &[u8] {
-    payload.get(..TRUNCATED_BYTES).unwrap_or(payload)
+/// The whole, or no more than its beginning.
+fn part(bytes: &[u8], truncate: bool) -> &[u8] {
+    bytes.get(..TRUNCATED_BYTES).filter(|_| truncate).unwrap_or(bytes)
 }
 
 fn head_of_text(text: &str, bytes_max: usize) -> &str {

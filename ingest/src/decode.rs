@@ -10,6 +10,7 @@ use faces_core::{catalogue::ItemChange, identity::Statement, ids::EventTime, rec
 use faces_proto::v1;
 use prost::Message;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{
     Reason, TopicKind, framing,
@@ -216,7 +217,28 @@ pub fn not_future(field: &str, time: EventTime, append_time: EventTime, limits: 
 fn message<M: Message + Default + DeserializeOwned>(format: Format, payload: &[u8]) -> Result<M, Rejection> {
     match format {
         Format::Protobuf => M::decode(payload).map_err(undecodable),
-        Format::Json => serde_json::from_slice(payload).map_err(undecodable),
+        Format::Json => json(payload).map_err(undecodable),
+    }
+}
+
+/// In proto3 JSON a null says the same as no field at all, which the generated code knows of messages and optional fields only.
+fn json<M: DeserializeOwned>(payload: &[u8]) -> serde_json::Result<M> {
+    serde_json::from_slice(payload).or_else(|error| {
+        let mut value = serde_json::from_slice(payload).unwrap_or_default();
+        if drop_nulls(&mut value) > 0 { serde_json::from_value(value) } else { Err(error) }
+    })
+}
+
+/// Takes fields that are null out; says how many there were.
+fn drop_nulls(value: &mut Value) -> usize {
+    match value {
+        Value::Object(fields) => {
+            let before = fields.len();
+            fields.retain(|_, field| !field.is_null());
+            before - fields.len() + fields.values_mut().map(drop_nulls).sum::<usize>()
+        }
+        Value::Array(values) => values.iter_mut().map(drop_nulls).sum(),
+        _ => 0,
     }
 }
 

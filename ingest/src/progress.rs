@@ -11,7 +11,7 @@ mod freshness;
 mod partition;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -292,9 +292,11 @@ impl Progress {
         self.resumable.lock().get(&address.0, address.1)
     }
 
-    /// The first partition of an earlier run that is not found.
-    pub(crate) fn first_not_found(&self) -> Option<(String, i32)> {
-        self.resumable.lock().iter().next().map(|(topic, partition, _)| (topic.to_owned(), partition))
+    /// The first partition of an earlier run that no broker names.
+    pub(crate) fn first_missing(&self, named: &BTreeSet<(String, i32)>) -> Option<(String, i32)> {
+        let resumable = self.resumable.lock();
+        let mut not_found = resumable.iter().map(|(topic, partition, _)| (topic.to_owned(), partition));
+        not_found.find(|address| !named.contains(address))
     }
 
     pub(crate) fn note_commit(&self, succeeded: bool) {

@@ -16,7 +16,7 @@ use rdkafka::{
     ClientContext, Message as _, Offset, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
     types::RDKafkaRespErr,
 };
 use thiserror::Error;
@@ -64,6 +64,8 @@ pub enum Tailed {
     /// What this member reads from now on, from where the copy ends; what was read of any place and is not copied yet comes again, here
     /// or elsewhere.
     Assigned(Vec<Assigned>),
+    /// The log no longer has what was to come next: what was read is to be copied, then [`Tail::resume_in_range`] finds out more.
+    OutOfRange,
 }
 
 /// A place that a member reads.
@@ -115,6 +117,20 @@ pub enum TailError {
         /// Next offset that the copy lacks.
         next: i64,
     },
+    /// The log ends before the copy does.
+    #[error(
+        "{topic}[{partition}] ends at {end} and the copy before {next}: the topic was made anew; archive it to another place"
+    )]
+    Behind {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Offset after the log's last.
+        end: i64,
+        /// Next offset that the copy lacks.
+        next: i64,
+    },
 }
 
 /// Reads the topics of events, identity and catalogue.
@@ -144,7 +160,7 @@ impl Tail {
         config
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "earliest")
+            .set("auto.offset.reset", "error") // what is gone is not jumped over
             .set("isolation.level", "read_committed")
             .set("partition.assignment.strategy", "range") // an assignment is always whole
             .set("session.timeout.ms", "10000") // a dead member's partitions are somebody else's after so long
@@ -170,6 +186,7 @@ impl Tail {
         let message = match self.consumer.poll(patience) {
             None => return Ok(None),
             Some(Ok(message)) => message,
+            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => return Ok(Some(Tailed::OutOfRange)),
             Some(Err(error)) => {
                 tracing::debug!(%error, "poll"); // librdkafka reconnects by itself
                 return Ok(None);
@@ -190,10 +207,26 @@ impl Tail {
     /// # Errors
     /// [`TailError`].
     pub fn resume_again(&self) -> Result<(), TailError> {
+        self.assign_again(|_| true)
+    }
+
+    /// The same after [`Tailed::OutOfRange`], once what was read is copied.
+    ///
+    /// # Errors
+    /// [`TailError`]: among others, the log does not have what is to come next.
+    pub fn resume_in_range(&self) -> Result<(), TailError> {
+        self.assign_again(|Assigned { next, end, .. }| next <= end)
+    }
+
+    fn assign_again(&self, is_sound: impl Fn(&Assigned) -> bool) -> Result<(), TailError> {
         let context = self.consumer.context();
         let failed = |source| TailError::Subscribe { brokers: context.brokers.clone(), source };
         let places = self.consumer.assignment().map_err(failed)?;
-        _ = context.sender.send(context.assign(&self.consumer, &places)); // the receiver is our own
+        let assigned = context.assign(&self.consumer, &places)?;
+        if let Some(Assigned { place: (topic, partition), next, end }) = assigned.iter().find(|of| !is_sound(of)).cloned() {
+            return Err(TailError::Behind { topic, partition, end, next });
+        }
+        _ = context.sender.send(Ok(assigned)); // the receiver is our own
         Ok(())
     }
 

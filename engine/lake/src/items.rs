@@ -100,13 +100,16 @@ pub(crate) async fn read_all_links(source: &Source, folder: &Path) -> Result<(Ve
 pub(crate) fn write_links(links: &[LinkRow], folder: &Path) -> Result<(), LakeError> {
     let text = |of: fn(&LinkRow) -> &str| Arc::new(links.iter().map(of).map(Some).collect::<StringArray>()) as ArrayRef;
     let operation = |link: &LinkRow| Some(if link.is_unlink { "unlink" } else { "link" });
-    let columns: [(&str, ArrayRef); 6] = [
+    let confidence = |link: &LinkRow| f64::from(link.confidence.thousandths()) / 1_000.0;
+    let columns: [(&str, ArrayRef); 8] = [
         ("ts_ms", Arc::new(links.iter().map(|link| link.ts_ms).collect::<Int64Array>())),
         ("bu_a", text(|link| &link.bu_a)),
         ("local_user_a", text(|link| &link.local_user_a)),
         ("bu_b", text(|link| &link.bu_b)),
         ("local_user_b", text(|link| &link.local_user_b)),
         ("operation", Arc::new(links.iter().map(operation).collect::<StringArray>())),
+        ("evidence", Arc::new(links.iter().map(|link| Some(link.evidence.name())).collect::<StringArray>())),
+        ("confidence", Arc::new(links.iter().map(confidence).collect::<Float64Array>())),
     ];
     write_columns(columns, folder)
 }

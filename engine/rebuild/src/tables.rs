@@ -63,7 +63,7 @@ pub fn read_items(path: impl AsRef<Path>) -> Result<Table<ItemRow>, TableError> 
     Table::open(path.as_ref(), rows::ITEM_COLUMNS, ItemRow::from_cells)
 }
 
-/// Opens a `links` table: `ts_ms`, `bu_a`, `local_user_a`, `bu_b`, `local_user_b`.
+/// Opens a `links` table: `ts_ms`, `bu_a`, `local_user_a`, `bu_b`, `local_user_b`, and, if it has them, `operation`, `evidence`, `confidence`.
 ///
 /// # Errors
 /// As [`read_events`].

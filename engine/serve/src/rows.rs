@@ -3,7 +3,7 @@
 use faces_core::{
     catalogue::ItemChange,
     event::EventKind,
-    identity::{Confidence, Evidence, Operation, Statement},
+    identity::{Operation, Statement},
     ids::{EventId, EventTime},
     key::{KeyKind, SourceKey},
     record::{Event, Record},
@@ -92,6 +92,6 @@ pub fn link(row: &LinkRow) -> Result<Record, RowError> {
     let (a, b) = (account(&row.bu_a, &row.local_user_a)?, account(&row.bu_b, &row.local_user_b)?);
     let time = EventTime::from_millis(row.ts_ms);
     let operation = if row.is_unlink { Operation::Unlink } else { Operation::Link };
-    let statement = Statement::new(a.clone(), b, Evidence::Declared, operation, Confidence::FULL, time);
+    let statement = Statement::new(a.clone(), b, row.evidence, operation, row.confidence, time);
     statement.map(Record::Link).ok_or(RowError::SelfLink(a))
 }

@@ -84,6 +84,19 @@ fn flags_win_over_environment_over_file_over_defaults() {
 }
 
 #[test]
+fn the_variable_that_names_the_file_counts_unless_it_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faces.toml");
+    fs::write(&file, "[generations]\nfolder = \"of-file\"\n").unwrap();
+    ["generations", "of-file"].iter().for_each(|name| fs::create_dir(folder.path().join(name)).unwrap());
+    for (variable, expected) in [(file.to_str().unwrap(), "in of-file;"), ("", "in generations;")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_faces"));
+        let output = command.current_dir(&folder).args(["generations", "list"]).env("FACES_CONFIG", variable).output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains(expected), "{variable:?}: {output:?}");
+    }
+}
+
+#[test]
 fn properties_of_the_client_are_named_with_dots_wherever_they_come_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("faces.toml");

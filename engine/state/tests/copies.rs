@@ -73,6 +73,29 @@ fn a_copy_replaces_a_lost_folder() {
 }
 
 #[test]
+fn of_copies_the_newest_that_is_whole_is_fetched() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut store, first, _) = open(here.path(), options(there.path())).unwrap();
+    let mut digests = Vec::new();
+    for n in 0..2 {
+        apply(&first, &some(200 * n, 200));
+        store.write(cut(&first), json!(n)).unwrap();
+        store.copy_now().unwrap();
+        digests.push(digest(&first));
+    }
+    let segments = fs::read_dir(there.path()).unwrap().map(|entry| entry.unwrap().path());
+    let newest = segments.filter(|path| path.extension().is_some_and(|extension| extension == "bin")).max().unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    *bytes.last_mut().unwrap() ^= 4;
+    fs::write(&newest, bytes).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let (_store, again, loaded) = open(other.path(), options(there.path())).unwrap();
+    let loaded = loaded.unwrap();
+    assert!(loaded.is_fetched && loaded.positions == json!(0), "{loaded:?}");
+    assert_eq!(digest(&again), digests[0]);
+}
+
+#[test]
 fn what_is_newer_here_is_not_fetched() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (mut store, first, _) = open(here.path(), options(there.path())).unwrap();

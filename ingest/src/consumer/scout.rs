@@ -60,6 +60,8 @@ pub(super) struct Scout {
     stop: Arc<Stop>,
     readers: Vec<mpsc::Sender<Found>>,
     known: BTreeMap<Address, Known>,
+    /// The first partition that brokers name and that can't be read yet.
+    unread: Option<Address>,
     missing_since: Option<Instant>,
 }
 
@@ -72,7 +74,7 @@ impl Scout {
         stop: Arc<Stop>,
         readers: Vec<mpsc::Sender<Found>>,
     ) -> Self {
-        Self { config, topics, consumer, progress, stop, readers, known: BTreeMap::new(), missing_since: None }
+        Self { config, topics, consumer, progress, stop, readers, known: BTreeMap::new(), unread: None, missing_since: None }
     }
 
     pub(super) fn run(mut self) {
@@ -115,14 +117,21 @@ impl Scout {
         if !new.is_empty() {
             self.welcome(new)?;
         }
-        self.progress.note_discovered();
-        self.look_for_missing();
+        let unread = named.iter().find(|address| !self.known.contains_key(*address)).cloned();
+        if let (None, Some((topic, partition))) = (&self.unread, &unread) {
+            tracing::warn!(topic, partition, "can't be read yet, for want of a leader; waiting for it");
+        }
+        if unread.is_none() {
+            self.progress.note_discovered();
+        }
+        self.unread = unread;
+        self.look_for_missing(&named);
         Ok(())
     }
 
     /// What an earlier run read from must be there, though a broker may take a while to say so.
-    fn look_for_missing(&mut self) {
-        let Some((topic, partition)) = self.progress.first_not_found() else {
+    fn look_for_missing(&mut self, named: &BTreeSet<Address>) {
+        let Some((topic, partition)) = self.progress.first_missing(named) else {
             self.missing_since = None;
             return;
         };
@@ -208,7 +217,7 @@ impl Scout {
         let asked_at_ms = self.progress.now_ms();
         let ends = self.offsets(self.known.keys(), Offset::End)?;
         let starts = if with_starts { self.offsets(self.known.keys(), Offset::Beginning)? } else { Offsets::new() };
-        let mut is_complete = true;
+        let mut is_complete = self.unread.is_none();
         for (address, known) in &self.known {
             match ends.get(address) {
                 Some(end) => {

@@ -286,7 +286,7 @@ fn merge(letter: &mut Letter, copy: Letter) {
     if letter.truncated_from.is_some() && copy.truncated_from.is_none() {
         letter.truncated_from = None;
         letter.size = copy.size;
-        letter.payload = copy.payload;
+        (letter.key, letter.content_type, letter.payload) = (copy.key, copy.content_type, copy.payload);
     }
 }
 
@@ -357,11 +357,13 @@ mod tests {
 
     #[test]
     fn a_whole_copy_stands_for_a_truncated_one() {
-        let cut =
-            Letter { truncated_from: Some(9), payload: Some(b"a".to_vec()), size: 1, ..letter("t/0@1", "too_large", 1, "a") };
+        let (key, payload) = (Some(b"cut".to_vec()), Some(b"a".to_vec()));
+        let cut = Letter { truncated_from: Some(9), key, payload, size: 1, ..letter("t/0@1", "too_large", 1, "a") };
         let selection = Selection { payloads: true, ..Selection::default() };
-        let found = sorted_out(&selection, [cut, letter("t/0@1", "too_large", 1, "b")]);
+        let whole = letter("t/0@1", "too_large", 1, "b");
+        let found = sorted_out(&selection, [cut, whole.clone()]);
         let letter = &found.letters[0];
+        assert_eq!(letter.key, whole.key);
         assert_eq!((letter.truncated_from, letter.payload.as_deref(), letter.size), (None, Some(b"abc".as_slice()), 3));
     }
 }

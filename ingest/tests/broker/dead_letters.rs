@@ -137,6 +137,22 @@ fn a_record_without_payload_and_one_in_another_format_are_dead() {
 }
 
 #[test]
+fn a_record_that_is_too_large_by_its_key_is_cut_and_holds_nothing_up() {
+    let Some(setup) = Setup::new(&["video"]) else { return };
+    let topic = setup.topics.events("video");
+    let swapped = LogRecord { topic, key: vec![b'k'; 300_000], payload: b"{".to_vec(), format: Format::Json };
+    setup.write(vec![swapped]);
+    setup.write(setup.events(&[view("video", 1)], Format::Protobuf));
+    let mut config = setup.config();
+    config.extra.insert("message.max.bytes".to_owned(), "200000".to_owned()); // what a topic takes, asked of the client itself
+    let ingest = Ingest::start(config, Arc::new(State::default()), Positions::default()).unwrap();
+    wait_for_consumed(&ingest.progress(), 2);
+    let letter = Reader::new(&setup).read(1).remove(0);
+    assert_eq!((letter.key().map(<[u8]>::len), letter.payload()), (Some(65_536), Some(b"{".as_slice())));
+    assert_eq!((header(&letter, "faces-truncated"), header(&letter, "faces-reason")), ("1".to_owned(), "undecodable".to_owned()));
+}
+
+#[test]
 fn while_letters_can_not_be_written_reading_waits_and_nothing_is_lost() {
     // The mock can refuse writes to one topic; the real broker here makes any topic that is written to.
     let cluster = MockCluster::new(1).unwrap();

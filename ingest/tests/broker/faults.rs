@@ -61,6 +61,38 @@ fn after_an_outage_reading_goes_on_where_it_was() {
     ingest.stop().unwrap();
 }
 
+/// A partition whose leader is away, of a topic that is there otherwise.
+#[test]
+fn what_has_no_leader_yet_is_waited_for() {
+    let cluster = MockCluster::new(1).unwrap();
+    let topics = Topics::default();
+    let topic = topics.events("video");
+    cluster.create_topic(&topic, 2, 1).unwrap();
+    let brokers = cluster.bootstrap_servers();
+    let writer = LogWriter::new(&WriterConfig { brokers: brokers.clone(), ..WriterConfig::default() }).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let records = (0..50).map(|n| encode::event(&topics, &view("video", n), Format::Protobuf)).collect();
+    let written = runtime.block_on(writer.write(records));
+    let in_the_first = written.iter().filter(|record| record.as_ref().unwrap().0 == 0).count() as u64;
+    assert!((1..50).contains(&in_the_first));
+    let config = IngestConfig { brokers, discovery_ms: 100, watermark_ms: 50, resume_ms_max: 100, ..IngestConfig::default() };
+    let mut positions = Positions::default();
+    for resumed in [false, true] {
+        cluster.partition_leader(&topic, 1, None).unwrap();
+        let ingest = Ingest::start(config.clone(), Arc::new(State::default()), std::mem::take(&mut positions)).unwrap();
+        let progress = ingest.progress();
+        wait_for_consumed(&progress, if resumed { 0 } else { in_the_first });
+        // Long after a topic that is gone would be missed.
+        assert!(wait_until(PATIENCE, || progress.partitions().len() == 1 && progress.view_age_ms() > 1_000), "{progress:?}");
+        assert_eq!((progress.caught_up(), progress.failure()), (false, None));
+        cluster.partition_leader(&topic, 1, Some(1)).unwrap();
+        assert!(wait_until(PATIENCE, || progress.caught_up() && progress.view_age_ms() == 0), "{progress:?}");
+        assert_eq!(progress.counts().consumed(), if resumed { 0 } else { 50 });
+        positions = ingest.at_boundary(PATIENCE, Positions::clone).unwrap();
+        ingest.stop().unwrap();
+    }
+}
+
 #[test]
 fn the_end_of_a_partition_is_reached_although_a_transaction_marker_lies_there() {
     let Some(setup) = Setup::new(&["video"]) else { return };

@@ -11,4 +11,5 @@ mod pressure;
 mod reading;
 mod resuming;
 mod support;
+mod tailing;
 mod writing;

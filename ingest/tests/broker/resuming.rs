@@ -96,16 +96,16 @@ fn a_log_that_is_not_the_one_that_was_read_stops_everything() {
 }
 
 /// A mock cluster with 50 events in one partition. It drops the oldest records beyond 5 MiB by itself.
-struct Mock {
+pub(crate) struct Mock {
     cluster: MockCluster<'static, rdkafka::producer::DefaultProducerContext>,
-    topics: Topics,
-    config: IngestConfig,
+    pub(crate) topics: Topics,
+    pub(crate) config: IngestConfig,
     writer: LogWriter,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Mock {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let cluster = MockCluster::new(1).unwrap();
         let topics = Topics::default();
         cluster.create_topic(&topics.events("video"), 1, 1).unwrap();
@@ -123,7 +123,7 @@ impl Mock {
     }
 
     /// Writes until the mock has dropped what it began with.
-    fn overflow(&self) {
+    pub(crate) fn overflow(&self) {
         let padding = vec![0; 500_000];
         for _ in 0..14 {
             let mut record = encode::event(&self.topics, &view("video", 1), Format::Protobuf);

@@ -24,6 +24,18 @@ pub enum Evidence {
 impl Evidence {
     /// Every sort.
     pub const ALL: [Self; 5] = [Self::Login, Self::Declared, Self::SharedContact, Self::Payment, Self::Inferred];
+
+    /// The name that files use for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Declared => "declared",
+            Self::SharedContact => "shared_contact",
+            Self::Payment => "payment",
+            Self::Inferred => "inferred",
+        }
+    }
 }
 
 /// Whether the pair is linked from now on. Unlink is the larger: at equal times it stands (caution wins).

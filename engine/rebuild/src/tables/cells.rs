@@ -62,7 +62,7 @@ pub(super) struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    fn bad(&self, column: usize, value: &str, expected: &'static str) -> TableError {
+    pub(super) fn bad(&self, column: usize, value: &str, expected: &'static str) -> TableError {
         TableError::BadCell {
             path: self.path.into(),
             row: self.row,

@@ -1,6 +1,9 @@
 //! The row types of the schema and how their cells become values.
 
-use faces_core::catalogue::ItemAttributes;
+use faces_core::{
+    catalogue::ItemAttributes,
+    identity::{Confidence, Evidence},
+};
 
 use super::{
     TableError,
@@ -159,6 +162,10 @@ pub struct LinkRow {
     pub local_user_b: String,
     /// Whether the link was taken back then.
     pub is_unlink: bool,
+    /// What that rests on: links are taken back by the evidence that they were stated by.
+    pub evidence: Evidence,
+    /// How far it is trusted.
+    pub confidence: Confidence,
 }
 
 pub(super) const LINK_COLUMNS: &[Column] = &[
@@ -168,6 +175,8 @@ pub(super) const LINK_COLUMNS: &[Column] = &[
     Column::required("bu_b"),
     Column::required("local_user_b"),
     Column::optional("operation"),
+    Column::optional("evidence"),
+    Column::optional("confidence"),
 ];
 
 const UNLINK: &str = "unlink";
@@ -175,8 +184,15 @@ const UNLINK: &str = "unlink";
 const OPERATIONS: [&str; 2] = [UNLINK, "link"];
 const OPERATION_EXPECTED: &str = "an operation: `link`, `unlink` or nothing";
 
+/// What `evidence` may say. Nothing at all means that the person asked for it.
+const EVIDENCE_EXPECTED: &str = "evidence: `login`, `declared`, `shared_contact`, `payment`, `inferred` or nothing";
+/// What `confidence` may say. Nothing at all means full trust.
+const CONFIDENCE_EXPECTED: &str = "a share above 0 and up to 1, or nothing";
+
 impl LinkRow {
     pub(super) fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
+        let evidence = cells.word(6, &Evidence::ALL.map(Evidence::name), EVIDENCE_EXPECTED)?;
+        let confidence = |share: f64| Confidence::new(share).ok_or_else(|| cells.bad(7, &share.to_string(), CONFIDENCE_EXPECTED));
         Ok(Self {
             ts_ms: cells.ts_ms(0)?,
             bu_a: cells.id(1)?,
@@ -184,6 +200,8 @@ impl LinkRow {
             bu_b: cells.id(3)?,
             local_user_b: cells.id(4)?,
             is_unlink: cells.word(5, &OPERATIONS, OPERATION_EXPECTED)?.is_some_and(|operation| operation == UNLINK),
+            evidence: Evidence::ALL.into_iter().find(|of| evidence.as_deref() == Some(of.name())).unwrap_or(Evidence::Declared),
+            confidence: cells.number(7)?.map_or(Ok(Confidence::FULL), confidence)?,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf, sync::Arc};
 
+use faces_core::identity::Evidence;
 use parquet::{
     data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int64Type},
     file::{properties::WriterProperties, writer::SerializedFileWriter},
@@ -150,6 +151,24 @@ fn the_operation_of_a_link_is_one_of_the_known_words() {
         let message = links[n].as_ref().unwrap_err().to_string();
         let expected = format!("row {}, column `operation`: `{word}` is not an operation: `link`, `unlink` or nothing", n + 1);
         assert!(message.contains(&expected), "{message}");
+    }
+}
+
+#[test]
+fn what_a_link_rests_on_is_read_where_it_is_said() {
+    let files = Files::new();
+    let ends = ["login,0.25", "shared_contact,1", ",", "Login,1", "inferred,0", "inferred,1.5"];
+    let rows = ends.map(|end| format!("1388534400000,food,1,video,2,{end}\n")).concat();
+    let text = format!("ts_ms,bu_a,local_user_a,bu_b,local_user_b,evidence,confidence\n{rows}");
+    let links: Vec<_> = read_links(files.write("l.csv", text.as_bytes())).unwrap().collect();
+    let found: Vec<_> =
+        links[..3].iter().map(|link| link.as_ref().map(|of| (of.evidence, of.confidence.thousandths())).unwrap()).collect();
+    assert_eq!(found, [(Evidence::Login, 250), (Evidence::SharedContact, 1_000), (Evidence::Declared, 1_000)]);
+    for (n, expected) in
+        [(3, "`Login` is not evidence: `login`, "), (4, "`0` is not a share above 0"), (5, "`1.5` is not a share")]
+    {
+        let message = links[n].as_ref().unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
     }
 }
 

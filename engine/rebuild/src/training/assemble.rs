@@ -201,6 +201,8 @@ fn renumber(number_by_name: HashMap<KeyHash, u32>, interactions: &mut [Interacti
 
 #[cfg(test)]
 mod tests {
+    use faces_core::identity::{Confidence, Evidence};
+
     use super::*;
 
     fn event(ts_ms: i64, bu: &str, user: &str, item_id: &str, event_type: &str) -> EventRow {
@@ -221,7 +223,8 @@ mod tests {
 
     fn link(ts_ms: i64, a: (&str, &str), b: (&str, &str)) -> Result<LinkRow, TableError> {
         let [bu_a, local_user_a, bu_b, local_user_b] = [a.0, a.1, b.0, b.1].map(String::from);
-        Ok(LinkRow { ts_ms, bu_a, local_user_a, bu_b, local_user_b, is_unlink: false })
+        let (evidence, confidence) = (Evidence::Declared, Confidence::FULL);
+        Ok(LinkRow { ts_ms, bu_a, local_user_a, bu_b, local_user_b, is_unlink: false, evidence, confidence })
     }
 
     fn events() -> Vec<EventRow> {

@@ -1,7 +1,8 @@
 //! Who is one person, for training: the components of the links that were known, within the engine's default limits.
 
 use faces_core::{
-    identity::{Confidence, KeyPair, Limits, LivePair, partition::partition},
+    identity::{KeyPair, Limits, LivePair, Operation, Register, partition::partition},
+    ids::EventTime,
     key::{KeyHash, KeyKind, SourceKey},
 };
 use foldhash::HashMap;
@@ -24,22 +25,31 @@ impl LinkedAccounts {
     /// The first bad row.
     pub fn read(links: impl IntoIterator<Item = Result<LinkRow, TableError>>, until: Option<i64>) -> Result<Self, TableError> {
         let mut this = Self::default();
-        let mut pairs = Vec::new();
+        let mut stated = Vec::new();
         for link in links {
             let link = link?;
             this.links_read += 1;
             let known = until.is_none_or(|until_ms| link.ts_ms < until_ms);
             let ends = account(&link.bu_a, &link.local_user_a).zip(account(&link.bu_b, &link.local_user_b));
             match ends.and_then(|(a, b)| KeyPair::new(a, b)).filter(|_| known) {
-                Some(pair) => pairs.push((pair, link.ts_ms, link.is_unlink)),
+                Some(pair) => {
+                    let operation = if link.is_unlink { Operation::Unlink } else { Operation::Link };
+                    let time = EventTime::from_millis(link.ts_ms);
+                    stated.push(((pair, link.evidence), Register { time, operation, confidence: link.confidence }));
+                }
                 None => this.links_left_out += 1,
             }
         }
-        // Of what is stated about a pair the newest stands.
-        pairs.sort_unstable();
-        let newest = pairs.chunk_by(|(a, ..), (b, ..)| a == b).filter_map(<[_]>::last);
-        let standing = newest.filter(|(.., is_unlink)| !is_unlink);
-        let live: Vec<LivePair> = standing.map(|(pair, ..)| LivePair { pair: *pair, confidence: Confidence::FULL }).collect();
+        // Of what is stated about a pair by one sort of evidence the newest stands; any evidence will do.
+        stated.sort_unstable();
+        let newest = stated.chunk_by(|(a, _), (b, _)| a == b).filter_map(<[_]>::last);
+        let mut live: Vec<LivePair> = Vec::new();
+        for ((pair, _), Register { confidence, .. }) in newest.filter(|(_, register)| register.operation == Operation::Link) {
+            match live.last_mut().filter(|last| last.pair == *pair) {
+                Some(last) => last.confidence = last.confidence.max(*confidence),
+                None => live.push(LivePair { pair: *pair, confidence: *confidence }),
+            }
+        }
         for person in partition(&live, Limits::default()) {
             if let Some(&name) = person.first() {
                 this.name_by_account.extend(person.iter().map(|&key| (key, name)));
@@ -68,4 +78,35 @@ impl LinkedAccounts {
 
 fn account(bu: &str, local_user_id: &str) -> Option<KeyHash> {
     SourceKey::new(bu, KeyKind::Account, local_user_id).ok().map(|key| key.hash())
+}
+
+#[cfg(test)]
+mod tests {
+    use faces_core::identity::{Confidence, Evidence};
+
+    use super::*;
+
+    #[test]
+    fn evidence_takes_back_what_it_stated_itself() {
+        let stated = |ts_ms, evidence, is_unlink| LinkRow {
+            ts_ms,
+            bu_a: "shop".into(),
+            local_user_a: "anna".into(),
+            bu_b: "films".into(),
+            local_user_b: "a".into(),
+            is_unlink,
+            evidence,
+            confidence: Confidence::FULL,
+        };
+        let login = stated(1, Evidence::Login, false);
+        for (then, is_one) in [
+            (stated(2, Evidence::Inferred, true), true),
+            (stated(2, Evidence::Login, true), false),
+            (stated(0, Evidence::Login, true), true),
+        ] {
+            let linked = LinkedAccounts::read([Ok(login.clone()), Ok(then.clone())], None).unwrap();
+            let (anna, a) = (linked.person("shop", "anna").unwrap(), linked.person("films", "a").unwrap());
+            assert_eq!(anna == a, is_one, "{then:?}");
+        }
+    }
 }

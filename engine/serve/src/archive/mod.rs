@@ -93,6 +93,10 @@ pub fn archive(options: &ArchiveOptions, stop: &AtomicBool, progress: impl Fn(&A
                 spans.assign(places);
             }
             Some(Tailed::Record(record)) => written.extend(spans.take(*record)?),
+            Some(Tailed::OutOfRange) => {
+                written.extend(spans.finish_all()?);
+                tail.resume_in_range()?;
+            }
             None => {}
         }
         ensure!(

@@ -334,9 +334,17 @@ mod tests {
             confidence: 0.0,
             event_time_ms: 1_700_000_000_000,
         };
-        let path = file(&[Written::Link(link)]);
+        let guess = v1::IdentityLink {
+            operation: v1::LinkOperation::Unlink.into(),
+            evidence: v1::LinkEvidence::Inferred.into(),
+            confidence: 0.25,
+            ..link.clone()
+        };
+        let path = file(&[Written::Link(link), Written::Link(guess)]);
         let rows: Vec<_> = read_links(&path).unwrap().collect::<Result<_, _>>().unwrap();
         assert_eq!((rows[0].local_user_a.as_str(), rows[0].local_user_b.as_str()), ("a", "device:b"));
+        let stated: Vec<_> = rows.iter().map(|of| (of.is_unlink, of.evidence.name(), of.confidence.thousandths())).collect();
+        assert_eq!(stated, [(false, "login", 1_000), (true, "inferred", 250)]);
     }
 
     #[test]

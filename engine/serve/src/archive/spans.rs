@@ -79,6 +79,9 @@ impl Spans {
         let Some(partition) = self.partitions.get_mut(&record.place) else { return Ok(written) };
         let first = partition.next;
         let open = partition.open.get_or_insert_with(|| Open { first, day, began: Instant::now(), refused: 0, file: None });
+        if open.file.is_none() {
+            open.day = day; // what was refused has none
+        }
         partition.next = record.offset + 1;
         match &record.written {
             Ok(written) => {
@@ -152,5 +155,35 @@ impl Spans {
                 Ok(None)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faces_core::ids::EventTime;
+    use faces_ingest::{
+        Reason,
+        decode::{Rejection, Written},
+    };
+    use faces_proto::v1;
+
+    use super::*;
+
+    #[test]
+    fn a_file_lies_in_the_day_of_its_rows_whatever_was_refused_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Arc::new(Lake::open(folder.path().to_str().unwrap()).unwrap());
+        let mut spans = Spans::new(&lake, SpanLimits { rows_max: 10, age_max: Duration::MAX });
+        let place = ("t".to_owned(), 0);
+        spans.assign(vec![Assigned { place: place.clone(), next: 0, end: 2 }]);
+        let midnight = "2026-01-02T00:00Z".parse::<Timestamp>().unwrap().as_millisecond();
+        let refused = Err(Rejection::new(Reason::EmptyPayload, ""));
+        for (offset, after_ms, written) in [(0, -1, refused), (1, 1, Ok(Written::Event(v1::Event::default())))] {
+            let append_time = EventTime::from_millis(midnight + after_ms);
+            spans.take(TailRecord { place: place.clone(), offset, append_time, written }).unwrap();
+        }
+        assert_eq!(spans.finish_all().unwrap(), [(place.clone(), 2)]);
+        assert!(folder.path().join("t/day=2026-01-02/t-0-00000000000000000000.parquet").exists());
+        assert_eq!((spans.archived().rows, spans.archived().refused), (1, 1));
     }
 }

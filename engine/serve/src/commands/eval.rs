@@ -78,7 +78,7 @@ struct ReplayArgs {
     /// Items table (item_id,bu[,title,category,brand,price,currency,tags,regions,stock,embedding]).
     #[arg(long)]
     items: PathBuf,
-    /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b).
+    /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b[,operation,evidence,confidence]).
     #[arg(long)]
     links: Option<PathBuf>,
     /// Use the target unit's history only, in profiles and in training.

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use faces_core::identity::Evidence;
 use faces_ingest::{
     LogRecord, LogWriter, Topics, WriterConfig,
     decode::Format,
@@ -36,7 +37,7 @@ pub struct ImportArgs {
     /// Items table (item_id,bu[,title,category,brand,price,currency,tags,regions,stock,embedding]).
     #[arg(long)]
     items: Option<PathBuf>,
-    /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b).
+    /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b[,operation,evidence,confidence]).
     #[arg(long)]
     links: Option<PathBuf>,
     /// Partitions of topics that have to be made.
@@ -224,8 +225,14 @@ fn link_message(row: &LinkRow) -> Result<v1::IdentityLink, Refused> {
         a: Some(key(&row.bu_a, &row.local_user_a)),
         b: Some(key(&row.bu_b, &row.local_user_b)),
         operation: if row.is_unlink { v1::LinkOperation::Unlink } else { v1::LinkOperation::Link } as i32,
-        evidence: v1::LinkEvidence::Declared as i32,
-        confidence: 1.0,
+        evidence: match row.evidence {
+            Evidence::Login => v1::LinkEvidence::Login,
+            Evidence::Declared => v1::LinkEvidence::Declared,
+            Evidence::SharedContact => v1::LinkEvidence::SharedContact,
+            Evidence::Payment => v1::LinkEvidence::Payment,
+            Evidence::Inferred => v1::LinkEvidence::Inferred,
+        } as i32,
+        confidence: f64::from(row.confidence.thousandths()) / 1_000.0,
         event_time_ms: row.ts_ms,
     };
     validate::link(&link)?;

@@ -43,12 +43,20 @@ struct Cli {
 /// Where the configuration comes from.
 #[derive(Args, Debug)]
 struct Configuration {
-    /// Configuration file (TOML); see faces.example.toml for every key.
-    #[arg(long, global = true, env = "FACES_CONFIG", value_name = "FILE")]
+    /// Configuration file (TOML); see faces.example.toml for every key [env: FACES_CONFIG].
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Set one key, over file and environment; may be repeated.
     #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", value_parser = key_value)]
     overrides: Vec<(String, String)>,
+}
+
+impl Configuration {
+    fn load(&self) -> Result<Config> {
+        // A variable that says nothing counts as none.
+        let named = || std::env::var_os("FACES_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
+        Ok(Config::load(self.config.clone().or_else(named).as_deref(), &self.overrides)?)
+    }
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -93,7 +101,7 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(cli: &Cli) -> Result<()> {
-    let config = Config::load(cli.configuration.config.as_deref(), &cli.configuration.overrides)?;
+    let config = cli.configuration.load()?;
     match &cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args, config),

@@ -53,7 +53,7 @@ pub struct RebuildArgs {
     /// Items table (item_id,bu[,title,category,brand,price,currency,tags,regions,stock,embedding]), likewise.
     #[arg(long, value_name = "PATH|PATTERN|URL")]
     items: String,
-    /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b), likewise; without it every account is a person of its own.
+    /// Links table (ts_ms,bu_a,local_user_a,bu_b,local_user_b[,operation,evidence,confidence]), likewise; without it every account is a person of its own.
     #[arg(long, value_name = "PATH|PATTERN|URL")]
     links: Option<String>,
     /// Train only on what happened before this time (RFC 3339); without it, rows of a table in one file that are dated later than now are left out.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use faces_core::identity::{Confidence, Evidence};
 use faces_ingest::{
     IngestConfig, LogRecord, LogWriter, Progress, Topics, WriterConfig, decode::Format, embedded::EmbeddedBroker, encode,
     producer::BulkOptions,
@@ -168,7 +169,8 @@ impl Rows {
         });
         let links = world.links().iter().map(|link| {
             let ((bu_a, local_user_a), (bu_b, local_user_b)) = (name(&link.a), name(&link.b));
-            LinkRow { ts_ms: link.event_time_ms, bu_a, local_user_a, bu_b, local_user_b, is_unlink: false }
+            let (evidence, confidence) = (Evidence::Declared, Confidence::FULL);
+            LinkRow { ts_ms: link.event_time_ms, bu_a, local_user_a, bu_b, local_user_b, is_unlink: false, evidence, confidence }
         });
         Self { events: events.collect(), items: items.collect(), links: links.collect() }
     }

@@ -53,6 +53,8 @@ mod tests {
             bu_b: "films".into(),
             local_user_b: b.into(),
             is_unlink: false,
+            evidence: faces_core::identity::Evidence::Declared,
+            confidence: faces_core::identity::Confidence::FULL,
         };
         let persons = Persons::of_links(&[link("1", "x"), link("2", "x"), link("3", "z"), link("", "z")]).unwrap();
         let person = |bu, id| persons.of_account(bu, id).unwrap();

@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Place {
-    /// The newest image there, if it was made after `created_ms`; the one before it if a segment is missing.
+    /// The newest image there, if it was made after `created_ms`; the one before it if a segment is missing or damaged.
     pub(super) async fn fetch_newer_than(
         &self,
         created_ms: Option<i64>,
@@ -53,6 +53,7 @@ impl Place {
             for segment in here {
                 self.fetch_segment(segment, disk, &meter).await?;
             }
+            verify(&self.folder, image, &|_| ()).map_err(|reason| self.error(reason))?;
         }
         let path = self.folder.join(image.id.image_name());
         disk.remove(&path)?;

@@ -160,6 +160,8 @@ mod tests {
             bu_b: "Films".into(),
             local_user_b: "u2".into(),
             is_unlink: false,
+            evidence: faces_core::identity::Evidence::Declared,
+            confidence: faces_core::identity::Confidence::FULL,
         };
         assert!(said(link_message(&row), &row).contains("row 7, column `bu_b`: `Films` may hold only"));
         let row = LinkRow { bu_b: "shop".into(), local_user_b: "u1".into(), ..row };

@@ -35,6 +35,8 @@ fn log() -> Log {
         bu_b: "films".into(),
         local_user_b: "a".into(),
         is_unlink: false,
+        evidence: faces_core::identity::Evidence::Declared,
+        confidence: faces_core::identity::Confidence::FULL,
     };
     Log {
         events: vec![
