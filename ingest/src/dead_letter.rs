@@ -22,7 +22,7 @@ use crate::{
     client::{apply_extra, client_config, is_disowned, log_error, log_line},
     cluster::Cluster,
     config::IngestConfig,
-    consumer::Stop,
+    consumer::stop::Stop,
     decode::{CONTENT_TYPE, Rejection},
     letters::REDRIVEN_FROM,
     progress::Progress,

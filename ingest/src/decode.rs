@@ -17,41 +17,10 @@ use crate::{
     validate::{self, Violation},
     wire::EventFields,
 };
-
-/// The header that names a payload's format.
-pub const CONTENT_TYPE: &str = "content-type";
-
-/// How a payload is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// Protobuf.
-    #[default]
-    Protobuf,
-    /// Proto3 JSON.
-    Json,
-}
-
-impl Format {
-    /// From the `content-type` header's value; `None` for a format that is not spoken here.
-    #[must_use]
-    pub fn from_content_type(value: &[u8]) -> Option<Self> {
-        let essence = std::str::from_utf8(value).ok()?.split(';').next()?.trim();
-        let is = |name: &str| essence.eq_ignore_ascii_case(name);
-        if is("application/x-protobuf") || is("application/protobuf") {
-            return Some(Self::Protobuf);
-        }
-        is("application/json").then_some(Self::Json)
-    }
-
-    /// The `content-type` header's value.
-    #[must_use]
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::Protobuf => "application/x-protobuf",
-            Self::Json => "application/json",
-        }
-    }
-}
+pub use crate::{
+    format::{CONTENT_TYPE, Format},
+    reason::Rejection,
+};
 
 /// Limits on records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,29 +34,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { record_bytes_max: 1_048_576, future_tolerance_ms: 300_000 }
-    }
-}
-
-/// Why a record went to the dead letters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
-    /// Why, as a code.
-    pub reason: Reason,
-    /// Why, for people.
-    pub detail: String,
-}
-
-impl Rejection {
-    /// A rejection.
-    #[must_use]
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
-    }
-}
-
-impl From<Violation> for Rejection {
-    fn from(violation: Violation) -> Self {
-        Self { reason: violation.reason, detail: violation.to_string() }
     }
 }
 

@@ -4,7 +4,10 @@
 //! indexes, zigzag varints; the common way `[0]` is written as a single zero. The registry is not asked: a topic says what lies in it, and
 //! protobuf lets old and new producers differ. No bare message begins with a zero byte: protobuf has no field 0, JSON no such character.
 
-use crate::{Reason, decode::Format, decode::Rejection};
+use crate::{
+    format::Format,
+    reason::{Reason, Rejection},
+};
 
 const SCHEMA_BYTES: usize = 4;
 /// Longest way to a type: messages nested deeper are not written by anybody.

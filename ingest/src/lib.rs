@@ -26,6 +26,7 @@ pub mod validate;
 
 mod client;
 mod dead_letter;
+mod format;
 mod framing;
 mod give_way;
 mod message;

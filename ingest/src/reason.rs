@@ -78,3 +78,20 @@ impl fmt::Display for Reason {
         f.write_str(self.code())
     }
 }
+
+/// Why a record went to the dead letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why, as a code.
+    pub reason: Reason,
+    /// Why, for people.
+    pub detail: String,
+}
+
+impl Rejection {
+    /// A rejection.
+    #[must_use]
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}

@@ -7,7 +7,7 @@
 use faces_proto::v1;
 use prost::encoding::{DecodeContext, WireType, check_wire_type, decode_key, decode_varint, skip_field};
 
-use crate::{Reason, decode::Rejection};
+use crate::reason::{Reason, Rejection};
 
 /// The fields of a [`v1::Event`], their texts where they lie.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -23,16 +23,13 @@ mod hot_keys;
 mod reader;
 mod scout;
 mod slots;
+pub(crate) mod stop;
 mod verify;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc,
-    },
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use faces_core::record::Apply;
@@ -46,6 +43,7 @@ use self::{
     gate::Gate,
     reader::{Reader, Shared},
     scout::Scout,
+    stop::Stop,
 };
 use crate::{
     client::{LogContext, apply_extra, client_config},
@@ -225,44 +223,6 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some(progress) = self.0.take() {
             progress.set_failure("a reader panicked (its message is in the log): restart the process".to_owned());
-        }
-    }
-}
-
-/// The wish to stop, and how long it may take to come true.
-#[derive(Debug)]
-pub(crate) struct Stop {
-    requested: AtomicBool,
-    patience: Duration,
-}
-
-impl Stop {
-    fn new(patience: Duration) -> Self {
-        Self { requested: AtomicBool::new(false), patience }
-    }
-
-    fn request(&self) {
-        self.requested.store(true, Relaxed);
-    }
-
-    /// How long stopping may take.
-    const fn patience(&self) -> Duration {
-        self.patience
-    }
-
-    pub(crate) fn is_requested(&self) -> bool {
-        self.requested.load(Relaxed)
-    }
-
-    /// Waits, but not past a request to stop.
-    pub(crate) fn sleep(&self, duration: Duration) {
-        let until = Instant::now() + duration;
-        while !self.is_requested() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            thread::park_timeout(left.min(Duration::from_millis(200)));
         }
     }
 }

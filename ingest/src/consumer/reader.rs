@@ -15,12 +15,13 @@ use rdkafka::{
 };
 
 use super::{
-    Consumer, Stop,
+    Consumer,
     batch::Batch,
     gate::Gate,
     scout::{Found, Share},
     slots::Slots,
-    verify::{self, Mismatch, Plan},
+    stop::Stop,
+    verify::{self, Mismatch, Plan, fail},
 };
 use crate::{
     config::IngestConfig,
@@ -236,8 +237,4 @@ impl Reader {
             None => self.shared.progress.set_failure(OUT_OF_RANGE.to_owned()),
         }
     }
-}
-
-pub(super) fn fail(progress: &Progress, mismatch: &Mismatch, topic: &str, partition: i32) {
-    progress.set_failure(mismatch.explain(topic, partition));
 }

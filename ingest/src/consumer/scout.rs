@@ -10,9 +10,9 @@ use std::{
 use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};
 
 use super::{
-    Consumer, Stop,
-    reader::fail,
-    verify::{self, Mismatch, Plan},
+    Consumer,
+    stop::Stop,
+    verify::{self, Mismatch, Plan, fail},
 };
 use crate::{
     config::IngestConfig,

@@ -5,7 +5,10 @@
 
 use thiserror::Error;
 
-use crate::positions::{LastRecord, Position};
+use crate::{
+    positions::{LastRecord, Position},
+    progress::Progress,
+};
 
 /// Why a position can't be gone on from.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -28,12 +31,17 @@ pub(super) enum Mismatch {
 
 impl Mismatch {
     /// What an operator reads: where, what, and the way out.
-    pub(super) fn explain(&self, topic: &str, partition: i32) -> String {
+    fn explain(&self, topic: &str, partition: i32) -> String {
         format!(
             "topic {topic}, partition {partition}: {self}; `faces state forget-topic {topic}` reads it again from its beginning, which \
              is safe: applying a record again changes nothing"
         )
     }
+}
+
+/// Ends reading, and says why.
+pub(super) fn fail(progress: &Progress, mismatch: &Mismatch, topic: &str, partition: i32) {
+    progress.set_failure(mismatch.explain(topic, partition));
 }
 
 /// How to go on from a position.

@@ -20,7 +20,10 @@ pub use self::{
     item::{attributes, item, item_change},
     link::link,
 };
-use crate::{Reason, wire::KeyFields};
+use crate::{
+    reason::{Reason, Rejection},
+    wire::KeyFields,
+};
 
 /// A field that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -32,6 +35,12 @@ pub struct Violation {
     pub reason: Reason,
     /// Why, for people: what is wrong and what is allowed.
     pub description: String,
+}
+
+impl From<Violation> for Rejection {
+    fn from(violation: Violation) -> Self {
+        Self { reason: violation.reason, detail: violation.to_string() }
+    }
 }
 
 impl Violation {
