@@ -249,6 +249,14 @@ async fn an_overload_is_not_measured_by_a_server_that_was_overloaded_before() {
     assert!(!at_capacity.holds && at_capacity.limit == 0.95, "{report}");
 }
 
+#[tokio::test]
+async fn of_a_search_that_finished_no_step_no_capacity_is_known() {
+    let scripted = Scripted::new(|_, _| at_level(ServiceLevel::Full));
+    let report = run_until(scripted, "capacity", "--from 100 --step-seconds 60", &[], async {}).await;
+    assert!(report.finding.capacity_per_s.is_none() && !report.holds, "{report}");
+    assert!(!report.to_string().contains("at least"), "{report}");
+}
+
 #[test]
 fn a_multiple_beyond_any_generator_is_told_before_anything_is_sent() {
     let early = complaint("overload --capacity 30000 --multiples 2,10", &[]);
