@@ -227,6 +227,36 @@ async fn a_server_that_refuses_after_an_overload_has_not_recovered() {
     }
 }
 
+#[tokio::test]
+async fn each_overload_is_judged_by_its_own_figures() {
+    let scripted = Scripted::new(|_, _| at_level(ServiceLevel::Full));
+    let report = run(scripted, "overload", "--capacity 100 --multiples 2,2 --seconds 0.5 --rest-seconds 1").await;
+    let of = |what: &str| report.verdicts.iter().filter(|of| of.what.starts_with(what)).map(|of| of.found.unwrap()).collect();
+    let (found, goodput): (Vec<f64>, Vec<f64>) =
+        (of("goodput at 2 x"), report.phases.iter().map(|of| of.goodput_per_s).collect());
+    assert_eq!(found, [goodput[2] / goodput[1], goodput[4] / goodput[1]], "{report}");
+}
+
+#[tokio::test]
+async fn an_overload_is_not_measured_by_a_server_that_was_overloaded_before() {
+    // One in two is refused from the start: what twice the load brings is no less.
+    let scripted = Scripted::new(|call, _| match call % 2 {
+        1 => Line::error(Status::unavailable("full")),
+        _ => at_level(ServiceLevel::Full),
+    });
+    let report = run(scripted, "overload", "--capacity 300 --multiples 2 --seconds 0.5 --rest-seconds 1").await;
+    let at_capacity = report.verdicts.iter().find(|of| of.what == "goodput at capacity, as a share of what came due").unwrap();
+    assert!(!at_capacity.holds && at_capacity.limit == 0.95, "{report}");
+}
+
+#[tokio::test]
+async fn of_a_search_that_finished_no_step_no_capacity_is_known() {
+    let scripted = Scripted::new(|_, _| at_level(ServiceLevel::Full));
+    let report = run_until(scripted, "capacity", "--from 100 --step-seconds 60", &[], async {}).await;
+    assert!(report.finding.capacity_per_s.is_none() && !report.holds, "{report}");
+    assert!(!report.to_string().contains("at least"), "{report}");
+}
+
 #[test]
 fn a_multiple_beyond_any_generator_is_told_before_anything_is_sent() {
     let early = complaint("overload --capacity 30000 --multiples 2,10", &[]);

@@ -186,6 +186,22 @@ fn a_compact_base_knows_its_own_vectors() {
 }
 
 #[test]
+fn a_full_tail_takes_what_needs_no_room() {
+    let mut model = Model::default();
+    model.vectors.insert(0, vec![1.0; DIMENSION]);
+    let live = LiveIndex::new(model.base(IndexKind::Exact), LiveSpec { tail_rows_max: 1, rebuild_share: 9.0 });
+    let (of_base, other) = (vec![1.0; DIMENSION], vec![2.0; DIMENSION]);
+    live.apply(&[Change::Upsert { handle: 8, vector: &other }]).unwrap();
+    live.apply(&[Change::Remove { handle: 0 }, Change::Upsert { handle: 0, vector: &of_base }]).unwrap();
+    assert_eq!((live.status().tail_rows, live.status().masked_rows), (1, 0), "the vector that the base has");
+    live.apply(&[Change::Remove { handle: 8 }, Change::Upsert { handle: 9, vector: &other }]).unwrap();
+    live.apply(&[Change::Upsert { handle: 0, vector: &other }, Change::Upsert { handle: 0, vector: &of_base }]).unwrap();
+    assert_eq!(live.status().tail_rows, 1, "one that makes room for another");
+    let both = [Change::Upsert { handle: 9, vector: &of_base }, Change::Upsert { handle: 0, vector: &other }];
+    assert!(matches!(live.apply(&both), Err(IndexError::TailFull { max: 1 })));
+}
+
+#[test]
 fn unfit_changes_change_nothing() {
     let mut model = Model::default();
     model.vectors.insert(0, vec![1.0; DIMENSION]);

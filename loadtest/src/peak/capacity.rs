@@ -47,7 +47,10 @@ pub async fn run(arguments: &CapacityArgs, target: &Target, stop: impl Future<Ou
             break;
         }
     }
-    let finding = Finding { capacity_per_s: Some(holds), capacity_is_lower_bound: Some(fails.is_none()), ..Finding::default() };
+    // Where no step was finished, nothing is known.
+    let known = (!phases.is_empty()).then_some((holds, fails.is_none()));
+    let (capacity_per_s, capacity_is_lower_bound) = known.unzip();
+    let finding = Finding { capacity_per_s, capacity_is_lower_bound, ..Finding::default() };
     Ok(report(peak, target, &slo, phases, stage, finding))
 }
 
@@ -66,7 +69,7 @@ fn report(peak: &PeakArgs, target: &Target, slo: &Slo, phases: Vec<PhaseReport>,
     let found = Verdict {
         what: "a rate at which all of it holds, per second".into(),
         limit: 0.0,
-        found: Some(holds),
+        found: finding.capacity_per_s,
         holds: holds > 0.0,
     };
     let mut verdicts = best.as_ref().map(|best| verdicts(slo, best)).unwrap_or_default();

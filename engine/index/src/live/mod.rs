@@ -11,7 +11,7 @@
 
 mod snapshot;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -156,21 +156,27 @@ impl LiveIndex {
 impl Writer {
     fn check(&self, changes: &[Change<'_>], spec: &LiveSpec) -> Result<(), IndexError> {
         let dimension = self.base.dimension();
-        let mut added = HashSet::new();
+        let mut is_in_tail = HashMap::new(); // of those that change, afterwards
         for change in changes {
-            if let Change::Upsert { handle, vector } = change {
-                if vector.len() != dimension {
-                    return Err(IndexError::QueryDimension { found: vector.len(), expected: dimension });
+            match *change {
+                Change::Upsert { handle, vector } => {
+                    if vector.len() != dimension {
+                        return Err(IndexError::QueryDimension { found: vector.len(), expected: dimension });
+                    }
+                    if let Err(IndexError::Value { column, value, max, .. }) = Vectors::new(dimension, vector.to_vec()) {
+                        return Err(IndexError::Value { row: handle as usize, column, value, max });
+                    }
+                    is_in_tail.insert(handle, !self.is_of_base(handle, vector));
                 }
-                if let Err(IndexError::Value { column, value, max, .. }) = Vectors::new(dimension, vector.to_vec()) {
-                    return Err(IndexError::Value { row: *handle as usize, column, value, max });
-                }
-                if !self.tail.contains_key(handle) {
-                    added.insert(*handle);
-                }
+                Change::Remove { handle } => _ = is_in_tail.insert(handle, false),
+                Change::SetAvailable { .. } => {}
             }
         }
-        if self.tail.len() + added.len() > spec.tail_rows_max {
+        let mut rows = self.tail.len();
+        for (handle, is_in_tail) in is_in_tail {
+            rows = rows + usize::from(is_in_tail) - usize::from(self.tail.contains_key(&handle));
+        }
+        if rows > spec.tail_rows_max {
             return Err(IndexError::TailFull { max: spec.tail_rows_max });
         }
         Ok(())
