@@ -281,7 +281,7 @@ fn generations_are_listed_shown_and_activated() {
     let second = shops::rebuild(folder.path(), &store, 1, &[]);
     let third = shops::rebuild(folder.path(), &store, 2, &["--no-activate"]);
     let all = serde_json::json!([first, second, third]);
-    assert_eq!(list(), serde_json::json!({ "current": second, "generations": all }), "oldest first");
+    assert_eq!(list(), serde_json::json!({ "current": second, "generations": all, "broken": [] }), "oldest first");
     let shown = json(&[&["generations", "show", &first], &in_store[..]].concat());
     assert_eq!((shown["id"].as_str(), shown["counts"]["items"].as_u64()), (Some(first.as_str()), Some(2 * shops::ITEMS as u64)));
     assert_eq!(shown["inputs"].as_array().map(Vec::len), Some(3), "it says what it was made from: {shown}");
@@ -298,6 +298,11 @@ fn generations_are_listed_shown_and_activated() {
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines.len() == 3 && lines[0].starts_with(&format!("* {first}")), "{text}");
     assert!(lines[1].starts_with(&format!("  {second}")) && lines[2].contains("broken"), "{text}");
+    fs::remove_dir_all(store.join(&first)).unwrap();
+    let missing = serde_json::json!({ "current": first, "generations": [second, third], "broken": [third, first] });
+    assert_eq!(list(), missing, "what is pointed at is gone");
+    let text = faces_says(&[&["generations", "list"], &in_store[..]].concat());
+    assert!(text.lines().any(|line| line.starts_with(&format!("* {first}  broken: "))), "{text}");
 }
 
 #[test]

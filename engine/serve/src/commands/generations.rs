@@ -210,10 +210,14 @@ fn print_collected(collected: &Collected, of_shared: &[GenerationId], mirrored: 
 fn list(store: &Store, json: bool) -> Result<()> {
     let (current, mut ids) = (store.current()?, store.list()?);
     ids.reverse();
+    // One that is pointed at but missing is broken too.
+    let missing = current.as_ref().filter(|current| !ids.contains(current));
     if json {
-        println!("{}", serde_json::json!({ "current": current, "generations": ids }));
+        let broken: Vec<_> = ids.iter().chain(missing).filter(|id| store.manifest(id).is_err()).collect();
+        println!("{}", serde_json::json!({ "current": current, "generations": ids, "broken": broken }));
         return Ok(());
     }
+    ids.extend(missing.cloned());
     if ids.is_empty() {
         println!("no generations in {}; run `faces rebuild`", store.root().display());
     }
