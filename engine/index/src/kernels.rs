@@ -7,6 +7,7 @@
 //! the final sum at the price of the loop.)
 #![allow(unsafe_code)]
 
+mod coded;
 pub(crate) mod fine;
 pub(crate) mod int16;
 pub(crate) mod int8;

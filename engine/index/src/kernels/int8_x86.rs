@@ -10,7 +10,7 @@ use std::arch::x86_64::{
 };
 use std::ops::Range;
 
-use super::int8::{Ask, BLOCK, BlockRows, Coded, Hit, LINE, Line, Spread, scan_by, sum_picked_by};
+use super::coded::{Ask, BLOCK, BlockRows, Coded, Hit, LINE, Line, Spread, scan_by, sum_picked_by};
 
 /// Blocks summed together: each load of a query word serves all of them, and their sums hide each other's latency.
 const TOGETHER: usize = 4;
