@@ -254,6 +254,10 @@ async fn of_a_search_that_finished_no_step_no_capacity_is_known() {
     let scripted = Scripted::new(|_, _| at_level(ServiceLevel::Full));
     let report = run_until(scripted, "capacity", "--from 100 --step-seconds 60", &[], async {}).await;
     assert!(report.finding.capacity_per_s.is_none() && !report.holds, "{report}");
+    assert!(
+        report.phases.iter().all(|step| step.stopped_early) && report.phases.len() == 1,
+        "the step that was stopped is told: {report}"
+    );
     assert!(!report.to_string().contains("at least"), "{report}");
 }
 

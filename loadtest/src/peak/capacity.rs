@@ -29,11 +29,12 @@ pub async fn run(arguments: &CapacityArgs, target: &Target, stop: impl Future<Ou
         let Ok(asked) = Rate::new(rate) else { break }; // more than any generator offers
         let name = format!("step {}", step + 1);
         let report = stage.phase(&name, asked, arguments.step_seconds, stop.as_mut()).await?;
-        if report.stopped_early {
+        let is_stopped = report.stopped_early;
+        let is_held = verdicts(&slo, &report).iter().all(|verdict| verdict.holds);
+        phases.push(report); // a search that was stopped is told by its last step
+        if is_stopped {
             break;
         }
-        let is_held = verdicts(&slo, &report).iter().all(|verdict| verdict.holds);
-        phases.push(report);
         if is_held {
             holds = rate;
         } else {
@@ -48,7 +49,8 @@ pub async fn run(arguments: &CapacityArgs, target: &Target, stop: impl Future<Ou
         }
     }
     // Where no step was finished, nothing is known.
-    let known = (!phases.is_empty()).then_some((holds, fails.is_none()));
+    let is_known = phases.iter().any(|phase| !phase.stopped_early);
+    let known = is_known.then_some((holds, fails.is_none()));
     let (capacity_per_s, capacity_is_lower_bound) = known.unzip();
     let finding = Finding { capacity_per_s, capacity_is_lower_bound, ..Finding::default() };
     Ok(report(peak, target, &slo, phases, stage, finding))
