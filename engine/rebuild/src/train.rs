@@ -340,7 +340,8 @@ fn build_spaces(
         Ok((Space { bu: bu.clone(), rows, index }, unit))
     };
     let units: Vec<_> = log.units().iter().zip(by_unit).filter(|(_, (rows, _))| !rows.is_empty()).collect();
-    units.into_par_iter().map(build).collect()
+    let built: Vec<Result<_, _>> = units.into_par_iter().map(build).collect();
+    built.into_iter().collect() // of units that can't be built the first is named, whichever is told first
 }
 
 /// Tells generations of one millisecond apart.

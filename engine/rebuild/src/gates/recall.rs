@@ -68,8 +68,8 @@ fn recall_10(space: &Space, queries: &[Vec<f32>]) -> f64 {
             unit(values)
         })
         .collect();
-    let found: f64 = queries.par_iter().map(|query| found_share(space, &rows, query)).sum();
-    found / queries.len() as f64
+    let found: Vec<f64> = queries.par_iter().map(|query| found_share(space, &rows, query)).collect();
+    found.iter().sum::<f64>() / queries.len() as f64
 }
 
 /// Share of the answer that is as near as the tenth nearest.
