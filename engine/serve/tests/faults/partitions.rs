@@ -60,7 +60,7 @@ async fn a_partition_that_comes_while_the_server_runs_is_read_from_its_beginning
     must_hold(test, &house, &written).await;
 }
 
-/// Without a durable broker, no partition can be added. To the server, one that has no leader yet is not there either.
+/// A server is not ready before it has read all that brokers name, and reads meanwhile what it can.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_that_gets_its_leader_late_is_read_from_its_beginning() {
     let test = "leaders";
@@ -74,15 +74,17 @@ async fn a_partition_that_gets_its_leader_late_is_read_from_its_beginning() {
     }
     let settings = ["state.image_seconds=1"];
     let mut house = House::closed_at(&cluster.bootstrap_servers(), "faces", &BUS, &settings).await;
-    house.start().await;
+    house.launch().await;
     let traffic = Traffic::start(&house, form().seed_of(test));
     for topic in BUS.map(|bu| topics.events(bu)) {
         traffic.more(60).await;
+        assert_eq!(house.admin_get("/readyz").await.map(|(code, _)| code), Some(503));
         let known = house.clients().await.status().await.partitions;
         assert!(known.iter().all(|of| of.topic != topic || !late.contains(&of.partition)), "{known:?}");
         late.iter().for_each(|partition| cluster.partition_leader(&topic, *partition, Some(1)).unwrap());
         traffic.more(200).await;
     }
+    house.until_ready().await;
     let written = traffic.end().await;
     assert!(late.iter().all(|partition| written.ends.contains_key(&(topics.events(BUS[0]), *partition))));
     must_hold(test, &house, &written).await;

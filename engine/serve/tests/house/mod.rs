@@ -122,6 +122,11 @@ impl House {
     /// Starts the server and waits until it is ready.
     pub(crate) async fn start(&mut self) {
         self.launch().await;
+        self.until_ready().await;
+    }
+
+    /// Waits until the server is ready.
+    pub(crate) async fn until_ready(&mut self) {
         eventually("the server to be ready", async || {
             let server = self.server.as_mut().expect("it was launched");
             assert!(server.process.ended().is_none(), "the server ended: {}", server.process.log());
