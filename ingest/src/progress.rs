@@ -60,6 +60,7 @@ pub struct Progress {
     view_slack_ms: i64,
     partitions: RwLock<Partitions>,
     resumable: Mutex<Positions>, // positions of partitions that were not found yet
+    leaderless: Mutex<Option<(String, i32)>>,
     tally: Mutex<Tally>,
     discovered: AtomicBool,
     was_caught_up: AtomicBool,
@@ -81,6 +82,7 @@ impl Progress {
             view_slack_ms: i64::try_from(watermark_ms.saturating_mul(2)).unwrap_or(i64::MAX),
             partitions: RwLock::new(Arc::from([])),
             resumable: Mutex::new(resume),
+            leaderless: Mutex::default(),
             tally: Mutex::default(),
             discovered: AtomicBool::new(false),
             was_caught_up: AtomicBool::new(false),
@@ -181,6 +183,16 @@ impl Progress {
     #[must_use]
     pub fn brokers_answer(&self) -> bool {
         self.brokers_answer.load(Relaxed)
+    }
+
+    /// The first partition that brokers name and that can't be read yet, for want of a leader.
+    #[must_use]
+    pub fn leaderless(&self) -> Option<(String, i32)> {
+        self.leaderless.lock().clone()
+    }
+
+    pub(crate) fn set_leaderless(&self, partition: Option<(String, i32)>) {
+        *self.leaderless.lock() = partition;
     }
 
     /// How long ago the consumer was last known to be at the end of every partition; 0 when it is there now, to within two rounds of

@@ -49,6 +49,9 @@ async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
         if !progress.brokers_answer() {
             return (StatusCode::SERVICE_UNAVAILABLE, "waiting for the log: no broker of kafka.brokers answers\n".into());
         }
+        if let Some((topic, partition)) = progress.leaderless() {
+            return (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for the log: {topic}[{partition}] has no leader\n"));
+        }
         let behind: i64 = progress.partitions().iter().map(|partition| partition.lag()).sum();
         return (StatusCode::SERVICE_UNAVAILABLE, format!("catching up with the log: {behind} records behind\n"));
     }

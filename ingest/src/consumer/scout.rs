@@ -60,8 +60,6 @@ pub(super) struct Scout {
     stop: Arc<Stop>,
     readers: Vec<mpsc::Sender<Found>>,
     known: BTreeMap<Address, Known>,
-    /// The first partition that brokers name and that can't be read yet.
-    unread: Option<Address>,
     missing_since: Option<Instant>,
 }
 
@@ -74,7 +72,7 @@ impl Scout {
         stop: Arc<Stop>,
         readers: Vec<mpsc::Sender<Found>>,
     ) -> Self {
-        Self { config, topics, consumer, progress, stop, readers, known: BTreeMap::new(), unread: None, missing_since: None }
+        Self { config, topics, consumer, progress, stop, readers, known: BTreeMap::new(), missing_since: None }
     }
 
     pub(super) fn run(mut self) {
@@ -117,14 +115,14 @@ impl Scout {
         if !new.is_empty() {
             self.welcome(new)?;
         }
-        let unread = named.iter().find(|address| !self.known.contains_key(*address)).cloned();
-        if let (None, Some((topic, partition))) = (&self.unread, &unread) {
+        let leaderless = named.iter().find(|address| !self.known.contains_key(*address)).cloned();
+        if let (None, Some((topic, partition))) = (self.progress.leaderless(), &leaderless) {
             tracing::warn!(topic, partition, "can't be read yet, for want of a leader; waiting for it");
         }
-        if unread.is_none() {
+        if leaderless.is_none() {
             self.progress.note_discovered();
         }
-        self.unread = unread;
+        self.progress.set_leaderless(leaderless);
         self.look_for_missing(&named);
         Ok(())
     }
@@ -217,7 +215,7 @@ impl Scout {
         let asked_at_ms = self.progress.now_ms();
         let ends = self.offsets(self.known.keys(), Offset::End)?;
         let starts = if with_starts { self.offsets(self.known.keys(), Offset::Beginning)? } else { Offsets::new() };
-        let mut is_complete = self.unread.is_none();
+        let mut is_complete = self.progress.leaderless().is_none();
         for (address, known) in &self.known {
             match ends.get(address) {
                 Some(end) => {
