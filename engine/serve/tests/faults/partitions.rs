@@ -78,8 +78,12 @@ async fn a_partition_that_gets_its_leader_late_is_read_from_its_beginning() {
     let traffic = Traffic::start(&house, form().seed_of(test));
     for topic in BUS.map(|bu| topics.events(bu)) {
         traffic.more(60).await;
-        let (code, why) = house.admin_get("/readyz").unwrap();
-        assert!(code == 503 && why.contains("has no leader"), "{code} {why}");
+        eventually("the partition without a leader to be named", async || {
+            let (code, why) = house.admin_get("/readyz")?;
+            assert_eq!(code, 503, "{why}");
+            why.contains("has no leader").then_some(())
+        })
+        .await;
         let known = house.clients().await.status().await.partitions;
         assert!(known.iter().all(|of| of.topic != topic || !late.contains(&of.partition)), "{known:?}");
         late.iter().for_each(|partition| cluster.partition_leader(&topic, *partition, Some(1)).unwrap());
