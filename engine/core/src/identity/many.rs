@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::edge::{PackedEdge, is_live, other_of, place_of};
 use crate::key::KeyHash;
 
+/// Edges of a chunk at most; half as many after it was split.
 const CHUNK_MAX: usize = 256;
 
 /// The text of a key, and its edges, sorted by place.

@@ -23,6 +23,7 @@ enum Held {
     Many(Box<Many>),
 }
 
+/// Edges that one allocation holds: up to so many, copying all of them costs next to nothing.
 const FEW_MAX: usize = 64;
 
 impl Default for Node {
