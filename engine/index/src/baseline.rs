@@ -13,11 +13,11 @@ use std::mem::size_of;
 use hnsw_rs::anndists::dist::{DistDot, DistL2, Distance};
 use hnsw_rs::prelude::{FilterT, Hnsw};
 
-use crate::build::BuildSpec;
 use crate::error::IndexError;
 use crate::metric::Metric;
 use crate::query::{inverse_norm, prepare};
 use crate::rows::RowSet;
+use crate::spec::BuildSpec;
 use crate::vectors::Vectors;
 
 /// The most layers `hnsw_rs` can hold.

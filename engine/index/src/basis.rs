@@ -20,11 +20,11 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use rayon::prelude::*;
 
 use crate::error::IndexError;
+use crate::full::Full;
 use crate::kernels::int8::LINE;
 use crate::kernels::int16::{STEP, project};
 use crate::kernels::{Rows, score_range};
 use crate::norms::norm;
-use crate::table::Table;
 
 /// What a direction, of length 1, is multiplied by.
 const UNIT: f32 = 32_767.0;
@@ -154,13 +154,13 @@ impl Basis {
 
     /// The leading directions of the rows about `centre` (nothing is the origin); `None` where there are few rows or their energy
     /// is spread over more than half of the dimensions. 60,000 × 784: some 0.8 s of one core, whatever the number of rows.
-    pub(crate) fn learn(table: &Table, centre: &[f32]) -> Option<Self> {
-        let dimension = table.dimension();
+    pub(crate) fn learn(full: &Full, centre: &[f32]) -> Option<Self> {
+        let dimension = full.dimension();
         let limit = (dimension / 2 / LINE * LINE).min(LEADING_MAX);
-        if limit == 0 || table.len() < ROWS_MIN {
+        if limit == 0 || full.len() < ROWS_MIN {
             return None;
         }
-        let moments = moments(table, centre);
+        let moments = moments(full, centre);
         let mut random = ChaCha8Rng::seed_from_u64(dimension as u64);
         let mut directions = noise(limit * dimension, &mut random);
         orthonormalise(&mut directions, dimension);
@@ -201,15 +201,15 @@ fn skew(directions: &[i16], stride: usize) -> f32 {
 }
 
 /// Second moments of a sample of the rows about `centre`, as a whole symmetric matrix, scaled so that the mean square is 1.
-fn moments(table: &Table, centre: &[f32]) -> Vec<f32> {
-    let dimension = table.dimension();
-    let mut random = ChaCha8Rng::seed_from_u64(table.len() as u64);
-    let count = table.len().min(SAMPLE);
+fn moments(full: &Full, centre: &[f32]) -> Vec<f32> {
+    let dimension = full.dimension();
+    let mut random = ChaCha8Rng::seed_from_u64(full.len() as u64);
+    let count = full.len().min(SAMPLE);
     let mut columns = vec![0.0f32; dimension * count];
     let mut values = vec![0.0; dimension];
     for at in 0..count {
-        let row = (random.next_u64() % table.len() as u64) as u32;
-        table.fill_scaled(row, &mut values);
+        let row = (random.next_u64() % full.len() as u64) as u32;
+        full.fill_scaled(row, &mut values);
         for (value, centre) in values.iter_mut().zip(centre) {
             *value -= centre;
         }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::codes::{Frame, QueryCode, Rigour, Slab};
 use crate::kernels::int8::sum_picked;
+use crate::kernels::score_picked;
 use crate::metric::Metric;
 use crate::vectors::Vectors;
 
@@ -27,19 +28,19 @@ fn rows(rank: usize, shift: f32, seed: u64) -> Vectors {
 #[test]
 fn proven_margins_hold() {
     for (metric, shift) in [(Metric::L2, 0.5), (Metric::Cosine, 0.5), (Metric::InnerProduct, 0.0)] {
-        let table = Table::new(rows(20, shift, 3), metric);
-        let frame = Frame::of(&table);
+        let full = Full::new(rows(20, shift, 3), metric);
+        let frame = Frame::of(&full);
         assert!(frame.leading() == 64 && frame.basis().is_some(), "{metric:?}");
-        let slab = Slab::of(&table, frame, 512, |slot| slot);
+        let slab = Slab::of(frame, 512, |slot, values| full.fill_scaled(slot, values));
         let picked: Vec<u32> = (0..512).collect();
         let mut code = QueryCode::default();
-        for query in table.vectors().unwrap().iter().skip(2_000).step_by(40) {
+        for query in full.vectors().iter().skip(2_000).step_by(40) {
             let scale = if metric == Metric::Cosine { 1.0 / norm(query) as f32 } else { 1.0 };
             let query: Vec<f32> = query.iter().map(|value| value * scale).collect();
             slab.frame.encode_query(&query, Rigour::Proven, &mut code);
             let (mut sums, mut truth) = (Vec::new(), Vec::new());
             sum_picked(&code.coded(), &slab.codes, slab.lines_per_row, &picked, &mut sums);
-            table.score(&query, &picked, &mut crate::scratch::Scratch::new(), &mut truth).unwrap();
+            score_picked(&query, full.rows(), &picked, &mut truth);
             for ((&slot, &sum), truth) in picked.iter().zip(&sums).zip(truth) {
                 let (score, margin) = (slab.score(&code.coded(), slot, sum), slab.margin(&code.coded(), slot));
                 let off = (score + code.offset() - truth).abs();
@@ -51,19 +52,19 @@ fn proven_margins_hold() {
 
 #[test]
 fn energy_that_is_spread_evenly_needs_all_columns() {
-    let even = Table::new(rows(130, 0.0, 5), Metric::L2);
+    let even = Full::new(rows(130, 0.0, 5), Metric::L2);
     assert!(Basis::learn(&even, &[]).is_none());
-    let zeros = Table::new(Vectors::new(130, vec![0.0; 130 * ROWS_MIN]).unwrap(), Metric::InnerProduct);
+    let zeros = Full::new(Vectors::new(130, vec![0.0; 130 * ROWS_MIN]).unwrap(), Metric::InnerProduct);
     assert!(Basis::learn(&zeros, &[]).is_none_or(|basis| basis.skew() <= SKEW_MAX));
-    let few = Table::new(rows(20, 0.0, 5).first(ROWS_MIN - 1), Metric::L2);
+    let few = Full::new(rows(20, 0.0, 5).first(ROWS_MIN - 1), Metric::L2);
     assert!(Basis::learn(&few, &[]).is_none());
 }
 
 #[test]
 fn a_basis_is_learnt_alike_twice_and_kept_by_its_numbers() {
-    let table = Table::new(rows(20, 0.0, 7), Metric::L2);
-    let basis = Basis::learn(&table, &[]).unwrap();
-    assert_eq!(Basis::learn(&table, &[]), Some(basis.clone()));
+    let full = Full::new(rows(20, 0.0, 7), Metric::L2);
+    let basis = Basis::learn(&full, &[]).unwrap();
+    assert_eq!(Basis::learn(&full, &[]), Some(basis.clone()));
     let numbers: Vec<i16> = basis.directions().collect();
     assert_eq!(Basis::new(130, 64, &numbers).unwrap(), basis);
     assert!(Basis::new(130, 64, &numbers[1..]).is_err());

@@ -23,12 +23,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::basis::{Basis, Projected};
+use crate::full::Full;
 use crate::kernels::encode;
 use crate::kernels::int8::{BLOCK, BlockRows, Coded, LINE, Line, OFFSET, QUAD, Spread, prefetch};
 use crate::metric::Metric;
 use crate::norms::norm;
-use crate::table::Table;
-use crate::vectors::Vectors;
 
 pub(crate) use compact::{Compact, Packed};
 
@@ -111,9 +110,9 @@ impl QueryCode {
 
 impl Frame {
     /// The frame for these rows. One pass over them, and what learning a basis takes.
-    pub(crate) fn of(table: &Table) -> Self {
-        let frame = Self::plain(table);
-        let basis = table.vectors().and_then(|_| Basis::learn(table, &frame.centre)).map(Arc::new);
+    pub(crate) fn of(full: &Full) -> Self {
+        let frame = Self::plain(full);
+        let basis = Basis::learn(full, &frame.centre).map(Arc::new);
         Self { basis, ..frame }
     }
 
@@ -126,15 +125,12 @@ impl Frame {
         self.basis.as_deref()
     }
 
-    /// The frame for these rows that codes all of them; the one they were coded in where they are compact.
-    pub(crate) fn plain(table: &Table) -> Self {
-        if let Some(compact) = table.compact() {
-            return compact.frame().clone();
-        }
-        let (metric, dimension) = (table.metric(), table.dimension());
+    /// The frame for these rows that codes all of them.
+    pub(crate) fn plain(full: &Full) -> Self {
+        let (metric, dimension) = (full.metric(), full.dimension());
         let centre = match metric {
             Metric::InnerProduct => Vec::new(),
-            Metric::Cosine | Metric::L2 => mean(table),
+            Metric::Cosine | Metric::L2 => mean(full),
         };
         Self { metric, dimension, centre, basis: None }
     }
@@ -284,15 +280,15 @@ struct Leading<'a> {
 }
 
 /// Mean of the scaled rows, added up in one order.
-fn mean(table: &Table) -> Vec<f32> {
-    let mut sums = vec![0.0f64; table.dimension()];
-    for (row, values) in (0u32..).zip(table.vectors().into_iter().flat_map(Vectors::iter)) {
-        let scale = f64::from(table.scale(row));
+fn mean(full: &Full) -> Vec<f32> {
+    let mut sums = vec![0.0f64; full.dimension()];
+    for (row, values) in (0u32..).zip(full.vectors().iter()) {
+        let scale = f64::from(full.scale(row));
         for (sum, value) in sums.iter_mut().zip(values) {
             *sum += f64::from(*value) * scale;
         }
     }
-    let count = table.len().max(1) as f64;
+    let count = full.len().max(1) as f64;
     sums.into_iter().map(|sum| (sum / count) as f32).collect()
 }
 
@@ -315,11 +311,11 @@ impl fmt::Debug for Blocks {
 }
 
 impl Blocks {
-    /// Codes `slots` rows, `row_of` naming the row of each slot. On all threads of the pool; the outcome does not depend on
+    /// Codes `slots` rows, `fill` writing that of a slot, scaled. On all threads of the pool; the outcome does not depend on
     /// them. 1 M × 64 take some 0.3 s of one core.
-    pub(crate) fn of(table: &Table, frame: Frame, slots: usize, row_of: impl Fn(u32) -> u32 + Sync) -> Self {
+    pub(crate) fn of(frame: Frame, slots: usize, fill: impl Fn(u32, &mut [f32]) + Sync) -> Self {
         Self::made(&frame, slots, |slot, values, projected, stored| {
-            table.fill_scaled(row_of(slot), values);
+            fill(slot, values);
             frame.encode_row(values, projected, stored)
         })
     }
@@ -418,17 +414,17 @@ impl fmt::Debug for Slab {
 }
 
 impl Slab {
-    /// Codes `slots` rows, `row_of` naming the row of each slot. On all threads of the pool; the outcome does not depend on
+    /// Codes `slots` rows, `fill` writing that of a slot, scaled. On all threads of the pool; the outcome does not depend on
     /// them.
-    pub(crate) fn of(table: &Table, frame: Frame, slots: usize, row_of: impl Fn(u32) -> u32 + Sync) -> Self {
+    pub(crate) fn of(frame: Frame, slots: usize, fill: impl Fn(u32, &mut [f32]) + Sync) -> Self {
         let lines_per_row = frame.leading().div_ceil(LINE);
         let mut codes = vec![Line([OFFSET as u8; LINE]); slots * lines_per_row];
         let code_block = |(block, lines): (usize, &mut [Line])| {
-            let (mut values, mut projected) = (vec![0.0; table.dimension()], Projected::default());
+            let (mut values, mut projected) = (vec![0.0; frame.dimension], Projected::default());
             let (mut spread, mut marks) = (Spread::default(), [Mark::default(); BLOCK]);
             let rows = (block * BLOCK..slots).zip(lines.chunks_exact_mut(lines_per_row));
             for ((slot, lines), mark) in rows.zip(&mut marks) {
-                table.fill_scaled(row_of(slot as u32), &mut values);
+                fill(slot as u32, &mut values);
                 let RowCode { scale, bias, spread: of_row } =
                     frame.encode_row(&mut values, &mut projected, bytemuck::cast_slice_mut(lines));
                 spread = spread.max(of_row);

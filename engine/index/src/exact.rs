@@ -3,19 +3,21 @@
 
 use std::sync::Arc;
 
+use crate::batch::scan_by_fours;
 use crate::codes::{Blocks, Frame, Packed, Rigour, Slab};
 use crate::error::IndexError;
-use crate::file::Parts;
+use crate::finish;
+use crate::full::Full;
 use crate::kernels::int8::BLOCK;
 use crate::metric::Metric;
 use crate::norms::{bound, longest_first, norm};
+use crate::parts::Parts;
 use crate::query::{Direction, prepare};
-use crate::refine;
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
-use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
-use crate::shortlist::scan_by_fours;
+use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search};
 use crate::table::{Given, Table};
+use crate::vector_index::VectorIndex;
 use crate::vectors::Vectors;
 
 /// Blocks between two looks at the bound, where rows are read from the longest on.
@@ -63,12 +65,12 @@ pub(crate) struct Exact {
 
 impl Exact {
     pub(crate) fn new(vectors: Vectors, metric: Metric) -> Self {
-        Self::over(Table::new(vectors, metric))
+        Self::over(Full::new(vectors, metric))
     }
 
-    pub(crate) fn over(table: Table) -> Self {
-        let frame = Frame::of(&table);
-        Self::of(Given::Full(table, frame))
+    pub(crate) fn over(full: Full) -> Self {
+        let frame = Frame::of(&full);
+        Self::of(Given::Full(full, frame))
     }
 
     /// Over rows whose frame is known.
@@ -79,7 +81,8 @@ impl Exact {
         };
         let (table, blocks) = given.place(order.as_deref());
         let row_of = |slot: u32| order.as_ref().map_or(slot, |order| order.get(slot as usize).copied().unwrap_or(slot));
-        let fine = blocks.frame.whole().map(|whole| Slab::of(&table, whole, table.len(), row_of));
+        let fill = |slot, values: &mut [f32]| table.fill_scaled(row_of(slot), values);
+        let fine = blocks.frame.whole().map(|whole| Slab::of(whole, table.len(), fill));
         let rows_passed = table.len();
         let mut exact = Self { table, blocks, fine, order, rows_passed };
         exact.rows_passed = exact.mean_passed();
@@ -88,10 +91,11 @@ impl Exact {
 
     /// The same over rows that are kept so.
     pub(crate) fn storing(self, rows: RowStorage) -> Self {
-        if rows == self.storage() {
+        let Table::Full(full) = &self.table else { return self };
+        if rows == RowStorage::Full {
             return self;
         }
-        let packed = Packed::of(&self.table);
+        let packed = Packed::of(full);
         drop(self);
         Self::of(Given::Compact(packed))
     }
@@ -210,7 +214,7 @@ impl Exact {
     /// Scores what the shortlist left, unless codes are to have the last word; the best `k` are in `scratch.best` then.
     pub(crate) fn settle(&self, k: usize, is_rough: bool, scratch: &mut Scratch) {
         if is_rough && self.fine.is_none() {
-            return refine::skip(k, |slot| self.row_of(slot), scratch);
+            return finish::skip(k, |slot| self.row_of(slot), scratch);
         }
         let Scratch { shortlist, refinement, best, work, .. } = scratch;
         shortlist.finish(&mut refinement.candidates);
@@ -218,7 +222,7 @@ impl Exact {
             refinement.by_codes(fine, k, work);
         }
         best.reset(k);
-        refine::score(&self.table, k, |slot| self.row_of(slot), scratch);
+        finish::score(&self.table, k, |slot| self.row_of(slot), scratch);
     }
 
     /// Starts a scan: codes the query that was prepared.

@@ -50,13 +50,19 @@ use crate::basis::Basis;
 use crate::codes::{Compact, Frame, Packed};
 use crate::error::IndexError;
 use crate::exact::Exact;
-use crate::graph::{Graph, Groups, Layout};
-use crate::ivf::{Cells, Ivf};
+use crate::full::Full;
+use crate::graph::Graph;
+use crate::graph::distinct::Groups;
+use crate::graph::layout::Layout;
+use crate::ivf::Ivf;
+use crate::ivf::cells::Cells;
 use crate::kernels::fine::fine_bytes;
 use crate::kernels::int8::QUAD;
 use crate::metric::Metric;
-use crate::search::{Effort, IndexKind, RowStorage, VectorIndex};
+use crate::parts::{Content, Parts};
+use crate::search::{Effort, IndexKind, RowStorage};
 use crate::table::{Given, Table};
+use crate::vector_index::VectorIndex;
 use crate::vectors::{DIMENSION_MAX, ROWS_MAX, Vectors};
 
 /// The version that [`write()`] writes, and the only one that [`read`] takes: an index is rebuilt rather than converted.
@@ -68,35 +74,6 @@ const CHECKSUM_BYTES: usize = 4;
 const DEGREE_MAX: u32 = 256;
 /// Values turned into bytes at a time while writing.
 const CHUNK_VALUES: usize = 4096;
-
-/// What a file of an index holds; opaque, made by an index for [`write()`].
-#[derive(Debug, Clone, Copy)]
-pub struct Parts<'a> {
-    pub(crate) table: &'a Table,
-    content: Content<'a>,
-    basis: Option<&'a Basis>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Content<'a> {
-    Exact,
-    Ivf(&'a Cells, &'a Table),
-    Graph(&'a Layout),
-}
-
-impl<'a> Parts<'a> {
-    pub(crate) fn exact(table: &'a Table, basis: Option<&'a Basis>) -> Self {
-        Self { table, content: Content::Exact, basis }
-    }
-
-    pub(crate) fn ivf(table: &'a Table, cells: &'a Cells, centres: &'a Table, basis: Option<&'a Basis>) -> Self {
-        Self { table, content: Content::Ivf(cells, centres), basis }
-    }
-
-    pub(crate) fn graph(table: &'a Table, layout: &'a Layout, basis: Option<&'a Basis>) -> Self {
-        Self { table, content: Content::Graph(layout), basis }
-    }
-}
 
 /// The sizes and kinds that a header states.
 #[derive(Debug, Clone, Copy)]
@@ -227,9 +204,9 @@ impl<'a> Cursor<'a> {
         let dimension = header.dimension as usize;
         Ok(match header.storage {
             RowStorage::Full => {
-                let table = Table::new(Vectors::new(dimension, self.floats(rows * dimension))?, metric);
-                let frame = Frame::plain(&table);
-                Given::Full(table, frame)
+                let full = Full::new(Vectors::new(dimension, self.floats(rows * dimension))?, metric);
+                let frame = Frame::plain(&full);
+                Given::Full(full, frame)
             }
             RowStorage::Compact => {
                 let centre = self.floats(centre_values(metric, dimension));
@@ -275,10 +252,10 @@ impl Payload<'_> {
     }
 
     fn put_rows(&mut self, table: &Table) -> io::Result<()> {
-        if let Some(vectors) = table.vectors() {
-            self.put(vectors.as_slice(), |value| value.to_le_bytes())?;
+        match table {
+            Table::Full(full) => self.put(full.vectors().as_slice(), |value| value.to_le_bytes()),
+            Table::Compact(compact) => self.put_compact(compact),
         }
-        table.compact().map_or(Ok(()), |compact| self.put_compact(compact))
     }
 
     fn put_compact(&mut self, compact: &Compact) -> io::Result<()> {

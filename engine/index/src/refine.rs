@@ -1,20 +1,16 @@
-//! From candidates to answers: by codes of all columns where the first codes held only the leading ones, then in `f32`, in each
-//! case the most promising first and only as long as they may still be among the best `k`.
+//! Candidates looked at again, by codes of all columns where the first codes held only the leading ones: the most promising first and
+//! only as long as they may still be among the best `k`.
 //!
-//! Every bound is a whole one: a candidate's upper end against the `k`-th best lower end, or true score. So with proven margins
-//! nothing is missed, ties included.
+//! Every bound is a whole one: a candidate's upper end against the `k`-th best lower end. So with proven margins nothing is missed,
+//! ties included.
 
 use crate::codes::{QueryCode, Slab};
 use crate::kernels::int8::sum_picked;
-use crate::scratch::{Scratch, Work};
-use crate::table::Table;
 use crate::top::{Key, Top};
+use crate::work::Work;
 
 /// Candidates whose codes are read between two looks at the floor.
 const CODES_PER_TURN: usize = 16;
-
-/// Candidates scored in `f32` between two looks at the floor, past the first `k`.
-const SCORES_PER_TURN: usize = 4;
 
 /// Working memory of a refinement.
 #[derive(Debug, Default)]
@@ -59,34 +55,4 @@ impl Refinement {
         finer.retain(|key| key.score() >= floor);
         std::mem::swap(candidates, finer);
     }
-}
-
-/// Leaves the best `k` by codes in `scratch.best`, `row_of` naming a candidate's row.
-pub(crate) fn skip(k: usize, row_of: impl Fn(u32) -> u32, scratch: &mut Scratch) {
-    let Scratch { shortlist, code, best, .. } = scratch;
-    best.reset(k);
-    shortlist.best().for_each(|key| best.push(Key::new(key.score() + code.offset(), row_of(key.id()))));
-}
-
-/// Leaves the best `k` of the rows in `scratch.best` and of the candidates by true score there, `row_of` naming a candidate's row.
-pub(crate) fn score(table: &Table, k: usize, row_of: impl Fn(u32) -> u32, scratch: &mut Scratch) {
-    let mut candidates = std::mem::take(&mut scratch.refinement.candidates);
-    candidates.sort_unstable_by(|left, right| right.cmp(left));
-    let mut rest = candidates.as_slice();
-    let mut count = k;
-    let offset = scratch.code.offset();
-    while !rest.is_empty() {
-        let (turn, later) = rest.split_at(count.clamp(1, rest.len()));
-        let floor = scratch.best.worst().map_or(f32::NEG_INFINITY, Key::score);
-        let turn = turn.get(..turn.partition_point(|key| key.score() + offset >= floor)).unwrap_or(turn);
-        if turn.is_empty() {
-            break;
-        }
-        scratch.picked.clear();
-        scratch.picked.extend(turn.iter().map(|key| row_of(key.id())));
-        later.iter().take(SCORES_PER_TURN).for_each(|key| table.prefetch(row_of(key.id())));
-        table.push_picked(scratch);
-        (rest, count) = (later, SCORES_PER_TURN);
-    }
-    scratch.refinement.candidates = candidates;
 }

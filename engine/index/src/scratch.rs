@@ -4,11 +4,11 @@ use std::collections::BinaryHeap;
 
 use crate::codes::QueryCode;
 use crate::error::IndexError;
-use crate::graph::Met;
 use crate::refine::Refinement;
 use crate::search::Neighbour;
 use crate::shortlist::Shortlist;
 use crate::top::{Key, Top};
+use crate::work::Work;
 
 /// Working memory for searches: one per thread, for any index, of any size. It grows to the largest index and effort
 /// it has seen (an eighth of a byte a row, plus some 40 bytes a candidate; as much again for each query of a batch) and holds nothing from one query to the next.
@@ -34,23 +34,6 @@ pub struct Scratch {
     pub(crate) visits: Vec<(u32, u32)>,
     pub(crate) is_waiting: bool,
     pub(crate) work: Work,
-}
-
-/// What searches cost in operations, added up: the same on every machine, unlike time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Work {
-    /// Rows whose codes were scanned in order, centres of cells and entries of graphs included.
-    pub(crate) scanned: u64,
-    /// Cells looked at.
-    pub(crate) visited: u64,
-    /// Rows whose codes were read one by one.
-    pub(crate) walked: u64,
-    /// Rows of a filter whose codes were read.
-    pub(crate) gathered: u64,
-    /// Rows whose codes of all columns were read.
-    pub(crate) refined: u64,
-    /// Rows scored in `f32`.
-    pub(crate) scored: u64,
 }
 
 impl Scratch {
@@ -85,6 +68,14 @@ impl Scratch {
         found.clear();
         found.extend(self.sorted.iter().map(|key| Neighbour { row: key.id(), score: key.score() }));
     }
+}
+
+/// A node that a walk met, by score.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Met {
+    pub(crate) key: Key,
+    /// Whether its neighbours were looked at.
+    pub(crate) is_open: bool,
 }
 
 /// Which nodes a walk has seen: one bit each, so that the set of a whole catalogue stays in the nearest cache.

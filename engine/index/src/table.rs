@@ -8,11 +8,12 @@ use rayon::prelude::*;
 use crate::basis::Basis;
 use crate::codes::{Blocks, Compact, Frame, Packed};
 use crate::error::IndexError;
+use crate::full::Full;
 use crate::kernels::int8::prefetch;
 use crate::kernels::{Rows, score_picked, score_range};
 use crate::metric::Metric;
 use crate::norms::norm;
-use crate::query::{prepare, row_scales};
+use crate::query::prepare;
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
 use crate::search::Neighbour;
@@ -22,38 +23,29 @@ use crate::vectors::Vectors;
 /// Rows scored between two looks at the best so far: their scores stay in the nearest cache.
 const BLOCK_ROWS: usize = 512;
 
-/// All rows. Memory: the vectors, and 4 bytes a row under cosine; or compact rows.
-pub(crate) struct Table {
-    metric: Metric,
-    store: Store,
-}
-
-enum Store {
-    Full {
-        vectors: Vectors,
-        /// What each row is multiplied by; `None` is 1 for all.
-        scales: Option<Vec<f32>>,
-    },
+/// All rows, as they were given or compact.
+pub(crate) enum Table {
+    Full(Full),
     Compact(Compact),
 }
 
 /// Rows on their way into a table, before blocks are made in some order.
 pub(crate) enum Given<'a> {
-    Full(Table, Frame),
+    Full(Full, Frame),
     Compact(Packed<'a>),
 }
 
 impl Given<'_> {
     pub(crate) fn metric(&self) -> Metric {
         match self {
-            Self::Full(table, _) => table.metric,
+            Self::Full(full, _) => full.metric(),
             Self::Compact(packed) => packed.frame.metric(),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Full(table, _) => table.len(),
+            Self::Full(full, _) => full.len(),
             Self::Compact(packed) => packed.len(),
         }
     }
@@ -61,9 +53,7 @@ impl Given<'_> {
     /// Lengths of the rows, as they will be kept.
     pub(crate) fn norms(&self) -> Vec<f32> {
         match self {
-            Self::Full(table, _) => table.vectors().map_or_else(Vec::new, |vectors| {
-                vectors.as_slice().par_chunks(vectors.dimension()).map(|row| norm(row) as f32).collect()
-            }),
+            Self::Full(full, _) => full.vectors().as_slice().par_chunks(full.dimension()).map(|row| norm(row) as f32).collect(),
             Self::Compact(packed) => packed.norms(),
         }
     }
@@ -71,7 +61,7 @@ impl Given<'_> {
     /// The same, coded along these directions first. Compact rows have none.
     pub(crate) fn led_by(self, basis: Basis) -> Self {
         match self {
-            Self::Full(table, frame) => Self::Full(table, frame.led_by(basis)),
+            Self::Full(full, frame) => Self::Full(full, frame.led_by(basis)),
             Self::Compact(packed) => Self::Compact(packed),
         }
     }
@@ -79,7 +69,7 @@ impl Given<'_> {
     /// The same, coded in the frame of other rows, so that a query is coded once for both. Compact rows have a frame of their own.
     pub(crate) fn coded_as(self, other: &Given<'_>) -> Self {
         match (self, other) {
-            (Self::Full(table, _), Given::Full(_, frame)) => Self::Full(table, frame.clone()),
+            (Self::Full(full, _), Given::Full(_, frame)) => Self::Full(full, frame.clone()),
             (given, _) => given,
         }
     }
@@ -87,7 +77,7 @@ impl Given<'_> {
     /// The rows alone, and the frame to code them in.
     pub(crate) fn rows(self) -> (Table, Frame) {
         match self {
-            Self::Full(table, frame) => (table, frame),
+            Self::Full(full, frame) => (Table::Full(full), frame),
             Self::Compact(_) => {
                 let (table, blocks) = self.place(None);
                 (table, blocks.frame.clone())
@@ -98,16 +88,15 @@ impl Given<'_> {
     /// The rows, and their blocks, in which slot `i` is row `order[i]`, or row `i`.
     pub(crate) fn place(self, order: Option<&[u32]>) -> (Table, Arc<Blocks>) {
         match self {
-            Self::Full(table, frame) => {
+            Self::Full(full, frame) => {
                 let row_of = |slot: u32| order.map_or(slot, |order| order.get(slot as usize).copied().unwrap_or(slot));
-                let blocks = Blocks::of(&table, frame, table.len(), row_of);
-                (table, Arc::new(blocks))
+                let blocks = Blocks::of(frame, full.len(), |slot, values| full.fill_scaled(row_of(slot), values));
+                (Table::Full(full), Arc::new(blocks))
             }
             Self::Compact(packed) => {
-                let metric = packed.frame.metric();
                 let compact = Compact::place(packed, order);
                 let blocks = Arc::clone(compact.blocks());
-                (Table { metric, store: Store::Compact(compact) }, blocks)
+                (Table::Compact(compact), blocks)
             }
         }
     }
@@ -117,86 +106,69 @@ impl fmt::Debug for Table {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut summary = formatter.debug_struct("Table");
         summary.field("rows", &self.len()).field("dimension", &self.dimension());
-        summary.field("is_compact", &self.compact().is_some()).field("metric", &self.metric).finish_non_exhaustive()
+        summary.field("is_compact", &self.compact().is_some()).field("metric", &self.metric()).finish_non_exhaustive()
     }
 }
 
 impl Table {
-    pub(crate) fn new(vectors: Vectors, metric: Metric) -> Self {
-        let scales = row_scales(metric, &vectors);
-        Self { metric, store: Store::Full { vectors, scales } }
-    }
-
     /// The rows as they were given, where they are kept.
     pub(crate) fn vectors(&self) -> Option<&Vectors> {
-        match &self.store {
-            Store::Full { vectors, .. } => Some(vectors),
-            Store::Compact(_) => None,
+        match self {
+            Self::Full(full) => Some(full.vectors()),
+            Self::Compact(_) => None,
         }
     }
 
     /// The compact rows, where they are kept instead.
     pub(crate) fn compact(&self) -> Option<&Compact> {
-        match &self.store {
-            Store::Full { .. } => None,
-            Store::Compact(compact) => Some(compact),
+        match self {
+            Self::Full(_) => None,
+            Self::Compact(compact) => Some(compact),
         }
     }
 
     pub(crate) fn metric(&self) -> Metric {
-        self.metric
+        match self {
+            Self::Full(full) => full.metric(),
+            Self::Compact(compact) => compact.frame().metric(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        match &self.store {
-            Store::Full { vectors, .. } => vectors.len(),
-            Store::Compact(compact) => compact.len(),
+        match self {
+            Self::Full(full) => full.len(),
+            Self::Compact(compact) => compact.len(),
         }
     }
 
     pub(crate) fn dimension(&self) -> usize {
-        match &self.store {
-            Store::Full { vectors, .. } => vectors.dimension(),
-            Store::Compact(compact) => compact.frame().dimension(),
+        match self {
+            Self::Full(full) => full.dimension(),
+            Self::Compact(compact) => compact.frame().dimension(),
         }
     }
 
     /// Bytes beside the blocks.
     pub(crate) fn memory_bytes(&self) -> usize {
-        match &self.store {
-            Store::Full { vectors, scales } => {
-                size_of_val(vectors.as_slice()) + scales.as_ref().map_or(0, |scales| size_of_val(scales.as_slice()))
-            }
-            Store::Compact(compact) => compact.memory_bytes(),
+        match self {
+            Self::Full(full) => full.memory_bytes(),
+            Self::Compact(compact) => compact.memory_bytes(),
         }
     }
 
     /// Writes a row to `place`, of the rows' dimension: as it was given, or as it is kept.
     pub(crate) fn fill(&self, row: u32, place: &mut [f32]) {
-        match &self.store {
-            Store::Full { vectors, .. } => {
-                for (value, given) in place.iter_mut().zip(vectors.row(row).unwrap_or_default()) {
-                    *value = *given;
-                }
-            }
-            Store::Compact(compact) => compact.fill(row, place),
+        match self {
+            Self::Full(full) => full.fill(row, place),
+            Self::Compact(compact) => compact.fill(row, place),
         }
     }
 
     /// Writes a row as the kernels see it (normalised under cosine) to `place`.
     pub(crate) fn fill_scaled(&self, row: u32, place: &mut [f32]) {
-        self.fill(row, place);
-        if let Store::Full { scales: Some(_), .. } = &self.store {
-            let scale = self.scale(row);
-            place.iter_mut().for_each(|value| *value *= scale);
-        }
-    }
-
-    /// What a row that was given is multiplied by.
-    pub(crate) fn scale(&self, row: u32) -> f32 {
-        match &self.store {
-            Store::Full { scales: Some(scales), .. } => scales.get(row as usize).copied().unwrap_or(0.0),
-            Store::Full { scales: None, .. } | Store::Compact(_) => 1.0,
+        match self {
+            Self::Full(full) => full.fill_scaled(row, place),
+            Self::Compact(compact) => compact.fill(row, place),
         }
     }
 
@@ -221,23 +193,11 @@ impl Table {
     /// scan that everything else is held against.
     pub(crate) fn scan(&self, k: usize, allowed: Option<&RowSet>, scratch: &mut Scratch) {
         scratch.best.reset(k);
-        match (allowed, self.full()) {
-            (None, Some(rows)) => self.scan_all(rows, scratch),
-            (None, None) => self.scan_picked(0..self.len() as u32, scratch),
+        match (allowed, self) {
+            (None, Self::Full(full)) => self.scan_all(full.rows(), scratch),
+            (None, Self::Compact(_)) => self.scan_picked(0..self.len() as u32, scratch),
             (Some(allowed), _) => self.scan_picked(allowed.iter(), scratch),
         }
-    }
-
-    fn full(&self) -> Option<Rows<'_>> {
-        let Store::Full { vectors, scales } = &self.store else {
-            return None;
-        };
-        Some(Rows {
-            values: vectors.as_slice(),
-            stride: vectors.dimension(),
-            scales: scales.as_deref(),
-            by_distance: self.metric == Metric::L2,
-        })
     }
 
     fn scan_all(&self, rows: Rows<'_>, scratch: &mut Scratch) {
@@ -288,7 +248,7 @@ impl Table {
         scores: &mut Vec<f32>,
     ) -> Result<(), IndexError> {
         scores.clear();
-        prepare(self.metric, query, self.dimension(), &mut scratch.query)?;
+        prepare(self.metric(), query, self.dimension(), &mut scratch.query)?;
         if let Some(&row) = rows.iter().find(|row| **row as usize >= self.len()) {
             return Err(IndexError::RowUnknown { row, rows: self.len() });
         }
@@ -298,10 +258,9 @@ impl Table {
 
     /// The scores of `picked` for a query that was prepared, appended to `scores`.
     pub(crate) fn score_prepared(&self, query: &[f32], picked: &[u32], scores: &mut Vec<f32>) {
-        match (&self.store, self.full()) {
-            (Store::Compact(compact), _) => compact.score(query, picked, scores),
-            (_, Some(rows)) => score_picked(query, rows, picked, scores),
-            (_, None) => {}
+        match self {
+            Self::Full(full) => score_picked(query, full.rows(), picked, scores),
+            Self::Compact(compact) => compact.score(query, picked, scores),
         }
     }
 }

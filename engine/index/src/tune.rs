@@ -17,16 +17,18 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde::{Deserialize, Serialize};
 
-use crate::build::{BuildSpec, cells_for};
 use crate::error::IndexError;
 use crate::exact::Exact;
+use crate::full::Full;
 use crate::graph::Graph;
 use crate::ivf::Ivf;
 use crate::metric::Metric;
-use crate::scratch::{Scratch, Work};
-use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
-use crate::table::Table;
+use crate::scratch::Scratch;
+use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search};
+use crate::spec::{BuildSpec, cells_for};
+use crate::vector_index::VectorIndex;
 use crate::vectors::Vectors;
+use crate::work::Work;
 
 /// The shallow and the deep list that targets speak of.
 const DEPTHS: [usize; 2] = [10, 100];
@@ -259,13 +261,13 @@ impl<'a> Trial<'a> {
         if chosen.cost_us > CHEAP_US {
             let few = cells_for(self.vectors.len());
             for cells in [few / 2, few, few * 2] {
-                let table = Table::new(self.vectors.clone(), self.metric);
-                let ivf = Ivf::build(table, self.exact.frame().clone(), cells, self.build.seed, Effort(1))?;
+                let full = Full::new(self.vectors.clone(), self.metric);
+                let ivf = Ivf::build(full, self.exact.frame().clone(), cells, self.build.seed, Effort(1))?;
                 self.consider(Built::Ivf(ivf), Some(cells), &mut chosen, &mut winner, &mut frontier)?;
             }
             if self.vectors.len() <= self.spec.graph_rows_max && self.is_graph_promising(&chosen)? {
-                let table = Table::new(self.vectors.clone(), self.metric);
-                let graph = Graph::build(table, self.exact.frame().clone(), &self.build.graph()?, Effort::default())?;
+                let full = Full::new(self.vectors.clone(), self.metric);
+                let graph = Graph::build(full, self.exact.frame().clone(), &self.build.graph()?, Effort::default())?;
                 self.consider(Built::Graph(graph), None, &mut chosen, &mut winner, &mut frontier)?;
             }
         }
@@ -283,8 +285,8 @@ impl<'a> Trial<'a> {
         let rows = self.vectors.iter().step_by(SAMPLED_ONE_OF).flatten().copied().collect();
         let few = Vectors::new(self.vectors.dimension(), rows)?;
         let trial = Trial::new(&few, self.metric, self.build, self.spec, Some(&self.queries))?;
-        let table = Table::new(few.clone(), self.metric);
-        let graph = Graph::build(table, trial.exact.frame().clone(), &self.build.graph()?, Effort::default())?;
+        let full = Full::new(few.clone(), self.metric);
+        let graph = Graph::build(full, trial.exact.frame().clone(), &self.build.graph()?, Effort::default())?;
         let mut winner = None;
         trial.consider(Built::Graph(graph), None, &mut chosen.clone(), &mut winner, &mut Vec::new())?;
         Ok(winner.is_some())

@@ -19,12 +19,12 @@ use rayon::prelude::*;
 use super::{Blocks, Frame, ROUNDING, RowCode};
 use crate::basis::Projected;
 use crate::error::IndexError;
+use crate::full::Full;
 use crate::kernels::fine::{FINE_OFFSET, FINE_STEPS, fine_bytes, pick_lane, unpack};
 use crate::kernels::int8::{BLOCK, Line, OFFSET, QUAD, prefetch};
 use crate::kernels::{ROUNDER, Rows, VALUE_MIN, score_range};
 use crate::metric::Metric;
 use crate::norms::norm;
-use crate::table::Table;
 use crate::vectors::{DIMENSION_MAX, VALUE_MAX, is_sound};
 
 /// Rows ahead for which memory is asked: their codes lie on a line for every four values.
@@ -52,14 +52,14 @@ pub(crate) struct Compact {
 
 impl Packed<'static> {
     /// Codes all rows. On all threads of the pool; the outcome does not depend on them.
-    pub(crate) fn of(table: &Table) -> Self {
-        let frame = Frame::plain(table);
-        let dimension = table.dimension();
-        let mut codes = vec![0; table.len() * dimension];
-        let mut fines = vec![0; table.len() * fine_bytes(dimension)];
+    pub(crate) fn of(full: &Full) -> Self {
+        let frame = Frame::plain(full);
+        let dimension = full.dimension();
+        let mut codes = vec![0; full.len() * dimension];
+        let mut fines = vec![0; full.len() * fine_bytes(dimension)];
         let places = codes.par_chunks_exact_mut(dimension).zip(fines.par_chunks_exact_mut(fine_bytes(dimension)));
         let code = |values: &mut Vec<f32>, (row, (codes, fines)): (usize, (&mut [u8], &mut [u8]))| {
-            table.fill_scaled(row as u32, values);
+            full.fill_scaled(row as u32, values);
             for (value, centre) in values.iter_mut().zip(&frame.centre) {
                 *value -= centre;
             }

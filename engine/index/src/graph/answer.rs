@@ -5,9 +5,9 @@
 //! expect, because the filter shuts out the very region that the query is in, is given up for reading all.
 
 use crate::codes::Rigour;
+use crate::finish;
 use crate::graph::{Base, Graph, walk};
 use crate::kernels::int8::sum_picked;
-use crate::refine;
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
 use crate::search::{Neighbour, Search};
@@ -133,7 +133,7 @@ impl Graph {
         for known in found.iter() {
             best.push(Key::new(known.score, known.row));
         }
-        refine::score(self.base.table(), search.k, |row| row, scratch);
+        finish::score(self.base.table(), search.k, |row| row, scratch);
         scratch.answer(found);
     }
 }

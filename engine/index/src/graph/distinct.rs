@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 
 use crate::error::IndexError;
+use crate::full::Full;
 use crate::table::Table;
 use crate::vectors::DIMENSION_MAX;
 
@@ -18,10 +19,10 @@ pub(crate) struct Groups {
 
 impl Groups {
     /// Groups equal rows; nodes are in the order of their smallest row. Sorts the rows: n·log n comparisons.
-    pub(crate) fn of(table: &Table) -> Self {
-        let mut order: Vec<u32> = (0..table.len() as u32).collect();
-        order.sort_unstable_by(|left, right| compare(table, *left, *right).then(left.cmp(right)));
-        let mut groups: Vec<&[u32]> = order.chunk_by(|left, right| compare(table, *left, *right).is_eq()).collect();
+    pub(crate) fn of(full: &Full) -> Self {
+        let mut order: Vec<u32> = (0..full.len() as u32).collect();
+        order.sort_unstable_by(|left, right| compare_full(full, *left, *right).then(left.cmp(right)));
+        let mut groups: Vec<&[u32]> = order.chunk_by(|left, right| compare_full(full, *left, *right).is_eq()).collect();
         groups.sort_unstable_by_key(|group| group.first());
         Self::from_groups(groups)
     }
@@ -79,13 +80,15 @@ impl Groups {
 
 /// Orders rows by their scaled values.
 fn compare(table: &Table, left: u32, right: u32) -> Ordering {
-    let Some(vectors) = table.vectors() else {
-        return compare_compact(table, left, right);
-    };
-    let (left_scale, right_scale) = (table.scale(left), table.scale(right));
-    let left_values = vectors.row(left).unwrap_or_default();
-    let right_values = vectors.row(right).unwrap_or_default();
-    let pairs = left_values.iter().zip(right_values);
+    match table {
+        Table::Full(full) => compare_full(full, left, right),
+        Table::Compact(_) => compare_compact(table, left, right),
+    }
+}
+
+fn compare_full(full: &Full, left: u32, right: u32) -> Ordering {
+    let (left_scale, right_scale) = (full.scale(left), full.scale(right));
+    let pairs = full.row(left).iter().zip(full.row(right));
     // Adding 0.0 makes -0.0 equal to 0.0.
     let mut orders = pairs.map(|(a, b)| (a * left_scale + 0.0).total_cmp(&(b * right_scale + 0.0)));
     orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
@@ -109,7 +112,7 @@ mod tests {
     #[test]
     fn equal_rows_share_a_node() {
         let data = vec![2.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, -0.0, 0.0];
-        let groups = |metric| Groups::of(&Table::new(Vectors::new(2, data.clone()).unwrap(), metric));
+        let groups = |metric| Groups::of(&Full::new(Vectors::new(2, data.clone()).unwrap(), metric));
         let by_product = groups(Metric::InnerProduct);
         assert_eq!((by_product.starts, by_product.rows), (vec![0, 1, 3, 4, 6], vec![0, 1, 3, 2, 4, 5]));
         let by_cosine = groups(Metric::Cosine);

@@ -1,8 +1,9 @@
 //! From a grown graph to a flat one: every node reachable, numbered in the order a walk meets them.
 
+use crate::graph::distinct::Groups;
 use crate::graph::grow::Grown;
+use crate::graph::layout::Layout;
 use crate::graph::reduce::Points;
-use crate::graph::{Groups, Layout};
 
 /// Values that every search scores first: 256 consecutive rows at d = 64, some 1.5 µs; fewer where rows are longer.
 const ENTRY_VALUES: usize = 256 * 64;
@@ -167,27 +168,24 @@ fn number(reach: &Reach<'_>, groups: &Groups, entries: usize) -> Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codes::Frame;
-    use crate::graph::Graph;
+    use crate::full::Full;
     use crate::metric::Metric;
-    use crate::search::Effort;
-    use crate::table::{Given, Table};
+    use crate::table::Table;
     use crate::vectors::Vectors;
 
-    /// Freezes hand-made links over points on a line; building the graph checks that all are reachable.
+    /// Freezes hand-made links over points on a line; its check wants all to be reachable.
     fn check(count: u16, degree_max: usize, links: impl Fn(u32) -> Vec<u32>) {
         let vectors = Vectors::new(2, (0..count).flat_map(|row| [f32::from(row), 1.0]).collect()).unwrap();
-        let table = Table::new(vectors, Metric::InnerProduct);
-        let frame = Frame::of(&table);
-        let groups = Groups::of(&table);
-        let points = Points::of(&table, &groups);
+        let full = Full::new(vectors, Metric::InnerProduct);
+        let groups = Groups::of(&full);
+        let points = Points::of(&full, &groups);
         let order: Vec<u32> = (0..u32::from(count)).collect();
         let links = order.iter().map(|node| links(*node)).collect();
         let layout = freeze(Grown { order, links }, groups, &points, degree_max, 2);
         assert!(layout.degree <= degree_max);
         let rows = layout.groups.rows.len();
         assert_eq!(rows, usize::from(count));
-        Graph::new(Given::Full(table, frame), layout, Effort::default()).unwrap();
+        layout.check(&Table::Full(full)).unwrap();
     }
 
     #[test]

@@ -9,9 +9,9 @@ use hnsw_rs::prelude::Hnsw;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
-use crate::build::GraphSpec;
 use crate::graph::reduce::Points;
 use crate::kernels::squared_distance;
+use crate::spec::GraphSpec;
 
 /// The most layers `hnsw_rs` can hold.
 const LAYERS_MAX: usize = 16;

@@ -17,29 +17,28 @@
 //! links. Where h < d, d rounded up to 64 and 9.25 more; under inner product, where lengths differ, what the exact kind takes more.
 
 mod answer;
-mod distinct;
+pub(crate) mod distinct;
 mod freeze;
 mod grow;
+pub(crate) mod layout;
 mod reduce;
 mod walk;
 
-use std::fmt;
-
-use crate::build::GraphSpec;
 use crate::codes::{Frame, Packed, Slab};
 use crate::error::IndexError;
 use crate::exact::Exact;
-use crate::file::Parts;
-use crate::kernels::int8::prefetch;
+use crate::full::Full;
+use crate::graph::distinct::Groups;
+use crate::graph::layout::Layout;
 use crate::metric::Metric;
+use crate::parts::Parts;
 use crate::query::{Direction, prepare};
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
-use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
+use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search};
+use crate::spec::GraphSpec;
 use crate::table::{Given, Table};
-
-pub(crate) use distinct::Groups;
-pub(crate) use walk::Met;
+use crate::vector_index::VectorIndex;
 
 /// Where codes are of leading columns, at least so many times `k` candidates are kept for a closer look.
 const KEPT_PER_K: usize = 2;
@@ -50,26 +49,6 @@ const ROWS_PLAIN: usize = 24;
 /// How many of the longest rows are scanned before a walk by inner product, per candidate of effort: about as many as
 /// the walk itself scores.
 const LONGEST_PER_EFFORT: usize = 16;
-
-/// A graph without its vectors: what freezing makes and a file holds. Nodes are numbered in layout order.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Layout {
-    /// The rows of each node; more than one where rows are duplicates.
-    pub(crate) groups: Groups,
-    /// How many nodes, from node 0, every search starts with.
-    pub(crate) entries: usize,
-    /// Neighbours per node, at least 1.
-    pub(crate) degree: usize,
-    /// `degree` neighbours per node; a node with fewer repeats its own number, which a walk has always visited.
-    pub(crate) links: Vec<u32>,
-}
-
-impl fmt::Debug for Layout {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut summary = formatter.debug_struct("Layout");
-        summary.field("nodes", &self.groups.len()).field("degree", &self.degree).finish_non_exhaustive()
-    }
-}
 
 /// A [`Layout`] over its vectors, ready to search.
 #[derive(Debug)]
@@ -115,20 +94,21 @@ impl Base {
 
 impl Graph {
     /// Builds and freezes. Cost: see [`BuildSpec`](crate::BuildSpec).
-    pub(crate) fn build(table: Table, frame: Frame, spec: &GraphSpec, effort: Effort) -> Result<Self, IndexError> {
-        let groups = Groups::of(&table);
-        let points = reduce::Points::of(&table, &groups);
+    pub(crate) fn build(full: Full, frame: Frame, spec: &GraphSpec, effort: Effort) -> Result<Self, IndexError> {
+        let groups = Groups::of(&full);
+        let points = reduce::Points::of(&full, &groups);
         let grown = grow::grow(&points, spec);
         let layout = freeze::freeze(grown, groups, &points, 2 * spec.m, frame.leading());
-        Self::new(Given::Full(table, frame), layout, effort)
+        Self::new(Given::Full(full, frame), layout, effort)
     }
 
     /// The same over rows that are kept so.
     pub(crate) fn storing(self, rows: RowStorage) -> Result<Self, IndexError> {
-        if rows == self.storage() {
+        let Table::Full(full) = self.base.table() else { return Ok(self) };
+        if rows == RowStorage::Full {
             return Ok(self);
         }
-        let packed = Packed::of(self.base.table());
+        let packed = Packed::of(full);
         Self::new(Given::Compact(packed), self.layout, self.effort)
     }
 
@@ -146,9 +126,11 @@ impl Graph {
         let (base, frame) = Base::of(rows);
         let table = base.table();
         layout.check(table)?;
-        let row_of = |node| layout.groups.rows(node).first().copied().unwrap_or_default();
-        let slab = Slab::of(table, frame.clone(), layout.groups.len(), row_of);
-        let fine = frame.whole().map(|whole| Slab::of(table, whole, layout.groups.len(), row_of));
+        let fill = |node: u32, values: &mut [f32]| {
+            table.fill_scaled(layout.groups.rows(node).first().copied().unwrap_or_default(), values);
+        };
+        let slab = Slab::of(frame.clone(), layout.groups.len(), fill);
+        let fine = frame.whole().map(|whole| Slab::of(whole, layout.groups.len(), fill));
         let mut nodes = Vec::new();
         if let Base::Rows(table) = &base {
             nodes.resize(table.len(), 0);
@@ -253,49 +235,5 @@ impl VectorIndex for Graph {
 
     fn parts(&self) -> Parts<'_> {
         Parts::graph(self.base.table(), &self.layout, self.slab.frame.basis())
-    }
-}
-
-impl Layout {
-    /// Asks early for the neighbours of a node.
-    #[inline]
-    pub(crate) fn prefetch(&self, node: u32) {
-        prefetch(self.links(node));
-    }
-
-    /// The neighbours of a node, itself where it has fewer than the degree.
-    #[inline]
-    pub(crate) fn links(&self, node: u32) -> &[u32] {
-        let start = node as usize * self.degree;
-        self.links.get(start..start + self.degree).unwrap_or_default()
-    }
-
-    fn check(&self, table: &Table) -> Result<(), IndexError> {
-        let nodes = self.groups.len();
-        let malformed = |reason| Err(IndexError::Malformed { reason });
-        self.groups.check(table)?;
-        if self.degree == 0 || nodes.checked_mul(self.degree) != Some(self.links.len()) {
-            return malformed("the links do not fill the slab");
-        }
-        if self.links.iter().any(|link| *link as usize >= nodes) {
-            return malformed("a link leads nowhere");
-        }
-        if self.entries > nodes || (self.entries == 0 && nodes > 0) {
-            return malformed("the entries are not among the nodes");
-        }
-        let mut reached: Vec<bool> = (0..nodes).map(|node| node < self.entries).collect();
-        let mut queue: Vec<u32> = (0..self.entries as u32).collect();
-        while let Some(node) = queue.pop() {
-            for &link in self.links(node) {
-                if let Some(seen @ false) = reached.get_mut(link as usize) {
-                    *seen = true;
-                    queue.push(link);
-                }
-            }
-        }
-        if reached.contains(&false) {
-            return malformed("a node cannot be reached");
-        }
-        Ok(())
     }
 }

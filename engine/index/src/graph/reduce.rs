@@ -13,11 +13,11 @@
 //! No graph is good on real factors, but there the scan of long rows alone is exact and quicker than any of them
 //! (`norms`). Where lengths differ less, directions are best by far.
 
-use crate::graph::Groups;
+use crate::full::Full;
+use crate::graph::distinct::Groups;
 use crate::kernels::squared_distance;
 use crate::metric::Metric;
 use crate::query::inverse_norm;
-use crate::table::Table;
 
 /// One point per node; but under L2 of length 1, or 0 where the vector has no direction. Compared by squared Euclidean distance.
 pub(crate) struct Points {
@@ -26,13 +26,13 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    pub(crate) fn of(table: &Table, groups: &Groups) -> Self {
-        let dimension = table.dimension();
+    pub(crate) fn of(full: &Full, groups: &Groups) -> Self {
+        let dimension = full.dimension();
         let mut values_of_row = vec![0.0; dimension];
         let mut values = Vec::with_capacity(groups.len() * dimension);
         for node in 0..groups.len() as u32 {
-            table.fill(groups.rows(node).first().copied().unwrap_or_default(), &mut values_of_row);
-            let scale = if table.metric() == Metric::L2 { 1.0 } else { inverse_norm(&values_of_row) };
+            full.fill(groups.rows(node).first().copied().unwrap_or_default(), &mut values_of_row);
+            let scale = if full.metric() == Metric::L2 { 1.0 } else { inverse_norm(&values_of_row) };
             values.extend(values_of_row.iter().map(|value| value * scale));
         }
         Self { values, dimension }

@@ -2,21 +2,13 @@
 //! using hierarchical navigable small world graphs", 2018, algorithm 2), filtered or not.
 
 use crate::codes::Slab;
-use crate::graph::Layout;
+use crate::graph::layout::Layout;
 use crate::kernels::int8::{Coded, sum_picked};
-use crate::scratch::{Scratch, Visited};
+use crate::scratch::{Met, Scratch, Visited};
 use crate::top::{Key, Top};
 
 /// How many of the best entries a walk starts from.
 const STARTS: usize = 8;
-
-/// A node met, by score.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Met {
-    key: Key,
-    /// Whether its neighbours were looked at.
-    is_open: bool,
-}
 
 /// Leaves the best `kept` nodes met, best first, in `scratch.sorted` for the query in `scratch.code`, having looked at the neighbours of
 /// the best `effort`, by their codes' scores. Fewer than `effort` may come back: all

@@ -11,9 +11,9 @@ use rayon::prelude::*;
 
 use crate::codes::{Blocks, Frame, QueryCode, Rigour};
 use crate::error::IndexError;
+use crate::full::Full;
 use crate::kernels::int8::{Coded, Hit, scan};
 use crate::metric::Metric;
-use crate::table::Table;
 use crate::vectors::Vectors;
 
 /// Passes over the sample. More move centres little: 24 find what 8 do, at 1M × 128 in 4,000 cells.
@@ -38,22 +38,22 @@ pub(crate) struct Cells {
 
 impl Cells {
     /// Divides the rows into about `count` cells, fewer than rows; the cells' centres beside.
-    pub(crate) fn of(table: &Table, frame: &Frame, count: usize, seed: u64) -> Result<(Self, Vectors), IndexError> {
-        let count = count.clamp(usize::from(table.len() > 0), table.len());
-        let sample = sample(table.len() as u32, count.saturating_mul(SAMPLED_PER_CELL).min(SAMPLED_MAX), seed);
-        let dimension = table.dimension();
+    pub(crate) fn of(full: &Full, frame: &Frame, count: usize, seed: u64) -> Result<(Self, Vectors), IndexError> {
+        let count = count.clamp(usize::from(full.len() > 0), full.len());
+        let sample = sample(full.len() as u32, count.saturating_mul(SAMPLED_PER_CELL).min(SAMPLED_MAX), seed);
+        let dimension = full.dimension();
         let mut centres = vec![0.0; count * dimension];
         for (centre, &row) in centres.chunks_exact_mut(dimension).zip(&sample) {
-            table.fill_scaled(row, centre);
+            full.fill_scaled(row, centre);
         }
         for _ in 0..PASSES {
-            let homes = nearest(table, frame, &sample, &centres)?;
+            let homes = nearest(full, frame, &sample, &centres)?;
             let members = members(&homes, count);
-            let update = |(cell, centre): (usize, &mut [f32])| move_to_mean(table, &sample, members.of(cell), centre);
+            let update = |(cell, centre): (usize, &mut [f32])| move_to_mean(full, &sample, members.of(cell), centre);
             centres.par_chunks_exact_mut(dimension).enumerate().for_each(update);
         }
-        let all: Vec<u32> = (0..table.len() as u32).collect();
-        let homes = nearest(table, frame, &all, &centres)?;
+        let all: Vec<u32> = (0..full.len() as u32).collect();
+        let homes = nearest(full, frame, &all, &centres)?;
         let Members { starts, places } = members(&homes, count);
         Ok((Self { starts, rows: places }, Vectors::new(dimension, centres)?))
     }
@@ -125,13 +125,13 @@ fn sample(rows: u32, limit: usize, seed: u64) -> Vec<u32> {
 }
 
 /// The nearest centre of each row.
-fn nearest(table: &Table, frame: &Frame, rows: &[u32], centres: &[f32]) -> Result<Vec<u32>, IndexError> {
-    let dimension = table.dimension();
-    let centres = Table::new(Vectors::new(dimension, centres.to_vec())?, Metric::L2);
-    let blocks = Blocks::of(&centres, frame.by_distance(), centres.len(), |slot| slot);
+fn nearest(full: &Full, frame: &Frame, rows: &[u32], centres: &[f32]) -> Result<Vec<u32>, IndexError> {
+    let dimension = full.dimension();
+    let centres = Full::new(Vectors::new(dimension, centres.to_vec())?, Metric::L2);
+    let blocks = Blocks::of(frame.by_distance(), centres.len(), |slot, values| centres.fill_scaled(slot, values));
     let made = || (vec![0.0; dimension], QueryCode::default(), Vec::new());
     let home = |(values, code, hits): &mut (Vec<f32>, QueryCode, Vec<Hit>), row: &u32| {
-        table.fill_scaled(*row, values);
+        full.fill_scaled(*row, values);
         blocks.frame.encode_query(values, Rigour::Likely, code);
         let code = Coded { by_norm: 0.0, by_error: 0.0, by_rest: 0.0, by_nature: 0.0, ..code.coded() };
         nearest_slot(&code, &blocks, centres.len(), hits)
@@ -156,14 +156,14 @@ fn nearest_slot(code: &Coded<'_>, blocks: &Blocks, slots: usize, hits: &mut Vec<
 }
 
 /// Adds up in one order, in double precision. A cell without members stays where it is.
-fn move_to_mean(table: &Table, sample: &[u32], members: &[u32], centre: &mut [f32]) {
+fn move_to_mean(full: &Full, sample: &[u32], members: &[u32], centre: &mut [f32]) {
     if members.is_empty() {
         return;
     }
     let mut sums = vec![0.0f64; centre.len()];
     for row in members.iter().filter_map(|place| sample.get(*place as usize)) {
-        let scale = f64::from(table.scale(*row));
-        let values = table.vectors().and_then(|vectors| vectors.row(*row)).unwrap_or_default();
+        let scale = f64::from(full.scale(*row));
+        let values = full.row(*row);
         for (sum, value) in sums.iter_mut().zip(values) {
             *sum += f64::from(*value) * scale;
         }

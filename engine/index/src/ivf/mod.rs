@@ -13,23 +13,25 @@
 //! 4.75 + d + 9.25 bytes of codes and 8 for numbers; 4 more under L2, and under cosine where h < d. Compact: 1.5·d + 12.75 bytes,
 //! and the centres' share.
 
-mod cells;
+pub(crate) mod cells;
 
 use std::sync::Arc;
 
+use crate::batch::scan_by_fours;
 use crate::codes::{Blocks, Frame, Packed, QueryCode, Rigour, Slab};
 use crate::error::IndexError;
-use crate::file::Parts;
+use crate::finish;
+use crate::full::Full;
 use crate::kernels::int8::{BLOCK, Coded, scan};
 use crate::metric::Metric;
+use crate::parts::Parts;
 use crate::query::{Direction, prepare};
-use crate::refine;
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
-use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search, VectorIndex};
-use crate::shortlist::scan_by_fours;
+use crate::search::{Effort, IndexKind, Neighbour, RowStorage, Search};
 use crate::table::{Given, Table};
 use crate::top::Key;
+use crate::vector_index::VectorIndex;
 
 pub(crate) use cells::Cells;
 
@@ -110,10 +112,10 @@ struct Long {
 
 impl Ivf {
     /// Divides the rows into `cells` cells. See [`BuildSpec`](crate::BuildSpec) for the cost.
-    pub(crate) fn build(table: Table, frame: Frame, cells: usize, seed: u64, effort: Effort) -> Result<Self, IndexError> {
-        let (cells, centres) = Cells::of(&table, &frame, cells, seed)?;
-        let centres = Table::new(centres, Self::metric_of_centres(table.metric()));
-        Self::new(Given::Full(table, frame.clone()), cells, Given::Full(centres, frame), effort)
+    pub(crate) fn build(full: Full, frame: Frame, cells: usize, seed: u64, effort: Effort) -> Result<Self, IndexError> {
+        let (cells, centres) = Cells::of(&full, &frame, cells, seed)?;
+        let centres = Full::new(centres, Self::metric_of_centres(full.metric()));
+        Self::new(Given::Full(full, frame.clone()), cells, Given::Full(centres, frame), effort)
     }
 
     /// By what cells are picked.
@@ -123,10 +125,11 @@ impl Ivf {
 
     /// The same over rows that are kept so.
     pub(crate) fn storing(self, rows: RowStorage) -> Result<Self, IndexError> {
-        if rows == self.storage() {
+        let (Table::Full(full), Table::Full(centres)) = (&self.table, &self.centre_rows) else { return Ok(self) };
+        if rows == RowStorage::Full {
             return Ok(self);
         }
-        let (packed, centres) = (Packed::of(&self.table), Packed::of(&self.centre_rows));
+        let (packed, centres) = (Packed::of(full), Packed::of(centres));
         let Self { cells, effort, .. } = self;
         Self::new(Given::Compact(packed), cells, Given::Compact(centres), effort)
     }
@@ -152,7 +155,8 @@ impl Ivf {
                     *place = slot;
                 }
             }
-            Long { fine: Slab::of(&table, whole, table.len(), row_of), slots }
+            let fill = |slot, values: &mut [f32]| table.fill_scaled(row_of(slot), values);
+            Long { fine: Slab::of(whole, table.len(), fill), slots }
         });
         Ok(Self { table, cells, centre_rows, centres, blocks, long, effort })
     }
@@ -357,13 +361,13 @@ impl Ivf {
         if refinement.candidates.len() < search.k {
             self.table.scan(search.k, search.allowed, scratch);
         } else if search.is_rough && self.long.is_none() {
-            refine::skip(search.k, |slot| self.row_of(slot), scratch);
+            finish::skip(search.k, |slot| self.row_of(slot), scratch);
         } else {
             if let Some(long) = &self.long {
                 refinement.by_codes(&long.fine, search.k, work);
             }
             best.reset(search.k);
-            refine::score(&self.table, search.k, |slot| self.row_of(slot), scratch);
+            finish::score(&self.table, search.k, |slot| self.row_of(slot), scratch);
         }
         scratch.answer(found);
     }

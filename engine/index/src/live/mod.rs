@@ -19,7 +19,8 @@ use arc_swap::ArcSwap;
 use crate::error::IndexError;
 use crate::exact::Exact;
 use crate::rows::RowSet;
-use crate::search::{RowStorage, VectorIndex};
+use crate::search::RowStorage;
+use crate::vector_index::VectorIndex;
 use crate::vectors::Vectors;
 
 use snapshot::Tail;

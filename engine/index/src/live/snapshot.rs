@@ -6,7 +6,8 @@ use crate::error::IndexError;
 use crate::exact::Exact;
 use crate::rows::RowSet;
 use crate::scratch::Scratch;
-use crate::search::{Neighbour, Search, VectorIndex};
+use crate::search::{Neighbour, Search};
+use crate::vector_index::VectorIndex;
 
 /// Base and tail as they were at one moment.
 #[derive(Debug)]
