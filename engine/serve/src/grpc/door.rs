@@ -52,7 +52,7 @@ impl Door {
         let now = Instant::now();
         let turn = self.turn(request.headers(), address, now);
         traffic.note(turn.criticality);
-        let entry = match self.overload.callers.may_send(turn.caller, 1, now) {
+        let entry = match self.overload.callers.may_send(turn.caller, now) {
             true => {
                 let least = self.overload.ladder.cost(Level::Popular);
                 let entry = self.overload.admission.enter(now, turn.criticality, turn.due.instant(), least);

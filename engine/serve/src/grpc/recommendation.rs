@@ -39,7 +39,7 @@ impl RecommendationService for Services {
         self.timed_async("BatchRecommend", async {
             let (turn, requests) = (turn?, &request.get_ref().requests);
             parse::bounded("requests", requests, 1, BATCH_MAX)?;
-            if !self.overload.callers.may_send(turn.caller, requests.len() - 1, Instant::now()) {
+            if !self.overload.callers.may_send_with_it(turn.caller, requests.len() - 1, Instant::now()) {
                 return Err(Refusal::RateLimited);
             }
             let mut entries = Vec::with_capacity(requests.len());

@@ -77,12 +77,23 @@ impl Callers {
         }
     }
 
-    /// Whether the caller may send `requests` more, which are then counted.
-    pub fn may_send(&self, caller: Caller, requests: usize, now: Instant) -> bool {
+    /// Whether the caller may send a request, which is then counted.
+    pub fn may_send(&self, caller: Caller, now: Instant) -> bool {
+        self.may_count(caller, 1, 0, now)
+    }
+
+    /// Whether it may send `more` with the request that was counted last, as entries of its batch. That one's share is no reason against
+    /// them, or who sends batches at its rate would be refused each of them for what they just cost.
+    pub fn may_send_with_it(&self, caller: Caller, more: usize, now: Instant) -> bool {
+        more == 0 || self.may_count(caller, more, 1, now)
+    }
+
+    fn may_count(&self, caller: Caller, requests: usize, counted: usize, now: Instant) -> bool {
         let rate = caller.may.requests_per_second;
         if rate <= 0.0 {
             return true;
         }
+        let cost_ns = |requests: usize| (1e9 * requests as f64 / rate) as u64;
         let mut spent = self.spent.lock();
         let now_ns = u64::try_from(now.saturating_duration_since(spent.start).as_nanos()).unwrap_or(u64::MAX);
         if spent.until_ns.len() >= REMEMBERED_MAX {
@@ -92,11 +103,10 @@ impl Callers {
             return true; // that many callers at their bounds: the queue decides
         }
         let until_ns = spent.until_ns.entry(caller.id).or_insert(now_ns);
-        let cost_ns = (1e9 * requests as f64 / rate) as u64;
         // A second's worth at once; a batch that is larger is possible, and has to be waited for afterwards.
-        let may = *until_ns < now_ns.saturating_add(BURST_NS);
+        let may = *until_ns < now_ns.saturating_add(BURST_NS).saturating_add(cost_ns(counted));
         if may {
-            *until_ns = (*until_ns).max(now_ns).saturating_add(cost_ns);
+            *until_ns = (*until_ns).max(now_ns).saturating_add(cost_ns(requests));
         }
         may
     }
@@ -123,12 +133,33 @@ mod tests {
         let now = Instant::now();
         let callers = callers(now);
         let crawler = callers.caller(Some("crawler"), HERE);
-        let sent = |at: Instant| (0..100).filter(|_| callers.may_send(crawler, 1, at)).count();
+        let sent = |at: Instant| (0..100).filter(|_| callers.may_send(crawler, at)).count();
         assert_eq!(sent(now), 10);
         assert_eq!(sent(now + Duration::from_millis(500)), 5);
         assert_eq!(sent(now + Duration::from_secs(60)), 10, "what was not used is not saved up");
-        assert!(callers.may_send(crawler, 25, now + Duration::from_secs(120)), "a large batch is possible at all");
-        assert!(!callers.may_send(crawler, 1, now + Duration::from_secs(121)));
+        let later = now + Duration::from_secs(120);
+        assert!(
+            callers.may_send(crawler, later) && callers.may_send_with_it(crawler, 24, later),
+            "a large batch is possible at all"
+        );
+        assert!(!callers.may_send(crawler, later + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn who_sends_batches_beyond_its_rate_has_its_rate_answered() {
+        let now = Instant::now();
+        for (rate, entries) in [(10.0, 1), (10.0, 3), (10.0, 30), (0.5, 1), (0.5, 4)] {
+            let others = CallerConfig { requests_per_second: rate, ..CallerConfig::default() };
+            let callers = Callers::new(others, BTreeMap::new(), now);
+            let caller = callers.caller(None, HERE);
+            let may_send_batch = |at: Instant| {
+                callers.may_send(caller, at) && callers.may_send_with_it(caller, entries - 1, at + Duration::from_micros(9))
+            };
+            let batches = (0..4_000).filter(|n| may_send_batch(now + Duration::from_millis(50 * n))).count();
+            let expected = rate * 200.0;
+            let answered = (batches * entries) as f64;
+            assert!((expected..=expected + rate + entries as f64).contains(&answered), "{answered} of {expected} by {entries}");
+        }
     }
 
     #[test]
@@ -137,7 +168,7 @@ mod tests {
         let callers = callers(now);
         for caller in [callers.caller(Some("shop"), HERE), callers.caller(None, HERE)] {
             assert_eq!(caller.may, CallerConfig::default());
-            assert!((0..1_000).all(|_| callers.may_send(caller, 256, now)));
+            assert!((0..1_000).all(|_| callers.may_send(caller, now) && callers.may_send_with_it(caller, 255, now)));
         }
         assert_eq!(callers.caller(Some("crawler"), HERE).may.criticality_max, Criticality::Sheddable);
     }
@@ -148,7 +179,7 @@ mod tests {
         let others = CallerConfig { requests_per_second: 1.0, ..CallerConfig::default() };
         let callers = Callers::new(others, BTreeMap::new(), now);
         for n in 0..2 * REMEMBERED_MAX {
-            callers.may_send(callers.caller(Some(&format!("caller-{n}")), HERE), 1, now);
+            callers.may_send(callers.caller(Some(&format!("caller-{n}")), HERE), now);
         }
         assert!(callers.spent.lock().until_ns.len() <= REMEMBERED_MAX);
     }
