@@ -7,12 +7,13 @@ use std::{
 
 use faces_core::{
     identity::Limits,
+    key::check_bu_name,
     ranking::{RankingOptions, blend::FixedBlend, query::SignalOptions, tastes::VECTORS_MAX},
     state::StateOptions,
 };
 use faces_ingest::IngestConfig;
 use faces_rebuild::{TrainParams, gates::GateLimits};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use crate::{engine::EngineOptions, overload::OverloadConfig, oversight::WatchOver, own_model::OwnModelConfig};
@@ -220,6 +221,7 @@ pub struct Ranking {
     /// How far back impressions count, hours.
     pub tired_window_hours: i64,
     /// Business units where people take the same item again; elsewhere what a person has is left out.
+    #[serde(deserialize_with = "texts")]
     pub repeat_units: Vec<String>,
     /// File of rules for re-ranking (pins, boosts, caps, …), watched while serving. Empty: none.
     pub rules: PathBuf,
@@ -305,7 +307,14 @@ impl Config {
         for (key, value) in flags {
             builder = builder.set_override(key, value.as_str())?;
         }
-        let config: Self = builder.build()?.try_deserialize()?;
+        let read = builder.build()?;
+        // A name without its keys makes the library panic.
+        if read.get_string(NORMALISATION).is_ok() {
+            let message =
+                format!("{NORMALISATION} is a table: set {NORMALISATION}.symmetric or {NORMALISATION}.transition, with keys");
+            return Err(config::ConfigError::Message(message).into());
+        }
+        let config: Self = read.try_deserialize()?;
         config.check()?;
         Ok(config)
     }
@@ -362,6 +371,10 @@ impl Config {
             .chain(self.gates.ranges())
         {
             if !fits || !value.is_finite() {
+        if let Some(name) = ranking.repeat_units.iter().find(|name| check_bu_name(name).is_err()) {
+            let (key, allowed) = ("ranking.repeat_units", "names of business units: a-z, 0-9, '_' and '-'");
+            return Err(ConfigError::Range { key, value: format!("{name:?}"), allowed });
+        }
                 return Err(ConfigError::Range { key, value: value.to_string(), allowed });
             }
         }
@@ -444,3 +457,19 @@ impl Config {
 fn share_check(key: &'static str, value: f32, zero: bool, allowed: &'static str) -> (&'static str, f64, bool, &'static str) {
     (key, f64::from(value), value <= 1.0 && (value > 0.0 || zero && value == 0.0), allowed)
 }
+const NORMALISATION: &str = "training.co_visitation.normalisation";
+
+/// A list of texts; where all is text, as in flags and the environment, with commas between them.
+pub(crate) fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a list of texts, or a text with commas between them")]
+    enum Texts {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Texts::deserialize(from)? {
+        Texts::List(list) => list,
+        Texts::Text(text) => text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect(),
+    })
+}
+

@@ -39,6 +39,29 @@ fn the_example_file_holds_every_key_with_its_default() {
 }
 
 #[test]
+fn every_key_can_be_set_by_a_flag() {
+    let example: Value = toml::from_str(&fs::read_to_string(EXAMPLE).unwrap()).unwrap();
+    let mut keys = keys_of(&example);
+    keys.retain(|key| !matches!(key.as_str(), "ranking.repeat_units" | "ranking.own_model.features"));
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let value_of = |key: &str| key.split('.').fold(&example, |table, name| &table[name]);
+    let mut flags: Vec<_> = keys.iter().map(|key| (key.clone(), text(value_of(key)))).collect();
+    let lists = [("ranking.repeat_units", "grocery, drugstore"), ("ranking.own_model.features", "had")];
+    flags.extend(lists.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    let config = Config::load(None, &flags).unwrap();
+    assert_eq!(config.ranking.repeat_units, ["grocery", "drugstore"]);
+    assert_eq!(config.ranking.own_model.features, ["had"]);
+}
+
+#[test]
+fn a_name_where_a_table_is_wanted_is_told() {
+    let key = "training.co_visitation.normalisation";
+    let refused = Config::load(None, &[(key.to_owned(), "transition".to_owned())]).unwrap_err();
+    let told = faces_serve::causes::causes(&refused.into());
+    assert!(told.contains("training.co_visitation.normalisation.transition"), "{told}");
+}
+
+#[test]
 fn every_key_of_the_example_has_a_comment() {
     let text = fs::read_to_string(EXAMPLE).unwrap();
     let lines: Vec<&str> = text.lines().collect();

@@ -36,6 +36,7 @@ pub struct OwnModelConfig {
     /// Longest time that scoring the candidates of one request may take, microseconds.
     pub budget_us: u64,
     /// Names of the features that it takes, in its order. Empty: as the file says, or all.
+    #[serde(deserialize_with = "crate::config::texts")]
     pub features: Vec<String>,
 }
 
