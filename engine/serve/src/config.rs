@@ -324,15 +324,25 @@ impl Config {
         let above_zero = "a number above 0";
         let share = "a number from 0 to 1";
         let share_above_zero = "a number above 0 and at most 1";
+        // Demand has a table over the longest of its half-lives, cut as finely as the shortest wants.
+        let half_life =
+            |key, days: f64| (key, days, (0.04..=36_500.0).contains(&days), "from 0.04 (an hour) to 36500 (a century)");
+        let number = |key, value: f32| (key, f64::from(value), value.is_finite(), "a number");
+        let span = |key, value: i64| (key, value as f64, (0..=1_000_000).contains(&value), "from 0 to 1000000");
         let checks = [
-            ("ranking.trend_half_life_days", ranking.trend_half_life_days, ranking.trend_half_life_days > 0.0, above_zero),
-            ("ranking.popular_half_life_days", ranking.popular_half_life_days, ranking.popular_half_life_days > 0.0, above_zero),
+            half_life("ranking.trend_half_life_days", ranking.trend_half_life_days),
+            half_life("ranking.popular_half_life_days", ranking.popular_half_life_days),
             (
                 "ranking.behaviour_half_life_days",
                 ranking.behaviour_half_life_days,
                 ranking.behaviour_half_life_days > 0.0,
                 above_zero,
             ),
+            number("ranking.base_score", ranking.base_score),
+            number("ranking.trend_floor", ranking.trend_floor),
+            number("ranking.novelty_bonus", ranking.novelty_bonus),
+            span("ranking.session_minutes", ranking.session_minutes),
+            span("ranking.tired_window_hours", ranking.tired_window_hours),
             ("ranking.trend_lift_full", f64::from(ranking.trend_lift_full), ranking.trend_lift_full > 0.0, above_zero),
             ("ranking.session_boost", f64::from(ranking.session_boost), ranking.session_boost >= 1.0, "a number of at least 1"),
             (
@@ -361,6 +371,10 @@ impl Config {
             ("state.copy_seconds", self.state.copy_seconds as f64, self.state.copy_seconds >= 1, "at least 1"),
             ("generations.watch_ms", self.generations.watch_ms as f64, self.generations.watch_ms >= 10, "at least 10"),
         ];
+        if let Some(name) = ranking.repeat_units.iter().find(|name| check_bu_name(name).is_err()) {
+            let (key, allowed) = ("ranking.repeat_units", "names of business units: a-z, 0-9, '_' and '-'");
+            return Err(ConfigError::Range { key, value: format!("{name:?}"), allowed });
+        }
         let lease = self.generations.lease_seconds;
         let generations = [("generations.lease_seconds", lease as f64, (3..=86_400).contains(&lease), "from 3 to 86400")];
         for (key, value, fits, allowed) in checks
@@ -371,10 +385,6 @@ impl Config {
             .chain(self.gates.ranges())
         {
             if !fits || !value.is_finite() {
-        if let Some(name) = ranking.repeat_units.iter().find(|name| check_bu_name(name).is_err()) {
-            let (key, allowed) = ("ranking.repeat_units", "names of business units: a-z, 0-9, '_' and '-'");
-            return Err(ConfigError::Range { key, value: format!("{name:?}"), allowed });
-        }
                 return Err(ConfigError::Range { key, value: value.to_string(), allowed });
             }
         }
@@ -454,9 +464,6 @@ impl Config {
     }
 }
 
-fn share_check(key: &'static str, value: f32, zero: bool, allowed: &'static str) -> (&'static str, f64, bool, &'static str) {
-    (key, f64::from(value), value <= 1.0 && (value > 0.0 || zero && value == 0.0), allowed)
-}
 const NORMALISATION: &str = "training.co_visitation.normalisation";
 
 /// A list of texts; where all is text, as in flags and the environment, with commas between them.
@@ -473,3 +480,6 @@ pub(crate) fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D
     })
 }
 
+fn share_check(key: &'static str, value: f32, zero: bool, allowed: &'static str) -> (&'static str, f64, bool, &'static str) {
+    (key, f64::from(value), value <= 1.0 && (value > 0.0 || zero && value == 0.0), allowed)
+}
