@@ -22,7 +22,7 @@ use house::{
     calls::{ask, event, filter, key, reason},
     clients::Clients,
     eventually, faces_says,
-    process::signal,
+    process::{Process, http_get, signal},
     shops::{self, BUS, CINEMA, ITEMS, MARKET, id, item},
 };
 use tonic::Code;
@@ -368,4 +368,32 @@ async fn asked_to_stop_it_finishes_what_is_under_way() {
     house.start().await;
     let mut clients = house.clients().await;
     eventually("the write", async || (profile_of(&mut clients, &who).await.1.len() == 2).then_some(())).await;
+}
+
+#[tokio::test]
+async fn asked_to_stop_while_it_loads_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(path("state")).unwrap();
+    // An image that can't be read to its end, as in a store that does not answer.
+    let image = path("state/image-00000001-0000000000000000.json");
+    assert!(std::process::Command::new("mkfifo").arg(image).status().unwrap().success());
+    let set = |value: String| ["--set".to_owned(), value];
+    let settings = [
+        "server.grpc_address=127.0.0.1:0".to_owned(),
+        "server.admin_address=127.0.0.1:0".to_owned(),
+        "kafka.brokers=127.0.0.1:1".to_owned(),
+        format!("generations.folder={}", path("generations")),
+        format!("state.folder={}", path("state")),
+    ];
+    let mut arguments = vec!["serve".to_owned(), "--addresses-file".to_owned(), path("addresses")];
+    arguments.extend(settings.into_iter().flat_map(set));
+    let mut server = Process::start(&arguments, folder.path(), 1);
+    let addresses = eventually("addresses", async || fs::read_to_string(path("addresses")).ok()).await;
+    let addresses: serde_json::Value = serde_json::from_str(&addresses).unwrap();
+    let admin = addresses["admin"].as_str().unwrap().parse().unwrap();
+    eventually("loading", async || http_get(admin, "/readyz").filter(|page| page.1.starts_with("loading"))).await;
+    server.terminate();
+    let status = eventually("the end", async || server.ended()).await;
+    assert_eq!(status.code(), Some(0), "{}", server.log());
 }

@@ -1,6 +1,10 @@
 //! `faces serve`: consume the log, answer gRPC.
 
-use std::path::PathBuf;
+use std::{
+    future,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -41,7 +45,7 @@ pub fn run(args: &ServeArgs, mut config: Config) -> Result<()> {
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.enable_all().thread_name("faces-grpc").worker_threads(workers(&config)).build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let app = App::bind(config)?;
         let addresses = app.addresses()?;
         if let Some(path) = &args.addresses_file {
@@ -55,6 +59,26 @@ pub fn run(args: &ServeArgs, mut config: Config) -> Result<()> {
             shutdown::asked_to_stop().await;
             stop_sender.send_replace(true);
         });
-        app.run(stop, |_, _| tracing::info!(grpc = %addresses.grpc, admin = %addresses.admin, "serving")).await
-    })
+        let (is_serving, mut asked_to_stop) = (AtomicBool::new(false), stop.clone());
+        let serving = app.run(stop, |_, _| {
+            is_serving.store(true, Relaxed);
+            tracing::info!(grpc = %addresses.grpc, admin = %addresses.admin, "serving");
+        });
+        // Until it serves there is nothing to drain or to keep, and loading may take minutes, or wait for a store that does not answer.
+        let stopped_before = async {
+            _ = asked_to_stop.wait_for(|stop| *stop).await;
+            if is_serving.load(Relaxed) {
+                future::pending().await
+            }
+        };
+        tokio::select! {
+            served = serving => served,
+            () = stopped_before => {
+                tracing::info!("stopped before it served");
+                Ok(())
+            }
+        }
+    });
+    runtime.shutdown_background(); // what was being loaded then is not waited for
+    ended
 }
