@@ -7,9 +7,10 @@ use std::{
     fmt,
     fs::{self, File},
     io::Read as _,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use thiserror::Error;
@@ -53,8 +54,10 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// What tells one state of a file from another; `None`: it is not there.
-type Stamp = Option<(SystemTime, u64)>;
+/// What tells one state of a file from another: its number, when anything of it changed (seconds and nanoseconds), its length. Not when it
+/// was written: that stays where permission to read it is given, and may be told of another file that takes its place.
+/// `None`: it is not there.
+type Stamp = Option<(u64, (i64, i64), u64)>;
 
 /// A file of rules.
 #[derive(Debug)]
@@ -140,16 +143,18 @@ pub fn read(path: &Path) -> Result<Parsed, RulesError> {
 
 fn stamp(path: &Path) -> Stamp {
     let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+    Some((metadata.ino(), (metadata.ctime(), metadata.ctime_nsec()), metadata.len()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, time::SystemTime};
+
     use super::*;
 
     #[test]
     fn a_change_is_taken_once_and_only_when_it_stands_still() {
-        let at = |seconds, bytes| Some((SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), bytes));
+        let at = |seconds, bytes| Some((1, (seconds, 0), bytes));
         let mut file = RulesFile { path: PathBuf::new(), taken: at(1, 10), seen: at(1, 10) };
         let looks = [
             (at(1, 10), false),
@@ -169,5 +174,25 @@ mod tests {
         for (n, (now, expected)) in looks.into_iter().enumerate() {
             assert_eq!(file.is_due(now), expected, "look {n}");
         }
+    }
+
+    #[test]
+    fn what_takes_its_place_is_told_from_it_though_as_old_and_as_long_and_so_is_a_change_of_who_may_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let [rules, others] = ["rules", "others"].map(|name| folder.path().join(name));
+        for (path, text) in [(&rules, "a"), (&others, "b")] {
+            fs::write(path, text).unwrap();
+            File::options().write(true).open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        }
+        let before = stamp(&rules);
+        fs::rename(&others, &rules).unwrap();
+        assert_ne!(stamp(&rules), before);
+        let before = stamp(&rules);
+        // The clock of a file system goes on by some milliseconds at once.
+        let is_seen = (0..1_000_000).any(|n| {
+            fs::set_permissions(&rules, Permissions::from_mode(if n % 2 == 0 { 0o600 } else { 0o644 })).unwrap();
+            stamp(&rules) != before
+        });
+        assert!(is_seen);
     }
 }
