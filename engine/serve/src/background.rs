@@ -82,14 +82,28 @@ impl Stop {
 
     /// Waits, but not long past a request to stop. `false` then.
     pub fn sleep(&self, duration: Duration) -> bool {
-        let until = Instant::now() + duration;
+        let until = Instant::now().checked_add(duration); // none: for ever
         while !self.is_requested() {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.map_or(PATIENCE, |until| until.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return true;
             }
             std::thread::sleep(left.min(PATIENCE));
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_longer_than_clocks_can_tell_still_hears_the_wish_to_stop() {
+        let (sender, result) = mpsc::channel();
+        drop(Background::start("waits", move |stop| sender.send(stop.sleep(Duration::MAX)).unwrap()).unwrap());
+        assert_eq!(result.recv(), Ok(false));
     }
 }
