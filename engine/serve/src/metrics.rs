@@ -139,6 +139,8 @@ const MEMORY_BYTES: &str = "process_resident_memory_bytes";
 /// Upper bounds of the latency histogram, seconds.
 const SECONDS_BOUNDS: [f64; 14] =
     [20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 500e-3, 2.0];
+/// The same of what may take minutes.
+const LONG_SECONDS_BOUNDS: [f64; 10] = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0];
 
 /// Installs the recorder of this process, or returns the one there is.
 ///
@@ -149,7 +151,10 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
     if let Some(handle) = HANDLE.get() {
         return Ok(handle.clone());
     }
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS_BOUNDS)?;
+    let mut builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS_BOUNDS)?;
+    for name in [IMAGE_SECONDS, GENERATION_LOAD_SECONDS] {
+        builder = builder.set_buckets_for_metric(Matcher::Full(name.into()), &LONG_SECONDS_BOUNDS)?;
+    }
     let recorder = builder.build_recorder();
     let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
     // A second server of the same process (tests) loses the race and keeps the first one's recorder.
@@ -546,5 +551,14 @@ mod tests {
         ] {
             assert!(page.lines().any(|line| line.starts_with(name)), "{name} is not in {page}");
         }
+    }
+
+    #[test]
+    fn what_takes_minutes_is_told_from_what_takes_longer() {
+        let recorder = install().unwrap();
+        generation_loaded(Duration::from_secs(20));
+        let page = recorder.render();
+        let bucket = format!("{GENERATION_LOAD_SECONDS}_bucket{{le=\"30\"}}");
+        assert!(page.contains(&bucket), "{bucket} is not in {page}");
     }
 }
