@@ -351,7 +351,7 @@ fn compare_refuses_what_can_not_be_compared() {
     assert!(refused("query_id,rank,item_id\n77,1,i1\n").contains("no answer to any of the 4 queries"));
     assert!(refused("query_id,rank,item_id\n0,0,i1\n").contains("rank 0"));
     assert!(refused("query_id,rank,item_id\n0,1,i1\n0,1,i2\n").contains("two items at one rank"));
-    assert!(refused("query_id,rank,item_id\n0,1,i1\n0,2,i1\n").contains("an item twice"));
+    assert!(refused("query_id,rank,item_id\n0,1,i1\n0,2,i1\n").contains("an item twice: \"i1\""));
     compared(&bench);
     assert!(compare(&bench, &events, &["--target-types", "teleport"]).unwrap_err().contains("teleport"));
     let eval = |events: &Path| {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::{judge::Judge, outcome::Outcomes, queries::QuerySet};
@@ -39,8 +39,9 @@ impl Answers {
             ensure!(!is_twice, "{}: query {query_id} has two items at one rank", path.display());
             let mut names: Vec<&str> = ranked.iter().map(|(_, name)| name.as_str()).collect();
             names.sort_unstable();
-            let twice = names.windows(2).find_map(|pair| matches!(pair, [one, other] if one == other).then(|| pair.first()));
-            ensure!(twice.is_none(), "{}: query {query_id} has an item twice: {:?}", path.display(), twice.flatten());
+            if let Some([name, ..]) = names.windows(2).find(|pair| matches!(pair, [one, other] if one == other)) {
+                bail!("{}: query {query_id} has an item twice: {name:?}", path.display());
+            }
         }
         Ok(answers)
     }
