@@ -116,13 +116,14 @@ impl<'a> Fields<'a> {
     }
 
     /// Notes every key that nobody asked for; the place if the rule has no problem.
-    pub fn finish(mut self) -> Option<Place> {
+    pub fn finish(self) -> Option<Place> {
         let table = self.table;
         for key in table.keys() {
             let name = key.get_ref().as_ref();
             if !self.asked_for.contains(&name) {
-                let known = self.asked_for.join(", ");
-                self.problem(name, &format!("{name} is not known here; the keys are {known}"));
+                let (line, known) = (self.lines.at(key.span().start), self.asked_for.join(", "));
+                let message = format!("{}: {name} is not known here; the keys are {known}", self.place);
+                self.problems.push(Problem { line, message });
             }
         }
         (self.problems.len() == self.problems_before).then_some(self.place)

@@ -24,7 +24,7 @@ use toml::{
 use self::{
     fields::Fields,
     kinds::Read,
-    problem::{Lines, Place},
+    problem::{Lines, Place, beginnings},
 };
 pub use self::{
     problem::Problem,
@@ -61,7 +61,8 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
         let message = format!("the file has {} bytes; at most {FILE_BYTES_MAX} are allowed", text.len());
         return Err(vec![Problem { line: 1, message }]);
     }
-    let lines = Lines(text);
+    let beginnings = beginnings(text);
+    let lines = Lines(&beginnings);
     let (table, errors) = DeTable::parse_recoverable(text);
     let syntax = |error: &toml::de::Error| {
         let line = lines.at(error.span().map_or(0, |span| span.start));

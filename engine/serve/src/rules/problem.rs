@@ -45,15 +45,20 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Lines of a text, by byte.
+/// Where the lines of a text begin, by byte.
+pub fn beginnings(text: &str) -> Vec<usize> {
+    let after_breaks = text.bytes().zip(1..).filter(|(byte, _)| *byte == b'\n').map(|(_, next)| next);
+    std::iter::once(0).chain(after_breaks).collect()
+}
+
+/// Lines of a text, by their beginnings.
 #[derive(Clone, Copy, Debug)]
-pub struct Lines<'t>(pub &'t str);
+pub struct Lines<'t>(pub &'t [usize]);
 
 impl Lines<'_> {
     /// The line that holds the byte at `offset`, from 1.
     #[must_use]
     pub fn at(self, offset: usize) -> usize {
-        let before = self.0.as_bytes().get(..offset).unwrap_or(self.0.as_bytes());
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        self.0.partition_point(|beginning| *beginning <= offset)
     }
 }

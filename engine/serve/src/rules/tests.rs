@@ -179,3 +179,13 @@ fn what_nothing_has_named_is_a_warning() {
         assert!(told.starts_with(line) && told.contains(name), "{told}");
     }
 }
+
+#[test]
+fn a_file_of_something_else_is_told_line_by_line_in_one_pass() {
+    const LINES: usize = 100_000; // where each took a look at all, this took minutes
+    let keys: String = (0..LINES).map(|n| format!("k{n}=1\n")).collect();
+    for (text, first) in [(format!("[[hide]]\nbrand = \"x\"\n{keys}"), 3), ("a,b\n".repeat(LINES), 1)] {
+        let problems = parse(&text).unwrap_err();
+        assert_eq!((problems.len(), problems[0].line, problems[LINES - 1].line), (LINES, first, first + LINES - 1));
+    }
+}
