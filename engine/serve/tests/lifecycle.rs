@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use faces_ingest::{decode::Format, encode};
@@ -305,6 +306,26 @@ async fn a_damaged_generation_is_refused_and_the_one_in_service_stays() {
 }
 
 #[tokio::test]
+#[tokio::test]
+async fn a_generation_asked_for_is_put_into_service_whole_though_nobody_waits_for_it() {
+    let Some(house) = House::open(&BUS, &[]).await else { return };
+    let mut clients = house.clients().await;
+    shops::fill(&mut clients).await;
+    let first = shops::rebuild(&house.path(""), &house.generations(), 0, &[]);
+    assert_eq!(clients.next_generation("").await, first);
+    let second = shops::rebuild(&house.path(""), &house.generations(), 1, &["--no-activate"]);
+    let mut admin = clients.admin.clone();
+    eventually("the second", async || {
+        let asked = admin.activate_generation(v1::ActivateGenerationRequest { generation_id: second.clone() });
+        _ = tokio::time::timeout(Duration::from_millis(2), asked).await; // given up while it is loaded, sooner or later
+        (clients.status().await.generation_id == second).then_some(())
+    })
+    .await;
+    let activated = "faces_generation_swaps_total{outcome=\"activated\"}";
+    eventually("it to be counted, as it is once it is held and watched", async || (house.metric(activated) == 2).then_some(()))
+        .await;
+}
+
 async fn a_server_that_finds_its_newest_generation_broken_serves_the_one_before() {
     let Some(mut house) = House::closed(&[MARKET], &[]).await else { return };
     let generations: Vec<_> = (0..3).map(|seed| shops::rebuild(&house.path(""), &house.generations(), seed, &[])).collect();

@@ -1,6 +1,6 @@
 //! `AdminService`: for operators.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use faces_core::{digest::Digest, ranking::Model as _};
 use faces_ingest::Reason;
@@ -54,8 +54,10 @@ impl AdminService for Services {
         request: Request<v1::ActivateGenerationRequest>,
     ) -> Result<Response<v1::ActivateGenerationResponse>, Status> {
         self.timed_async("ActivateGeneration", async {
-            let wanted = request.into_inner().generation_id;
-            let swapped = self.swap.activate((!wanted.is_empty()).then_some(wanted)).await;
+            let (swap, wanted) = (Arc::clone(&self.swap), request.into_inner().generation_id);
+            // A task of its own goes on to its end when the caller has gone: what is loaded must be held, watched and told.
+            let activating = tokio::spawn(async move { swap.activate((!wanted.is_empty()).then_some(wanted)).await });
+            let swapped = activating.await.map_err(|_| Refusal::Busy("the server is stopping"))?;
             let swapped = swapped.map_err(|error| Refusal::Generation(causes(&error)))?;
             Ok(v1::ActivateGenerationResponse { generation_id: swapped.now, previous_generation_id: swapped.before })
         })
