@@ -8,6 +8,7 @@ use crate::ranking::{
     candidate::{Candidate, Score},
     query::Query,
     source_kind::SourceKind,
+    sources::set_trends,
     stage::Scorer,
 };
 
@@ -25,7 +26,8 @@ const TREND_ALONE: f32 = 1e-3;
 pub struct Alike;
 
 impl Scorer for Alike {
-    fn score(&self, _query: &Query<'_>, candidates: &mut [Candidate]) {
+    fn score(&self, query: &Query<'_>, candidates: &mut [Candidate]) {
+        set_trends(query, candidates);
         let best = |kind| candidates.iter().map(|candidate| candidate.part(kind)).fold(f32::MIN_POSITIVE, f32::max);
         let kinds = [SourceKind::CoVisitation, SourceKind::Together, SourceKind::Content];
         let bests = kinds.map(best);
@@ -45,30 +47,53 @@ impl Scorer for Alike {
 mod tests {
     use super::*;
     use crate::{
-        ids::ItemId,
+        event::EventKind,
+        ids::{EventId, EventTime, ItemId},
+        key::{KeyKind, SourceKey},
         profile::Profile,
         ranking::query::Query,
-        state::{State, StateOptions},
+        record::{Apply as _, Event, Record},
+        state::State,
     };
 
     #[test]
     fn what_is_alike_comes_before_what_is_hot_and_demand_breaks_ties() {
+        let state = State::default();
+        let bu = state.catalogue().bu_or_new("shop").unwrap();
+        let viewed = |who: u32, item: u32| {
+            let (time, item_id) = (EventTime::from_millis(0), item.to_string());
+            Record::Event(Event {
+                source: SourceKey::new("shop", KeyKind::Account, &who.to_string()).unwrap(),
+                bu: "shop".into(),
+                id: EventId::from_content(time, "shop", &item_id, EventKind::View as u8, None),
+                item_id: Some(item_id),
+                kind: EventKind::View,
+                time,
+                value: None,
+                region: None,
+            })
+        };
+        for (item, viewers) in [10, 3, 0, 0, 0, 5].into_iter().enumerate() {
+            state.catalogue().item_or_new(bu, &item.to_string()).unwrap();
+            (0..viewers).for_each(|who| _ = state.apply(&viewed(who, item as u32)));
+        }
+        state.settle();
         let candidate = |number: u32, parts: &[(SourceKind, f32)]| {
             let mut candidate = Candidate::new(ItemId::new(number));
             parts.iter().for_each(|(kind, value)| candidate.set_part(*kind, *value));
             candidate
         };
+        // No source of demand has spoken: most of what is alike is not among the hottest of the unit.
         let mut candidates = [
-            candidate(0, &[(SourceKind::Trending, 1.0)]),
-            candidate(1, &[(SourceKind::Trending, 0.3)]),
+            candidate(0, &[]),
+            candidate(1, &[]),
             candidate(2, &[(SourceKind::Together, 0.2)]),
             candidate(3, &[(SourceKind::CoVisitation, 4.0), (SourceKind::Interest, 0.9)]),
             candidate(4, &[(SourceKind::Content, 0.5)]),
-            candidate(5, &[(SourceKind::Together, 0.2), (SourceKind::Trending, 0.5)]),
+            candidate(5, &[(SourceKind::Together, 0.2)]),
         ];
-        let (state, profile) = (State::new(StateOptions::default()), Profile::default());
-        let bu = state.catalogue().bu_or_new("shop").unwrap();
-        let query = Query::new(&state, None, &profile, &[], bu, crate::ids::EventTime::from_millis(0));
+        let profile = Profile::default();
+        let query = Query::new(&state, None, &profile, &[], bu, EventTime::from_millis(0));
         Alike.score(&query, &mut candidates);
         candidates.sort_by(|a, b| b.score.value().total_cmp(&a.score.value()));
         assert_eq!(candidates.map(|candidate| candidate.item.position()), [3, 5, 2, 4, 0, 1]);

@@ -29,6 +29,7 @@ use crate::ranking::{
     candidate::{Candidate, Score},
     query::Query,
     source_kind::SourceKind,
+    sources::set_trends,
     stage::Scorer,
 };
 
@@ -59,13 +60,7 @@ impl Default for FixedBlend {
 
 impl Scorer for FixedBlend {
     fn score(&self, query: &Query<'_>, candidates: &mut [Candidate]) {
-        let mut shares = candidates.iter().map(|candidate| candidate.item).collect::<Vec<_>>().into_iter();
-        let mut at = candidates.iter_mut();
-        query.state.trending().shares(query.bu, shares.by_ref(), |share| {
-            if let Some(candidate) = at.next().filter(|_| query.sources.holds(SourceKind::Trending)) {
-                candidate.set_part(SourceKind::Trending, share);
-            }
-        });
+        set_trends(query, candidates);
         let best = |kind| candidates.iter().map(|candidate| candidate.part(kind)).fold(f32::MIN_POSITIVE, f32::max);
         let (most_co_visited, most_alike) = (best(SourceKind::CoVisitation), best(SourceKind::Content));
         let lift = query.state.trending().lift(query.bu, query.state.catalogue().item_count_of(query.bu)) as f32;

@@ -25,4 +25,5 @@ pub use related::Related;
 pub(crate) use sums::Sums;
 pub use together::Together;
 pub use trending::Trending;
+pub(crate) use trending::set_trends;
 pub use turned_down::TurnedDown;

@@ -2,7 +2,12 @@
 //! year are different lists, and who comes when decides which of them is right. Cost: a walk over the heads of sorted lists.
 
 use crate::ranking::{
-    candidate::CandidateSet, filters::is_wanted, query::Query, scratch::Scratch, source_kind::SourceKind, stage::Source,
+    candidate::{Candidate, CandidateSet},
+    filters::is_wanted,
+    query::Query,
+    scratch::Scratch,
+    source_kind::SourceKind,
+    stage::Source,
 };
 
 /// Retrieval of trending items.
@@ -38,4 +43,16 @@ impl Source for Trending {
             candidate.into_iter().for_each(|candidate| candidate.set_part(SourceKind::Trending, now));
         });
     }
+}
+
+/// Sets how much each candidate is wanted right now, whichever source found it; nothing where trends may not speak.
+pub(crate) fn set_trends(query: &Query<'_>, candidates: &mut [Candidate]) {
+    if !query.sources.holds(SourceKind::Trending) {
+        return;
+    }
+    let items: Vec<_> = candidates.iter().map(|candidate| candidate.item).collect();
+    let mut at = candidates.iter_mut();
+    query.state.trending().shares(query.bu, items.into_iter(), |share| {
+        at.next().into_iter().for_each(|candidate| candidate.set_part(SourceKind::Trending, share));
+    });
 }
