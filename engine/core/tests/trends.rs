@@ -202,6 +202,21 @@ fn trends_of_the_persons_categories_and_of_the_region_are_retrieved_with_their_r
 }
 
 #[test]
+fn what_trends_in_a_category_makes_room_for_more_where_the_person_has_it() {
+    // Teas are wanted, the earlier ones most; the person has the six that are wanted most.
+    let mut log: Vec<_> = (0..9).map(|n| listed(n, "tea")).collect();
+    log.extend((0..9).flat_map(|n| (1..10 - n).map(move |who| buys(who, n, 95, None))));
+    log.extend((0..6).map(|n| buys(0, n, 98, None)));
+    let mut shop = Shop::of(&log, &RankingOptions::default());
+    let ask = Ask { with_model: false, suppress_owned: true, ..Ask::of(0, 0, 20) };
+    let trending = shop.answer(&ask, |_, slate| {
+        let spoken = slate.items.iter().filter(|candidate| candidate.part(SourceKind::TrendingInCategory) > 0.0);
+        spoken.map(|candidate| candidate.item.position()).collect::<Vec<_>>()
+    });
+    assert_eq!(trending, Some(vec![6, 7, 8]));
+}
+
+#[test]
 fn a_catalogue_of_one_item_and_people_of_whom_nothing_is_known() {
     let mut shop = Shop::of(&[listed(0, "tea")], &RankingOptions { interest_vectors_max: 3, ..RankingOptions::default() });
     for with_model in [false, true] {

@@ -3,7 +3,10 @@
 
 use crate::{
     ids::CategoryId,
-    ranking::{candidate::CandidateSet, query::Query, scratch::Scratch, source_kind::SourceKind, stage::Source, weights},
+    ranking::{
+        candidate::CandidateSet, filters::is_wanted, query::Query, scratch::Scratch, source_kind::SourceKind, stage::Source,
+        weights,
+    },
 };
 
 /// Signals looked at, and categories told apart among them.
@@ -15,7 +18,7 @@ const CATEGORIES_SEEN_MAX: usize = 16;
 pub struct CategoryTrends {
     /// Categories, the heaviest by signals.
     pub categories: usize,
-    /// Servable items taken of each.
+    /// Items taken of each.
     pub items: usize,
 }
 
@@ -30,7 +33,9 @@ impl Source for CategoryTrends {
             let mut taken = 0;
             state.trending_in_category(query.bu, category, |item, share| {
                 let is_due = taken < self.items;
-                if is_due && catalogue.is_servable(item) && catalogue.category(item) == Some(category) {
+                // What is wanted most there is often what the person has already.
+                let stands = || catalogue.is_servable(item) && catalogue.category(item) == Some(category);
+                if is_due && stands() && is_wanted(query, item) {
                     into.add(item, SourceKind::TrendingInCategory, share);
                     taken += 1;
                 }
