@@ -12,7 +12,10 @@ use faces_core::{
     ids::{BuId, EventId, EventTime},
     key::{KeyKind, SourceKey},
     neighbours::{LineId, TAKERS_MIN},
-    ranking::{Candidate, CandidateSet, Pipeline, Query, RankingOptions, Scratch, SourceKind, SourceSet, query::signals},
+    ranking::{
+        Candidate, CandidateSet, Pipeline, Query, RankingOptions, Scratch, SourceKind, SourceSet, explain::explain,
+        query::signals,
+    },
     record::{Apply as _, Event, Record},
     state::{State, StateOptions},
 };
@@ -205,6 +208,30 @@ fn nobody_is_their_own_neighbour() {
     let me = account("shop", "me");
     ["tea", "cups", "pot"].into_iter().zip(1..).for_each(|(item, hour)| takes(&state, &me, item, hour));
     assert_eq!(found(&state, &me, "shop", &[SourceKind::Neighbours]), names(&[]));
+}
+
+#[test]
+fn what_only_the_person_took_together_is_no_reason() {
+    let state = State::default();
+    (0..TAKERS_MIN).for_each(|n| takes(&state, &account("films", &n.to_string()), "dune, the film", 1));
+    let (here, there) = (account("films", "me"), account("books", "me"));
+    takes(&state, &here, "dune, the film", 2);
+    takes(&state, &there, "dune", 3);
+    links(&state, &here, &there, Operation::Link, 4);
+    let reason = |state: &State| {
+        with_query(state, &here, "films", SourceSet::ALL, |query, pipeline| {
+            let slate = pipeline.recommend(query, &mut Scratch::default(), &mut CandidateSet::default());
+            explain(query, slate.items.first().expect("an item"))
+        })
+    };
+    let reason_before = reason(&state);
+    assert_eq!((reason_before.source, reason_before.because), (SourceKind::History, Vec::new()));
+    // Somebody else did.
+    takes(&state, &account("books", "0"), "dune", 5);
+    links(&state, &account("books", "0"), &account("films", "0"), Operation::Link, 6);
+    let reason_after = reason(&state);
+    let dune = state.catalogue().item(bu(&state, "books"), "dune").expect("named");
+    assert_eq!((reason_after.source, reason_after.because), (SourceKind::Neighbours, vec![dune]));
 }
 
 #[test]

@@ -70,6 +70,9 @@ fn strength(query: &Query<'_>, source: SourceKind, from: ItemId, to: ItemId) -> 
         (SourceKind::Content, Some(model)) => model.related(Relation::Content, from, query.bu, &mut add),
         (SourceKind::Together, _) => neighbours.together(iter::once(from), query.bu, 0.0, |_, item, share| add(item, share)),
         (SourceKind::Neighbours, _) => neighbours.takers(iter::once(from), |_, line| {
+            if query.profile.lines.contains(&line) {
+                return; // nobody is their own neighbour
+            }
             let mut look = |line| neighbours.items(line).for_each(|item| add(item, 1.0));
             look(line);
             neighbours.others(line).for_each(look);
@@ -102,17 +105,16 @@ fn strongest_source(candidate: &Candidate) -> SourceKind {
         SourceKind::Content
     } else if candidate.part(SourceKind::Interest) > OF_NOTE {
         SourceKind::Interest
-    } else if gave(&[SourceKind::History]) {
-        SourceKind::History
     } else {
         impersonal_source(candidate)
     }
 }
 
-/// What is new; else where it trends most, as a share of what is wanted most there: everywhere, in the region, or in the category.
+/// What the person had; what is new; else where it trends most, as a share of what is wanted most there: everywhere, in the region, or in
+/// the category.
 fn impersonal_source(candidate: &Candidate) -> SourceKind {
-    if candidate.part(SourceKind::New) > 0.0 {
-        return SourceKind::New;
+    if let Some(kind) = [SourceKind::History, SourceKind::New].into_iter().find(|kind| candidate.part(*kind) > 0.0) {
+        return kind;
     }
     let trends = [SourceKind::Trending, SourceKind::TrendingInRegion, SourceKind::TrendingInCategory];
     let most = trends.map(|kind| (candidate.part(kind), kind)).into_iter();
