@@ -354,6 +354,21 @@ proptest! {
 }
 
 #[test]
+fn what_only_the_caller_named_is_there_as_it_was_given() {
+    let listed = |n| {
+        let (time, attributes) = (EventTime::from_millis(DAY_MS), Some(ItemAttributes::default()));
+        Record::Item(ItemChange { bu: BUS[0].into(), item_id: item_name(n), time, attributes })
+    };
+    let log: Vec<_> = (0..2).map(listed).collect();
+    let Shop { state, model, pipeline, mut scratch, mut candidates } = Shop::of(&log, &RankingOptions::default());
+    let sources = with_query(&state, &model, &Ask { with_model: false, ..Ask::of(0, 0, 2) }, |query| {
+        let slate = pipeline.rerank(query, &[0, 1].map(ItemId::new), &mut scratch, &mut candidates);
+        slate.items.iter().map(|candidate| explain(query, candidate).source).collect::<Vec<_>>()
+    });
+    assert_eq!(sources, Some(vec![SourceKind::Request; 2]));
+}
+
+#[test]
 fn the_catalogue_alone_fills_a_slate() {
     let listed = |n| {
         let time = EventTime::from_millis(DAY_MS); // long ago: no source offers it

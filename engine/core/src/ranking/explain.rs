@@ -40,12 +40,13 @@ pub fn explain(query: &Query<'_>, candidate: &Candidate) -> Reason {
 }
 
 /// Sources that look at none of the person's items, or only at the item itself.
-const IMPERSONAL: [SourceKind; 6] = [
+const IMPERSONAL: [SourceKind; 7] = [
     SourceKind::New,
     SourceKind::Trending,
     SourceKind::TrendingInCategory,
     SourceKind::TrendingInRegion,
     SourceKind::Popular,
+    SourceKind::Request,
     SourceKind::History,
 ];
 
@@ -111,13 +112,15 @@ fn strongest_source(candidate: &Candidate) -> SourceKind {
 }
 
 /// What the person had; what is new; else where it trends most, as a share of what is wanted most there: everywhere, in the region, or in
-/// the category.
+/// the category; else that the caller gave it.
 fn impersonal_source(candidate: &Candidate) -> SourceKind {
     if let Some(kind) = [SourceKind::History, SourceKind::New].into_iter().find(|kind| candidate.part(*kind) > 0.0) {
         return kind;
     }
     let trends = [SourceKind::Trending, SourceKind::TrendingInRegion, SourceKind::TrendingInCategory];
     let most = trends.map(|kind| (candidate.part(kind), kind)).into_iter();
-    let (_, kind) = most.fold((0.0, SourceKind::Popular), |most, one| if one.0 > most.0 { one } else { most });
+    let is_given = candidate.part(SourceKind::Request) > 0.0;
+    let least = (0.0, if is_given { SourceKind::Request } else { SourceKind::Popular });
+    let (_, kind) = most.fold(least, |most, one| if one.0 > most.0 { one } else { most });
     kind
 }
