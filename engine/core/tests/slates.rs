@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use faces_core::{
     catalogue::{Catalogue, ItemAttributes, ItemChange},
-    event::{Behaviour, BehaviourClass},
-    ids::{EventTime, ItemId},
+    event::{Behaviour, BehaviourClass, EventKind},
+    ids::{EventId, EventTime, ItemId},
     ranking::{
         Candidate, CandidateSet, Condition, Model as _, Query, RankingOptions, Relation, Scratch, Slate, Source as _, SourceKind,
         SourceSet,
@@ -366,6 +366,32 @@ fn what_only_the_caller_named_is_there_as_it_was_given() {
         slate.items.iter().map(|candidate| explain(query, candidate).source).collect::<Vec<_>>()
     });
     assert_eq!(sources, Some(vec![SourceKind::Request; 2]));
+}
+
+#[test]
+fn new_items_show_whatever_else_was_named_since() {
+    let time = EventTime::from_millis(99 * DAY_MS);
+    let listed = |n, sold_out| {
+        let attributes = Some(ItemAttributes { sold_out, ..ItemAttributes::default() });
+        Record::Item(ItemChange { bu: BUS[0].into(), item_id: item_name(n), time, attributes })
+    };
+    // Ids that no catalogue knows, as test orders have them.
+    let viewed = |n| {
+        let id = EventId::from_content(time, BUS[0], &item_name(n), EventKind::View as u8, None);
+        let (source, bu, item_id, kind) = (key(1), BUS[0].into(), Some(item_name(n)), EventKind::View);
+        Record::Event(Event { source, bu, item_id, kind, time, id, value: None, region: None })
+    };
+    let log: Vec<_> =
+        (0..10).map(|n| listed(n, false)).chain((10..20).map(|n| listed(n, true))).chain((20..40).map(viewed)).collect();
+    let mut shop = Shop::of(&log, &RankingOptions::default());
+    let new = |ask: &Ask, shop: &mut Shop| {
+        let slate = shop.slate(ask).expect("a known unit");
+        slate.items.iter().filter(|c| c.part(SourceKind::New) > 0.0).map(|c| c.item).collect::<BTreeSet<_>>()
+    };
+    let all = Ask { with_model: false, ..Ask::of(0, 0, 30) };
+    assert_eq!(new(&all, &mut shop), (0..10).map(ItemId::new).collect());
+    let of_later_page = Ask { served: (5..10).map(ItemId::new).collect(), ..all };
+    assert_eq!(new(&of_later_page, &mut shop), (0..5).map(ItemId::new).collect());
 }
 
 #[test]
