@@ -14,7 +14,7 @@ use faces_core::{
         SourceSet,
         blend::FixedBlend,
         explain::{BECAUSE_MAX, explain},
-        sources::Related,
+        sources::{Interest, Related},
     },
     record::{Event, Record},
 };
@@ -392,6 +392,30 @@ fn new_items_show_whatever_else_was_named_since() {
     assert_eq!(new(&all, &mut shop), (0..10).map(ItemId::new).collect());
     let of_later_page = Ask { served: (5..10).map(ItemId::new).collect(), ..all };
     assert_eq!(new(&of_later_page, &mut shop), (0..5).map(ItemId::new).collect());
+}
+
+#[test]
+fn what_is_near_the_person_does_not_end_with_the_first_pages() {
+    let time = EventTime::from_millis(DAY_MS);
+    let viewed = |n| {
+        let id = EventId::from_content(time, BUS[0], &item_name(n), EventKind::View as u8, None);
+        let (source, bu, item_id, kind) = (key(n % 2), BUS[0].into(), Some(item_name(n)), EventKind::View);
+        Record::Event(Event { source, bu, item_id, kind, time, id, value: None, region: None })
+    };
+    let log: Vec<_> = (0..100).map(viewed).collect();
+    let Shop { state, model, .. } = Shop::of(&log, &RankingOptions::default());
+    let mut ask = Ask::of(0, 0, 20);
+    for page in 0..4 {
+        let found = with_query(&state, &model, &ask, |query| {
+            let mut candidates = CandidateSet::default();
+            Interest { neighbours: 20, vectors_max: 1 }.retrieve(query, &mut Scratch::default(), &mut candidates);
+            candidates.as_slice().iter().map(|candidate| candidate.item).collect::<Vec<_>>()
+        });
+        let found = found.expect("a known unit");
+        assert_eq!(found.len(), 20, "page {page}");
+        assert!(!found.iter().any(|item| ask.served.contains(item)), "page {page}");
+        ask.served.extend(found);
+    }
 }
 
 #[test]

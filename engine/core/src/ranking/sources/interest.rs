@@ -5,13 +5,17 @@ use crate::{
     ids::ItemId,
     ranking::{
         candidate::CandidateSet,
+        filters::Excluded,
         model::{Model, Near},
         query::Query,
         scratch::{Ahead, Scratch},
         source_kind::SourceKind,
-        stage::Source,
+        stage::{Filter as _, Source},
     },
 };
+
+/// Items of earlier pages that a question makes up for: a walk over ten pages. Deeper ones cost more and are asked for by few.
+const RULED_OUT_MAX: usize = 200;
 
 /// Retrieval near the person's interests.
 #[derive(Debug)]
@@ -37,16 +41,18 @@ impl Source for Interest {
         }
         // Requests of one moment see one model.
         let Some(model) = queries.iter().find_map(|query| query.model) else { return };
-        let (mut places, mut questions) = (Vec::with_capacity(queries.len()), Vec::with_capacity(queries.len()));
+        let (mut asked, mut questions) = (Vec::with_capacity(queries.len()), Vec::with_capacity(queries.len()));
         for (place, (query, vectors)) in queries.iter().zip(&*vectors).enumerate() {
-            for near in self.questions(query, model, vectors) {
-                places.push(place);
+            for (near, offered) in self.questions(query, model, vectors) {
+                asked.push((place, offered));
                 questions.push(near);
             }
         }
         model.nearest_of_each(&questions, &mut |question, item| {
-            let found = places.get(question).and_then(|place| found.get_mut(*place));
-            found.into_iter().for_each(|found| found.push(item));
+            let Some((place, offered)) = asked.get_mut(question) else { return };
+            if let Some(found) = found.get_mut(*place).filter(|_| offered.takes(item)) {
+                found.push(item);
+            }
         });
     }
 
@@ -60,8 +66,12 @@ impl Source for Interest {
         match ahead.found() {
             Some(found) => found.iter().for_each(|item| _ = into.entry(*item)),
             None => {
-                for near in self.questions(query, model, vectors) {
-                    model.nearest(&near, &mut |item| _ = into.entry(item));
+                for (near, mut offered) in self.questions(query, model, vectors) {
+                    model.nearest(&near, &mut |item| {
+                        if offered.takes(item) {
+                            into.entry(item);
+                        }
+                    });
                 }
             }
         }
@@ -71,12 +81,33 @@ impl Source for Interest {
 }
 
 impl Interest {
-    /// The neighbours are shared out evenly, so that several vectors bring no more candidates than one.
-    fn questions<'a>(&self, query: &Query<'a>, model: &dyn Model, vectors: &'a [f32]) -> impl Iterator<Item = Near<'a>> {
+    /// The neighbours are shared out evenly, so that several vectors bring no more candidates than one. As many more are asked for as
+    /// earlier pages may have held of them.
+    fn questions<'a>(
+        &self,
+        query: &'a Query<'a>,
+        model: &dyn Model,
+        vectors: &'a [f32],
+    ) -> impl Iterator<Item = (Near<'a>, Offered<'a>)> {
         let each = vectors.chunks_exact(model.dimension().max(1));
-        let count = self.neighbours.div_ceil(each.len().max(1));
+        let left = self.neighbours.div_ceil(each.len().max(1));
+        let count = left + (query.served.len() + query.excluded.len()).min(RULED_OUT_MAX);
         let (bu, condition) = (query.bu, query.condition);
-        each.map(move |vector| Near { bu, vector, count, condition })
+        each.map(move |vector| (Near { bu, vector, count, condition }, Offered { query, left }))
+    }
+}
+
+/// What a question may still bring.
+struct Offered<'a> {
+    query: &'a Query<'a>,
+    left: usize,
+}
+
+impl Offered<'_> {
+    fn takes(&mut self, item: ItemId) -> bool {
+        let takes = self.left > 0 && (!Excluded.applies(self.query) || Excluded.keeps(self.query, item));
+        self.left -= usize::from(takes);
+        takes
     }
 }
 
