@@ -306,7 +306,6 @@ async fn a_damaged_generation_is_refused_and_the_one_in_service_stays() {
 }
 
 #[tokio::test]
-#[tokio::test]
 async fn a_generation_asked_for_is_put_into_service_whole_though_nobody_waits_for_it() {
     let Some(house) = House::open(&BUS, &[]).await else { return };
     let mut clients = house.clients().await;
@@ -326,6 +325,7 @@ async fn a_generation_asked_for_is_put_into_service_whole_though_nobody_waits_fo
         .await;
 }
 
+#[tokio::test]
 async fn a_server_that_finds_its_newest_generation_broken_serves_the_one_before() {
     let Some(mut house) = House::closed(&[MARKET], &[]).await else { return };
     let generations: Vec<_> = (0..3).map(|seed| shops::rebuild(&house.path(""), &house.generations(), seed, &[])).collect();

@@ -23,14 +23,19 @@ impl Source for New {
 
     fn retrieve(&self, query: &Query<'_>, _scratch: &mut Scratch, into: &mut CandidateSet) {
         let catalogue = query.state.catalogue();
-        let new = |item| {
-            let age_days = query.now.days_since(catalogue.listed_at(item)?);
-            let is_new = (0.0..self.age_days_max).contains(&age_days);
-            (is_new && catalogue.is_servable(item) && is_wanted(query, item)).then_some((item, age_days))
-        };
-        let newest = catalogue.items_of(query.bu).rev().take(self.items * LOOKED_AT);
-        for (item, age_days) in newest.filter_map(new).take(self.items) {
-            into.add(item, SourceKind::New, (1.0 - age_days / self.age_days_max) as f32);
+        let (mut taken, mut aged) = (0, 0);
+        for item in catalogue.items_of(query.bu).rev().take(self.items * LOOKED_AT) {
+            let Some(listed_at) = catalogue.listed_at(item) else { continue };
+            let age_days = query.now.days_since(listed_at);
+            if !(0.0..self.age_days_max).contains(&age_days) {
+                aged += 1;
+            } else if catalogue.is_servable(item) && is_wanted(query, item) {
+                into.add(item, SourceKind::New, (1.0 - age_days / self.age_days_max) as f32);
+                taken += 1;
+            }
+            if taken.max(aged) >= self.items {
+                return; // where so many came before the time, the rest did too
+            }
         }
     }
 }
