@@ -301,7 +301,7 @@ async fn until_drained(mut server: Serving, mut stop: watch::Receiver<bool>, dra
 
 /// Tells `grpc.health.v1` what `/readyz` says, and answers how far behind the log they are.
 async fn watch_progress(
-    reporter: tonic_health::server::HealthReporter,
+    mut reporter: tonic_health::server::HealthReporter,
     lags: Arc<ArcSwap<Vec<v1::UnitLag>>>,
     progress: Arc<Progress>,
     mut stop: watch::Receiver<bool>,
@@ -325,6 +325,7 @@ async fn watch_progress(
         };
         if stopped {
             reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+            reporter.clear_service_status("").await; // ends calls that watch it, or draining would wait for them
             return;
         }
     }

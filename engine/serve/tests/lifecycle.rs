@@ -27,6 +27,7 @@ use house::{
     shops::{self, BUS, CINEMA, ITEMS, MARKET, id, item},
 };
 use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 /// A slate without what depends on the moment of asking.
 type View = (String, Vec<(String, Option<v1::Reason>)>);
@@ -389,6 +390,29 @@ async fn asked_to_stop_it_finishes_what_is_under_way() {
     house.start().await;
     let mut clients = house.clients().await;
     eventually("the write", async || (profile_of(&mut clients, &who).await.1.len() == 2).then_some(())).await;
+}
+
+#[tokio::test]
+async fn who_watches_its_health_is_told_and_does_not_hold_it_up() {
+    let Some(mut house) = House::open(&[MARKET], &[]).await else { return };
+    let mut health = HealthClient::new(house.clients().await.channel);
+    let mut watched = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    while watched.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
+    house.ask_to_stop();
+    assert_eq!(watched.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert_eq!(watched.message().await.unwrap(), None, "the call ends");
+    assert_eq!(house.ended().await, Some(0));
+    assert!(!house.server_log().contains("still under way"), "{}", house.server_log());
+}
+
+#[tokio::test]
+async fn who_connects_and_says_nothing_does_not_hold_it_up() {
+    let Some(mut house) = House::open(&[MARKET], &[]).await else { return };
+    let _mute = TcpStream::connect(house.grpc_address()).unwrap();
+    house.clients().await.status().await; // on a later connection: when this is answered, the first was accepted
+    house.ask_to_stop();
+    assert_eq!(house.ended().await, Some(0));
+    assert!(!house.server_log().contains("still under way"), "{}", house.server_log());
 }
 
 #[tokio::test]

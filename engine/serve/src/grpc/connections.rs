@@ -16,7 +16,7 @@ use tokio::{
 use super::door::{Door, Visitor};
 use crate::{metrics, overload::Gate, overload::gate::Gated};
 
-/// How often a quiet connection is asked whether it still is one.
+/// How often a quiet connection is asked whether it still is one, and how long it may say nothing at first.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Calls given up before they were looked at, on one connection: so many for each stream it may have. Some hundred bytes each.
 const RESETS_A_STREAM: usize = 20;
@@ -88,6 +88,15 @@ async fn one(
     mut stop: watch::Receiver<bool>,
 ) {
     _ = stream.set_nodelay(true); // slower without, not wrong
+    // Callers of HTTP/2 speak first. Who does not would have its place for ever, and be waited for at the end.
+    let mut first = [0];
+    let has_spoken = tokio::select! {
+        peeked = tokio::time::timeout(KEEPALIVE, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1..))),
+        _ = stop.wait_for(|stop| *stop) => false,
+    };
+    if !has_spoken {
+        return;
+    }
     let gated = Gated::new(stream, gate, Arc::clone(&visitor.traffic));
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(gated), visitor));
     let mut stopped = std::pin::pin!(async { drop(stop.wait_for(|stop| *stop).await) });
