@@ -3,7 +3,7 @@
 //! A card belongs to nobody. Who knows something writes it there and says what it means: the catalogue what an item is, demand how much
 //! it is wanted, neighbours how many took it. So a word may be older than the word beside it, never half of what it was.
 
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::{ids::ItemId, rows::Rows};
 
@@ -26,6 +26,8 @@ pub(crate) struct Card {
     pub(crate) list: AtomicU32,
     /// How many keys took it. See [`crate::neighbours`].
     pub(crate) takers: AtomicU32,
+    /// Whether enough persons took it for neighbours to speak of it.
+    pub(crate) is_by_several: AtomicBool,
     /// Whose it is.
     pub(crate) bu: AtomicU16,
     /// What the catalogue says of it in bits; with none of them, nothing has named the item.
@@ -43,6 +45,7 @@ impl Default for Card {
             price: AtomicU32::new(f32::NAN.to_bits()),
             list: AtomicU32::new(0),
             takers: AtomicU32::new(0),
+            is_by_several: AtomicBool::new(false),
             bu: AtomicU16::new(0),
             bits: AtomicU8::new(0),
         }

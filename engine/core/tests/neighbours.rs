@@ -106,6 +106,42 @@ fn what_others_took_with_it_shows_at_once_and_only_if_enough_did() {
 }
 
 #[test]
+fn a_person_of_many_keys_is_one_who_took_it() {
+    let state = State::default();
+    let keys: Vec<_> = (0..TAKERS_MIN).map(|n| account("shop", &n.to_string())).collect();
+    let me = account("shop", "me");
+    takes(&state, &me, "tea", 1);
+    let is_shown = |state: &State| HERE.map(|kind| found(state, &me, "shop", &[kind]).contains("secret"));
+    for key in &keys {
+        takes(&state, key, "tea", 2);
+        takes(&state, key, "secret", 3);
+    }
+    assert_eq!(is_shown(&state), [true; 2], "each is somebody");
+    for (pair, time) in keys.windows(2).zip(4..) {
+        links(&state, &pair[0], &pair[1], Operation::Link, time);
+    }
+    assert_eq!(is_shown(&state), [false; 2], "all are one");
+    for n in 1..TAKERS_MIN {
+        let other = account("shop", &format!("other-{n}"));
+        takes(&state, &other, "tea", 20);
+        takes(&state, &other, "secret", 21);
+        assert_eq!(is_shown(&state), [n + 1 == TAKERS_MIN; 2], "{n} others");
+    }
+    links(&state, &account("shop", "other-1"), &keys[0], Operation::Link, 30);
+    assert_eq!(is_shown(&state), [false; 2]);
+    links(&state, &account("shop", "other-1"), &keys[0], Operation::Unlink, 31);
+    assert_eq!(is_shown(&state), [true; 2], "as if they had never been linked");
+    // A key that comes to a person known before.
+    let late = account("shop", "late");
+    links(&state, &late, &keys[0], Operation::Link, 32);
+    for key in [&late, &keys[0], &keys[1]] {
+        takes(&state, key, "tea", 33);
+        takes(&state, key, "secret too", 34);
+    }
+    assert!(!found(&state, &me, "shop", &HERE).contains("secret too"));
+}
+
+#[test]
 fn linked_accounts_lead_from_unit_to_unit_and_an_unlink_ends_that() {
     let state = State::default();
     let lines = |key: &SourceKey| state.profile(std::slice::from_ref(key), None).lines;

@@ -13,7 +13,7 @@
 //! items), and a pair counted stays counted until it has faded. They are derived, never stored, no part of the
 //! digest, and built anew from the fragments at a start.
 //!
-//! **Privacy.** An item that fewer than [`TAKERS_MIN`] keys took is never named because of a neighbour.
+//! **Privacy.** An item that fewer than [`TAKERS_MIN`] persons took is never named because of a neighbour, however many keys they have.
 
 mod line;
 mod postings;
@@ -43,10 +43,12 @@ pub(crate) use line::Latest;
 pub use line::{Fade, LINE_ITEMS};
 pub use postings::TAKERS_MAX;
 
-/// Fewest takers of an item that neighbours may speak for.
+/// Fewest persons who took an item that neighbours may speak for.
 pub const TAKERS_MIN: usize = 3;
 /// Lines of one person that are looked at.
 const RING_MAX: usize = 8;
+/// Lines of one person that are told from others; bounds a walk around a ring that changes meanwhile.
+const PERSON_LINES_MAX: usize = 1_024;
 /// Items done just before that an item is paired with: each costs two changes of a row.
 const PAIRS_MAX: usize = 4;
 /// By how much time between two events their pair counts half, and what it counts at least.
@@ -119,7 +121,7 @@ impl Neighbours {
 
     /// The key whose line is in `tag` no longer holds an item: it is no taker of it any more. Cost: a walk over the item's takers.
     pub(crate) fn forget(&self, tag: u32, item: ItemId) {
-        LineId::from_tag(tag).into_iter().for_each(|line| self.postings.remove(item, line.0));
+        LineId::from_tag(tag).into_iter().for_each(|line| self.postings.remove(item, line.0, self.are_one()));
     }
 
     /// The keys whose lines are in `tags` are gone. They are takers of nothing any more, of what their fragments let go of long before
@@ -130,7 +132,7 @@ impl Neighbours {
         if lines.is_empty() {
             return;
         }
-        self.postings.remove_all(&lines.iter().map(|line| line.0).collect(), items);
+        self.postings.remove_all(&lines.iter().map(|line| line.0).collect(), items, self.are_one());
         let is_alone = |line: &LineId| self.lines.get(line.position()).is_some_and(|held| held.next().is_none());
         self.free.lock().extend(lines.into_iter().filter(is_alone));
     }
@@ -146,7 +148,7 @@ impl Neighbours {
     ) {
         let minute = line::minute_of(time);
         let (Some(own_bu), Some((place, _))) = (bu_of(item), latest.find(item)) else {
-            self.postings.add(item, line.0, minute);
+            self.postings.add(item, line.0, minute, self.are_one());
             return self.transitions.count(item, minute, std::iter::empty());
         };
         let near = latest.items().enumerate().map(|(other_place, of)| (other_place.abs_diff(place), of));
@@ -154,7 +156,7 @@ impl Neighbours {
         // First the rows that are going to change come from memory, then what they hold.
         self.postings.fetch(std::iter::once(item));
         self.transitions.fetch(near.clone().map(|(_, (other, _))| other).chain([item]));
-        self.postings.add(item, line.0, minute);
+        self.postings.add(item, line.0, minute, self.are_one());
         let mut pairs = [None; PAIRS_MAX * 2];
         for (pair, (gap, (other, age))) in pairs.iter_mut().zip(near) {
             let at = latest.minute.saturating_sub(line::minutes_of(age) as u32);
@@ -174,7 +176,7 @@ impl Neighbours {
         let mut items: Vec<_> = latest.items().collect();
         items.reverse();
         for (item, age) in items {
-            self.postings.add(item, line.0, latest.minute.saturating_sub(line::minutes_of(age) as u32));
+            self.postings.add(item, line.0, latest.minute.saturating_sub(line::minutes_of(age) as u32), self.are_one());
         }
     }
 
@@ -214,6 +216,16 @@ impl Neighbours {
         }
     }
 
+    /// Looks anew at who took these items, since persons have changed.
+    pub(crate) fn judge(&self, items: impl Iterator<Item = ItemId>) {
+        items.for_each(|item| self.postings.judge(item, self.are_one()));
+    }
+
+    /// Whether two lines are one person's.
+    fn are_one(&self) -> impl Fn(u32, u32) -> bool + '_ {
+        |one, other| one == other || self.ring(LineId(one)).take(PERSON_LINES_MAX).any(|line| line.0 == other)
+    }
+
     /// Makes one ring of the lines of one person.
     pub(crate) fn group(&self, lines_of: impl FnOnce() -> Vec<LineId>) {
         let _one_at_a_time = self.grouping.lock();
@@ -231,14 +243,15 @@ impl Neighbours {
         self.lines.get(line.position()).map(Line::read).unwrap_or_default()
     }
 
-    /// The other lines of the same person.
+    /// The other lines of the same person, some at least.
     pub fn others(&self, line: LineId) -> impl Iterator<Item = LineId> + '_ {
-        let mut at = line;
-        (0..RING_MAX).map_while(move |_| {
-            let next = self.lines.get(at.position())?.next().map(LineId).filter(|next| *next != line)?;
-            at = next;
-            Some(next)
-        })
+        self.ring(line).take(RING_MAX)
+    }
+
+    /// The lines around the ring of a line, without itself; perhaps without end while the ring changes.
+    fn ring(&self, line: LineId) -> impl Iterator<Item = LineId> + '_ {
+        let next = move |at: LineId| self.lines.get(at.position())?.next().map(LineId).filter(|next| *next != line);
+        std::iter::successors(next(line), move |at| next(*at))
     }
 
     /// Has what leads on from some items come from memory at once, for who is going to look at one after the other: loads that don't
@@ -277,10 +290,10 @@ impl Neighbours {
         self.postings.count(item)
     }
 
-    /// Whether enough keys took an item for neighbours to speak of it.
+    /// Whether enough persons took an item for neighbours to speak of it.
     #[must_use]
     pub fn may_name(&self, item: ItemId) -> bool {
-        self.taker_count(item) >= TAKERS_MIN
+        self.postings.is_by_several(item)
     }
 
     /// Calls `take` with the place of each of `items`, and the items of `bu` taken together with it, and how often as a share of its own

@@ -9,6 +9,7 @@ use std::{
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
+use super::TAKERS_MIN;
 use crate::{cards::Cards, ids::ItemId, rows::Rows};
 
 /// Places for the latest takers of an item.
@@ -81,13 +82,30 @@ impl<const N: usize> Ring<N> {
     }
 }
 
+impl Row {
+    /// Whether [`TAKERS_MIN`] persons are among the takers. Ends as soon as they are found.
+    fn is_by_several(&self, are_one: impl Fn(u32, u32) -> bool) -> bool {
+        let mut persons = [None; TAKERS_MIN - 1];
+        for slot in self.recent.slots.iter().chain(&self.sampled.slots) {
+            if persons.iter().flatten().any(|one| are_one(*one, *slot)) {
+                continue;
+            }
+            match persons.iter_mut().find(|place| place.is_none()) {
+                Some(place) => *place = Some(*slot),
+                None => return true,
+            }
+        }
+        false
+    }
+}
+
 impl Postings {
     pub(super) fn new(cards: Arc<Cards>) -> Self {
         Self { rows: Rows::default(), cards }
     }
 
-    /// Notes a taker, once.
-    pub(super) fn add(&self, item: ItemId, slot: u32, minute: u32) {
+    /// Notes a taker, once. `are_one` says whether two takers are one person.
+    pub(super) fn add(&self, item: ItemId, slot: u32, minute: u32, are_one: impl Fn(u32, u32) -> bool) {
         let (Some(row), Some(card)) = (self.rows.get_or_new(item.position()), self.cards.of_or_new(item)) else { return };
         let row = &mut *row.write();
         if row.recent.slots.contains(&slot) || row.sampled.slots.contains(&slot) {
@@ -100,23 +118,42 @@ impl Postings {
             row.sampled.push(before);
         }
         card.takers.store(card.takers.load(Relaxed).saturating_add(1), Relaxed); // under the row's lock
+        if !card.is_by_several.load(Relaxed) {
+            card.is_by_several.store(row.is_by_several(are_one), Relaxed);
+        }
     }
 
     /// Takes a taker out, who is then as one that never was.
-    pub(super) fn remove(&self, item: ItemId, slot: u32) {
-        self.remove_those(item, |held| held == slot);
+    pub(super) fn remove(&self, item: ItemId, slot: u32, are_one: impl Fn(u32, u32) -> bool) {
+        self.remove_those(item, |held| held == slot, are_one);
     }
 
     /// The same for several takers, of all items below `items`.
-    pub(super) fn remove_all(&self, slots: &Slots, items: usize) {
-        (0..items).for_each(|position| self.remove_those(ItemId::new(position as u32), |held| slots.contains(&held)));
+    pub(super) fn remove_all(&self, slots: &Slots, items: usize, are_one: impl Fn(u32, u32) -> bool) {
+        let items = (0..items).map(|position| ItemId::new(position as u32));
+        items.for_each(|item| self.remove_those(item, |held| slots.contains(&held), &are_one));
     }
 
-    fn remove_those(&self, item: ItemId, is_gone: impl Fn(u32) -> bool) {
+    fn remove_those(&self, item: ItemId, is_gone: impl Fn(u32) -> bool, are_one: impl Fn(u32, u32) -> bool) {
         let (Some(row), Some(card)) = (self.rows.get(item.position()), self.cards.of(item)) else { return };
         let row = &mut *row.write();
         let gone = row.recent.remove(&is_gone) + row.sampled.remove(&is_gone);
         card.takers.store(card.takers.load(Relaxed).saturating_sub(gone), Relaxed);
+        if gone > 0 {
+            card.is_by_several.store(row.is_by_several(are_one), Relaxed);
+        }
+    }
+
+    /// Looks anew at how many persons took an item, of whom some have become one, or are one no more.
+    pub(super) fn judge(&self, item: ItemId, are_one: impl Fn(u32, u32) -> bool) {
+        let (Some(row), Some(card)) = (self.rows.get(item.position()), self.cards.of(item)) else { return };
+        let row = row.write(); // nobody else writes what was found
+        card.is_by_several.store(row.is_by_several(are_one), Relaxed);
+    }
+
+    /// Whether enough persons took it.
+    pub(super) fn is_by_several(&self, item: ItemId) -> bool {
+        self.cards.of(item).is_some_and(|card| card.is_by_several.load(Relaxed))
     }
 
     /// Has the rows of some items come from memory at once.
@@ -150,6 +187,11 @@ impl Postings {
 mod tests {
     use super::*;
 
+    /// Nobody has two keys.
+    fn alone(a: u32, b: u32) -> bool {
+        a == b
+    }
+
     fn takers(postings: &Postings) -> Vec<u32> {
         let mut found = Vec::new();
         postings.visit(std::iter::once(ItemId::new(3)), |_, slot| found.push(slot));
@@ -160,7 +202,7 @@ mod tests {
     fn each_once_and_the_latest_first() {
         let postings = Postings::default();
         for slot in [5, 6, 5, 7, 6] {
-            postings.add(ItemId::new(3), slot, 0);
+            postings.add(ItemId::new(3), slot, 0, alone);
         }
         assert_eq!(takers(&postings), [7, 6, 5]);
         assert_eq!((postings.count(ItemId::new(3)), postings.count(ItemId::new(2)), postings.count(ItemId::new(99))), (3, 0, 0));
@@ -170,13 +212,13 @@ mod tests {
     fn who_is_taken_out_was_never_there_and_the_others_keep_their_order() {
         let postings = Postings::default();
         let item = ItemId::new(3);
-        (0..2 * RECENT as u32).for_each(|slot| postings.add(item, slot, slot));
+        (0..2 * RECENT as u32).for_each(|slot| postings.add(item, slot, slot, alone));
         let held = takers(&postings);
         let gone = [held[0], held[5], held[RECENT - 1], held[RECENT], held[held.len() - 1], 4_000];
-        gone.iter().for_each(|slot| postings.remove(item, *slot));
+        gone.iter().for_each(|slot| postings.remove(item, *slot, alone));
         let left: Vec<u32> = held.iter().copied().filter(|slot| !gone.contains(slot)).collect();
         assert_eq!(takers(&postings), left);
-        postings.add(item, 5_000, 900);
+        postings.add(item, 5_000, 900, alone);
         assert_eq!(takers(&postings)[..2], [5_000, left[0]]);
         assert_eq!(postings.count(item), 2 * RECENT - 5 + 1);
     }
@@ -184,7 +226,7 @@ mod tests {
     #[test]
     fn takers_of_many_items_come_in_their_order() {
         let postings = Postings::default();
-        (0..2 * ROWS_AT_ONCE as u32).for_each(|n| postings.add(ItemId::new(n), 100 + n, 0));
+        (0..2 * ROWS_AT_ONCE as u32).for_each(|n| postings.add(ItemId::new(n), 100 + n, 0, alone));
         let items = || (0..2 * ROWS_AT_ONCE as u32).chain([3, 900]).map(ItemId::new);
         let mut found = Vec::new();
         postings.visit(items(), |place, slot| found.push((place, slot)));
@@ -196,7 +238,7 @@ mod tests {
     fn a_hot_item_keeps_some_of_every_minute() {
         let postings = Postings::default();
         for minute in 0..100 {
-            (0..10_000).for_each(|n| postings.add(ItemId::new(3), minute * 10_000 + n, minute));
+            (0..10_000).for_each(|n| postings.add(ItemId::new(3), minute * 10_000 + n, minute, alone));
         }
         let minutes: std::collections::BTreeSet<_> = takers(&postings).iter().map(|slot| slot / 10_000).collect();
         assert_eq!(takers(&postings).len(), RECENT + SAMPLED);

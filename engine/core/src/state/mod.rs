@@ -192,6 +192,19 @@ impl State {
         person
     }
 
+    /// The same where who the person is has changed: how many persons took what they did is looked at anew.
+    fn regroup(&self, key: KeyHash) -> Vec<KeyHash> {
+        let person = self.group(key);
+        let mut items = Vec::new();
+        for key in &person {
+            self.fragments.read_tagged(*key, |fragment, _| items.extend(fragment.behaviours().map(|behaviour| behaviour.item)));
+        }
+        items.sort_unstable();
+        items.dedup();
+        self.neighbours.judge(items.into_iter());
+        person
+    }
+
     #[expect(clippy::expect_used, reason = "all were made in `new`")]
     fn trends(&self, which: usize) -> &Trends {
         self.demand.trends(which).expect("made in `new`")

@@ -110,8 +110,8 @@ impl Writer for StateWriter<'_> {
                 self.place(&behaviour, stays_in, 1);
                 if let Some((line, latest, is_new)) = line {
                     if is_new {
-                        state.neighbours.post(line, &latest);
                         state.group(event.source);
+                        state.neighbours.post(line, &latest);
                     }
                     state.neighbours.took(line, &latest, item, event.time, |item| state.catalogue.bu_of(item));
                 }
@@ -145,7 +145,7 @@ impl Writer for StateWriter<'_> {
         match self.state.identity.apply_and_tell(statement, &mut touched) {
             Linked::Applied => {
                 while let Some(key) = touched.pop() {
-                    let person = self.state.group(key);
+                    let person = self.state.regroup(key);
                     touched.retain(|key| !person.contains(key));
                 }
                 Outcome::Applied

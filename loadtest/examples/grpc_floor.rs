@@ -2,7 +2,7 @@
 //! beyond it is its own. `RESULTS.md` says how to ask it.
 //!
 //! ```text
-//! taskset -c 0 cargo run --release -p faces-benches --example grpc_floor -- 127.0.0.1:50060
+//! taskset -c 0 cargo run --release -p faces-loadtest --example grpc_floor -- 127.0.0.1:50060
 //! taskset -c 1 faces-loadtest recommend --target http://127.0.0.1:50060 --bu market --rate 15000 --seconds 10
 //! ```
 
