@@ -12,6 +12,9 @@ use faces_proto::v1::{
 };
 use tonic::transport::{Channel, Endpoint};
 
+/// How long a call may take.
+const USUAL_LIMIT: Duration = Duration::from_secs(10);
+
 /// Clients on one connection.
 #[derive(Clone)]
 pub struct Client {
@@ -27,9 +30,17 @@ impl Client {
     /// # Errors
     /// A URL that is none or asks for encryption; when nobody answers there, with the way out.
     pub async fn connect(server: &str) -> Result<Self> {
+        Self::connect_for(server, USUAL_LIMIT).await
+    }
+
+    /// The same where calls may take up to `limit`.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_for(server: &str, limit: Duration) -> Result<Self> {
         let endpoint =
             Endpoint::from_shared(url(server)?).with_context(|| format!("{server:?} is no URL like http://127.0.0.1:50051"))?;
-        let endpoint = endpoint.connect_timeout(Duration::from_secs(3)).timeout(Duration::from_secs(10)).tcp_nodelay(true);
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(3)).timeout(limit).tcp_nodelay(true);
         let connection = endpoint.connect().await;
         let channel =
             connection.with_context(|| format!("nobody answers at {server}; is `faces serve` or `faces demo` running there?"))?;

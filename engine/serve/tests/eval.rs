@@ -341,6 +341,28 @@ fn compare_gives_uplift_by_segment() {
 }
 
 #[test]
+fn what_is_read_is_not_written_over() {
+    let bench = Bench::new();
+    bench.queries(&[(1, 10)]);
+    bench.events("events.csv", &history());
+    let names = ["events", "items", "queries"].map(|name| (format!("--{name}"), bench.path(&format!("{name}.csv"))));
+    let before = names.clone().map(|(_, path)| fs::read(path).unwrap());
+    for written in [
+        ["--out", "queries.csv", "--report", "r.html"],
+        ["--out", "r.csv", "--report", "events.csv"],
+        ["--out", "r.csv", "--report", "r.csv"],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_faces"));
+        command.arg("eval").current_dir(bench.path("")).args(written);
+        names.iter().for_each(|(flag, path)| _ = command.arg(flag).arg(path));
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("is another of the files named"), "{said}");
+    }
+    assert_eq!(names.map(|(_, path)| fs::read(path).unwrap()), before);
+}
+
+#[test]
 fn compare_refuses_what_can_not_be_compared() {
     let bench = Bench::new();
     let events = compared(&bench);

@@ -1,7 +1,7 @@
 //! From a profile to a slate, in stages: [`Source`] (retrieval) → [`Filter`] → features → [`Scorer`] → [`Selector`].
 //!
 //! Every candidate is accounted for: a filter says what it removed. Ids stay integers until the answer is encoded. The same state
-//! gives the same slate: scores are finite by type and ties go to the smaller item id (process-local, so replicas may break a tie apart).
+//! gives the same slate: scores are finite by type and ties go by the items' names.
 
 pub mod alike;
 pub mod blend;

@@ -159,8 +159,9 @@ where
     }
     if let Some((place, error)) = result.failures.first() {
         let count = result.failures.len();
+        let rest = if result.stopped { ", and the rest was not tried" } else { "" };
         bail!(
-            "{things}: {count} records were not written, the first one of table {}, row {}: {error}; {} were; repeating the import is \
+            "{things}: {count} records were not written, the first one of table {}, row {}: {error}; {} were{rest}; repeating the import is \
              harmless",
             path.display(),
             place + 1,

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -76,9 +77,12 @@ pub fn run(args: &StateArgs, config: &Config) -> Result<()> {
     }
 }
 
+/// A digest looks at all that is held: some 100 ns a behaviour.
+const DIGEST_LIMIT: Duration = Duration::from_secs(600);
+
 fn online(server: &str, as_json: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(async { Client::connect(server).await?.digest().await })?;
+    let answer = runtime.block_on(async { Client::connect_for(server, DIGEST_LIMIT).await?.digest().await })?;
     let positions = answer.positions.iter().map(|of| (of.topic.clone(), of.partition, of.position));
     let parts = [&answer.fragments, &answer.links, &answer.items, &answer.demand].map(String::clone);
     print(&answer.digest, parts, positions.collect(), as_json);
