@@ -226,16 +226,19 @@ impl Neighbours {
         |one, other| one == other || self.ring(LineId(one)).take(PERSON_LINES_MAX).any(|line| line.0 == other)
     }
 
-    /// Makes one ring of the lines of one person.
-    pub(crate) fn group(&self, lines_of: impl FnOnce() -> Vec<LineId>) {
+    /// Makes one ring of the lines of one person; whether it was none before.
+    pub(crate) fn group(&self, lines_of: impl FnOnce() -> Vec<LineId>) -> bool {
         let _one_at_a_time = self.grouping.lock();
         let lines = lines_of(); // asked under the lock, so that the last to ask sees everything
+        let mut is_new = false;
         for (n, line) in lines.iter().enumerate() {
-            let next = lines.get((n + 1) % lines.len()).filter(|next| *next != line);
-            if let Some(held) = self.lines.get(line.position()) {
-                held.set_next(next.map(|next| next.0));
+            let next = lines.get((n + 1) % lines.len()).filter(|next| *next != line).map(|next| next.0);
+            if let Some(held) = self.lines.get(line.position()).filter(|held| held.next() != next) {
+                held.set_next(next);
+                is_new = true;
             }
         }
+        is_new
     }
 
     /// What a line says.

@@ -182,19 +182,22 @@ impl State {
         &self.neighbours
     }
 
-    /// Makes one ring of the lines of the person that `key` belongs to; its keys.
-    fn group(&self, key: KeyHash) -> Vec<KeyHash> {
+    /// Makes one ring of the lines of the person that `key` belongs to; its keys, and whether it was none before.
+    fn group(&self, key: KeyHash) -> (Vec<KeyHash>, bool) {
         let mut person = Vec::new();
-        self.neighbours.group(|| {
+        let is_new = self.neighbours.group(|| {
             person = self.identity.person(key).unwrap_or_else(|| vec![key]);
             person.iter().filter_map(|key| LineId::from_tag(self.fragments.read_tagged(*key, |_, tag| tag)?)).collect()
         });
-        person
+        (person, is_new)
     }
 
-    /// The same where who the person is has changed: how many persons took what they did is looked at anew.
+    /// The same where who the person is may have changed; the keys. How many persons took what they did is looked at anew.
     fn regroup(&self, key: KeyHash) -> Vec<KeyHash> {
-        let person = self.group(key);
+        let (person, is_new) = self.group(key);
+        if !is_new {
+            return person;
+        }
         let mut items = Vec::new();
         for key in &person {
             self.fragments.read_tagged(*key, |fragment, _| items.extend(fragment.behaviours().map(|behaviour| behaviour.item)));

@@ -110,7 +110,7 @@ impl Writer for StateWriter<'_> {
                 self.place(&behaviour, stays_in, 1);
                 if let Some((line, latest, is_new)) = line {
                     if is_new {
-                        state.group(event.source);
+                        state.regroup(event.source);
                         state.neighbours.post(line, &latest);
                     }
                     state.neighbours.took(line, &latest, item, event.time, |item| state.catalogue.bu_of(item));
