@@ -360,6 +360,7 @@ fn what_is_read_is_not_written_over() {
         assert!(!output.status.success() && said.contains("is another of the files named"), "{said}");
     }
     assert_eq!(names.map(|(_, path)| fs::read(path).unwrap()), before);
+    bench.eval(&bench.path("events.csv"), &["--against-siloed", "/dev/null", "--report", "/dev/null"]);
 }
 
 #[test]

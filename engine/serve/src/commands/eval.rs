@@ -170,7 +170,8 @@ fn check_written(args: &ReplayArgs, judging: &JudgingArgs) -> Result<()> {
     let mut taken: Vec<PathBuf> = read.filter_map(|path| path.canonicalize().ok()).collect();
     let written =
         [("--out", Some(&args.out)), ("--against-siloed", args.against_siloed.as_ref()), ("--report", args.report.as_ref())];
-    for (flag, path) in written.into_iter().filter_map(|(flag, path)| Some((flag, path?))) {
+    let is_kept = |path: &Path| path.is_file() || !path.exists(); // unlike /dev/null
+    for (flag, path) in written.into_iter().filter_map(|(flag, path)| Some((flag, path.filter(|path| is_kept(path))?))) {
         let path = path.canonicalize().or_else(|_| std::path::absolute(path))?;
         ensure!(!taken.contains(&path), "{flag} {} is another of the files named: give it a name of its own", path.display());
         taken.push(path);
