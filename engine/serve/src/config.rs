@@ -18,6 +18,9 @@ use thiserror::Error;
 
 use crate::{engine::EngineOptions, overload::OverloadConfig, oversight::WatchOver, own_model::OwnModelConfig};
 
+/// A choice that has keys of its own.
+const NORMALISATION: &str = "training.co_visitation.normalisation";
+
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -463,8 +466,6 @@ impl Config {
         }
     }
 }
-
-const NORMALISATION: &str = "training.co_visitation.normalisation";
 
 /// A list of texts; where all is text, as in flags and the environment, with commas between them.
 pub(crate) fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {

@@ -11,7 +11,7 @@
 //! nothing had ever been otherwise, and nothing else is known across keys, so an unlink leaves no trace. Postings and transitions
 //! are bounded samples; which of many keep a place depends on the order in which events came (and, of pairs, on the numbers of their
 //! items), and a pair counted stays counted until it has faded. They are derived, never stored, no part of the
-//! digest, and built anew from the fragments at a start.
+//! digest, and built anew from the fragments at a start. How many persons took an item is told from both, and looked at again where persons change.
 //!
 //! **Privacy.** An item that fewer than [`TAKERS_MIN`] persons took is never named because of a neighbour, however many keys they have.
 
@@ -287,7 +287,7 @@ impl Neighbours {
         self.postings.visit(items, |place, slot| take(place, LineId(slot)));
     }
 
-    /// How many keys took an item since the start; of one held no more that takes it again, each time.
+    /// How many keys, not persons, took an item since the start; of one held no more that takes it again, each time.
     #[must_use]
     pub fn taker_count(&self, item: ItemId) -> usize {
         self.postings.count(item)

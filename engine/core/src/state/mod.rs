@@ -192,7 +192,8 @@ impl State {
         (person, is_new)
     }
 
-    /// The same where who the person is may have changed; the keys. How many persons took what they did is looked at anew.
+    /// The same where who the person is may have changed; the keys. How many persons took what they did is looked at anew, as far as
+    /// their fragments still hold it: takers outlast that, and what was found of such an item stands until a key of it is forgotten.
     fn regroup(&self, key: KeyHash) -> Vec<KeyHash> {
         let (person, is_new) = self.group(key);
         if !is_new {
