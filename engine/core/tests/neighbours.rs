@@ -337,6 +337,26 @@ fn keys_that_come_and_go_leave_their_lines_to_others_and_are_takers_no_more() {
 }
 
 #[test]
+fn what_keys_let_go_of_long_before_they_were_linked_is_looked_at_with_the_next_sweep() {
+    let state = State::default();
+    let keys = ["a", "b", "c"].map(|id| account("shop", id));
+    let secret = |state: &State| state.catalogue().item(bu(state, "shop"), "secret").expect("named");
+    let many = BehaviourClass::Interest.capacity() as i64 + 10;
+    keys.iter().for_each(|key| takes(&state, key, "secret", 1));
+    keys.iter().for_each(|key| (0..many).for_each(|n| takes(&state, key, &format!("i{n}"), 2 + n)));
+    assert!(state.neighbours().may_name(secret(&state)), "of three persons, as far as is known");
+    let [a, b, c] = &keys;
+    links(&state, a, b, Operation::Link, 900);
+    links(&state, b, c, Operation::Link, 900);
+    state.sweep();
+    assert!(!state.neighbours().may_name(secret(&state)), "it was one person all the time");
+    links(&state, b, c, Operation::Unlink, 901);
+    links(&state, a, b, Operation::Unlink, 901);
+    state.sweep();
+    assert!(state.neighbours().may_name(secret(&state)), "an unlink leaves no trace");
+}
+
+#[test]
 fn who_gets_a_line_never_stands_for_what_was_done_by_who_had_it_before() {
     let state = State::new(StateOptions { retention_days: 1, ..StateOptions::default() });
     let many = BehaviourClass::Interest.capacity() as i64 + 10;

@@ -11,7 +11,8 @@
 //! nothing had ever been otherwise, and nothing else is known across keys, so an unlink leaves no trace. Postings and transitions
 //! are bounded samples; which of many keep a place depends on the order in which events came (and, of pairs, on the numbers of their
 //! items), and a pair counted stays counted until it has faded. They are derived, never stored, no part of the
-//! digest, and built anew from the fragments at a start. How many persons took an item is told from both, and looked at again where persons change.
+//! digest, and built anew from the fragments at a start. How many persons took an item is told from both, and looked at again where persons
+//! change: at once of what their keys hold, of what these let go of with the next sweep.
 //!
 //! **Privacy.** An item that fewer than [`TAKERS_MIN`] persons took is never named because of a neighbour, however many keys they have.
 
@@ -21,7 +22,7 @@ mod transitions;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
 };
 
 use parking_lot::Mutex;
@@ -68,6 +69,7 @@ pub struct Neighbours {
     postings: Postings,
     transitions: Transitions,
     grouping: Mutex<()>,
+    is_regrouped: AtomicBool,
 }
 
 impl LineId {
@@ -221,6 +223,14 @@ impl Neighbours {
         items.for_each(|item| self.postings.judge(item, self.are_one()));
     }
 
+    /// The same for all of `items` items, if persons have changed since the last time: takers outlast what keys hold. Cost: three takers
+    /// of most items.
+    pub(crate) fn judge_all(&self, items: usize) {
+        if self.is_regrouped.swap(false, Relaxed) {
+            self.judge((0..items).map(|position| ItemId::new(position as u32)));
+        }
+    }
+
     /// Whether two lines are one person's.
     fn are_one(&self) -> impl Fn(u32, u32) -> bool + '_ {
         |one, other| one == other || self.ring(LineId(one)).take(PERSON_LINES_MAX).any(|line| line.0 == other)
@@ -238,6 +248,7 @@ impl Neighbours {
                 is_new = true;
             }
         }
+        self.is_regrouped.fetch_or(is_new, Relaxed);
         is_new
     }
 

@@ -193,7 +193,7 @@ impl State {
     }
 
     /// The same where who the person is may have changed; the keys. How many persons took what they did is looked at anew, as far as
-    /// their fragments still hold it: takers outlast that, and what was found of such an item stands until a key of it is forgotten.
+    /// their fragments still hold it; takers outlast that, and with [`Self::sweep`] it is the turn of all items.
     fn regroup(&self, key: KeyHash) -> Vec<KeyHash> {
         let (person, is_new) = self.group(key);
         if !is_new {

@@ -91,7 +91,7 @@ impl State {
         lone
     }
 
-    /// Frees the memory of what is expired, shard by shard; to be called now and then, from one thread.
+    /// Frees the memory of what is expired, shard by shard, and looks anew at who took what where persons changed; to be called now and then, from one thread.
     pub fn sweep(&self) -> Swept {
         self.fit();
         let mut swept = Swept::default();
@@ -132,7 +132,9 @@ impl State {
             let kept = self.kept_cut.load(Relaxed);
             swept.keys += self.fragments.drop_void(shard, kept, Fragment::is_empty, |tag| released.push(tag));
         }
-        self.neighbours.release(&released, self.catalogue.item_count());
+        let items = self.catalogue.item_count();
+        self.neighbours.release(&released, items);
+        self.neighbours.judge_all(items);
         swept
     }
 
