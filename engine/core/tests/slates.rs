@@ -395,17 +395,20 @@ fn new_items_show_whatever_else_was_named_since() {
 }
 
 #[test]
-fn what_is_near_the_person_does_not_end_with_the_first_pages() {
+fn what_is_near_the_person_ends_neither_with_the_first_pages_nor_with_what_they_have() {
     let time = EventTime::from_millis(DAY_MS);
-    let viewed = |n| {
-        let id = EventId::from_content(time, BUS[0], &item_name(n), EventKind::View as u8, None);
-        let (source, bu, item_id, kind) = (key(n % 2), BUS[0].into(), Some(item_name(n)), EventKind::View);
+    let took = |n, kind| {
+        let id = EventId::from_content(time, BUS[0], &item_name(n), kind as u8, None);
+        let (source, bu, item_id) = (key(n % 2), BUS[0].into(), Some(item_name(n)));
         Record::Event(Event { source, bu, item_id, kind, time, id, value: None, region: None })
     };
-    let log: Vec<_> = (0..100).map(viewed).collect();
+    let viewed = (0..100).map(|n| took(n, EventKind::View));
+    let log: Vec<_> = viewed.chain((0..40).map(|n| took(n, EventKind::Purchase))).collect();
     let Shop { state, model, .. } = Shop::of(&log, &RankingOptions::default());
-    let mut ask = Ask::of(0, 0, 20);
-    for page in 0..4 {
+    let owned = state.profile(&[key(0)], None).owned;
+    assert_eq!(owned.len(), 20);
+    let mut ask = Ask { suppress_owned: true, ..Ask::of(0, 0, 20) };
+    for page in 0..3 {
         let found = with_query(&state, &model, &ask, |query| {
             let mut candidates = CandidateSet::default();
             Interest { neighbours: 20, vectors_max: 1 }.retrieve(query, &mut Scratch::default(), &mut candidates);
@@ -413,7 +416,7 @@ fn what_is_near_the_person_does_not_end_with_the_first_pages() {
         });
         let found = found.expect("a known unit");
         assert_eq!(found.len(), 20, "page {page}");
-        assert!(!found.iter().any(|item| ask.served.contains(item)), "page {page}");
+        assert!(!found.iter().any(|item| ask.served.contains(item) || owned.contains(item)), "page {page}");
         ask.served.extend(found);
     }
 }

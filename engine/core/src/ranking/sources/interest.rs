@@ -5,16 +5,16 @@ use crate::{
     ids::ItemId,
     ranking::{
         candidate::CandidateSet,
-        filters::Excluded,
+        filters::{Excluded, Owned},
         model::{Model, Near},
         query::Query,
         scratch::{Ahead, Scratch},
         source_kind::SourceKind,
-        stage::{Filter as _, Source},
+        stage::{Filter, Source},
     },
 };
 
-/// Items of earlier pages that a question makes up for: a walk over ten pages. Deeper ones cost more and are asked for by few.
+/// Items that may not come again for which a question makes up: a walk over ten pages. More would cost more, and few need it.
 const RULED_OUT_MAX: usize = 200;
 
 /// Retrieval near the person's interests.
@@ -82,7 +82,7 @@ impl Source for Interest {
 
 impl Interest {
     /// The neighbours are shared out evenly, so that several vectors bring no more candidates than one. As many more are asked for as
-    /// earlier pages may have held of them.
+    /// earlier pages and what the person has may hold of them.
     fn questions<'a>(
         &self,
         query: &'a Query<'a>,
@@ -91,7 +91,8 @@ impl Interest {
     ) -> impl Iterator<Item = (Near<'a>, Offered<'a>)> {
         let each = vectors.chunks_exact(model.dimension().max(1));
         let left = self.neighbours.div_ceil(each.len().max(1));
-        let count = left + (query.served.len() + query.excluded.len()).min(RULED_OUT_MAX);
+        let owned = if Owned.applies(query) { query.profile.owned.len() } else { 0 };
+        let count = left + (query.served.len() + query.excluded.len() + owned).min(RULED_OUT_MAX);
         let (bu, condition) = (query.bu, query.condition);
         each.map(move |vector| (Near { bu, vector, count, condition }, Offered { query, left }))
     }
@@ -105,7 +106,8 @@ struct Offered<'a> {
 
 impl Offered<'_> {
     fn takes(&mut self, item: ItemId) -> bool {
-        let takes = self.left > 0 && (!Excluded.applies(self.query) || Excluded.keeps(self.query, item));
+        let keeps = |filter: &dyn Filter| !filter.applies(self.query) || filter.keeps(self.query, item);
+        let takes = self.left > 0 && keeps(&Owned) && keeps(&Excluded);
         self.left -= usize::from(takes);
         takes
     }
