@@ -1,7 +1,7 @@
 //! How sure a figure is: percentile intervals from resampled persons (Efron 1979).
 //!
 //! Persons are drawn with replacement, each with all their queries: queries of one person are not independent. The generator is
-//! seeded, so the same outcomes give the same intervals.
+//! seeded, so the same outcomes give the same intervals. One person says nothing of others, so there is no interval of one.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ impl Rounds {
 pub struct Interval {
     /// 2.5th percentile.
     pub low: f64,
-    /// 97.5th percentile.
+    /// 97.5th percentile; infinite where more resamplings than that are of an uplift over nothing.
     pub high: f64,
 }
 
@@ -58,7 +58,7 @@ impl From<Interval> for (f64, f64) {
 pub struct Estimate {
     /// The figure; `None` when nothing was measured.
     pub value: Option<f64>,
-    /// Its interval; `None` without rounds, or when nothing was measured.
+    /// Its interval; `None` without rounds, of a single person, or when nothing was measured.
     pub interval: Option<Interval>,
 }
 
@@ -169,9 +169,10 @@ fn estimates(
     let mut samples: ByMeasure<Vec<f64>> = Default::default();
     let mut generator = ChaCha8Rng::seed_from_u64(SEED);
     let mut drawn = vec![0; persons];
-    for _ in 0..if persons == 0 { 0 } else { rounds.0 } {
+    for _ in 0..if persons < 2 { 0 } else { rounds.0 } {
         drawn.iter_mut().for_each(|place| *place = generator.random_range(0..persons));
-        samples.iter_mut().zip(of_drawn(&drawn)).for_each(|(samples, value)| samples.extend(value));
+        // An uplift over nothing is beyond all bounds; were it left out, the interval would be narrower than it is.
+        samples.iter_mut().zip(of_drawn(&drawn)).for_each(|(samples, value)| samples.push(value.unwrap_or(f64::INFINITY)));
     }
     let mut estimates = [Estimate::default(); Measure::COUNT];
     for (estimate, (value, samples)) in estimates.iter_mut().zip(values.into_iter().zip(samples)) {
@@ -185,11 +186,11 @@ fn interval(mut samples: Vec<f64>) -> Option<Interval> {
     Some(Interval { low: percentile(&samples, 0.025)?, high: percentile(&samples, 0.975)? })
 }
 
-/// Linear between neighbours; `None` of nothing.
+/// Linear between neighbours, which may be infinite; `None` of nothing.
 fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     let place = share * sorted.len().checked_sub(1)? as f64;
     let (low, high) = (sorted.get(place.floor() as usize)?, sorted.get(place.ceil() as usize)?);
-    Some(low + (high - low) * place.fract())
+    Some(if low == high { *low } else { low + (high - low) * place.fract() })
 }
 
 #[cfg(test)]
@@ -211,6 +212,11 @@ mod tests {
         assert_eq!(percentile(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.5), Some(3.0));
         assert_eq!(percentile(&[1.0, 2.0], 0.25), Some(1.25));
         assert_eq!(percentile(&[], 0.5), None);
+        let unbounded = [1.0, f64::INFINITY, f64::INFINITY];
+        assert_eq!(
+            [0.0, 0.25, 0.5, 0.75].map(|share| percentile(&unbounded, share)),
+            [1.0, f64::INFINITY, f64::INFINITY, f64::INFINITY].map(Some)
+        );
     }
 
     #[test]
@@ -247,6 +253,28 @@ mod tests {
         assert_eq!((many.persons(), few.persons()), (20, 20));
         let width = |sample: &Sample| sample.means(Rounds::new(500))[Measure::Hr20 as usize].interval.unwrap();
         assert_eq!(width(&many), width(&few));
+    }
+
+    #[test]
+    fn one_person_has_no_interval() {
+        let sample = Sample::new((0..9).map(|n| scored(1, n % 3 == 0)));
+        let hr_20 = sample.means(Rounds::new(100))[Measure::Hr20 as usize];
+        assert_eq!(hr_20, Estimate { value: Some(1.0 / 3.0), interval: None });
+        assert_eq!(sample.uplifts(&sample, Rounds::new(100))[Measure::Hr20 as usize].interval, None);
+    }
+
+    #[test]
+    fn resamplings_over_nothing_are_not_left_out() {
+        // One of 40 persons has the baseline's hits: it is in only some 64 of 100 resamplings, and over nothing there is no bound.
+        let old = Sample::new((0..40).map(|n| scored(n, n == 0)));
+        let new = Sample::new((0..40).map(|n| scored(n, n % 5 == 0)));
+        let uplift = new.uplifts(&old, Rounds::new(200))[Measure::Hr20 as usize];
+        let interval = uplift.interval.unwrap();
+        assert_eq!((uplift.value, interval.high), (Some(7.0), f64::INFINITY));
+        assert!(interval.low.is_finite() && interval.low < 7.0, "{interval:?}");
+        // Of nine such persons hardly any resampling is without.
+        let old = Sample::new((0..40).map(|n| scored(n, n < 9)));
+        assert!(new.uplifts(&old, Rounds::new(200))[Measure::Hr20 as usize].interval.unwrap().high.is_finite());
     }
 
     #[test]

@@ -210,19 +210,22 @@ struct Asked {
 
 fn judged(all: &GroupUplift, whose: &str, loss_max: f64, [serving, candidate]: &[String; 2]) -> Option<Finding> {
     let [before, after, uplift] = all.of(Measure::Ndcg10);
-    let (value, interval) = (uplift.value?, uplift.interval?);
+    let value = uplift.value?;
     let shown = |estimate: Estimate| estimate.value.unwrap_or_default() * 100.0;
+    let sureness = uplift.interval.map_or_else(
+        || "too few persons to say how surely".to_owned(),
+        |interval| format!("in 95 of 100 resamplings {:+.1} to {:+.1} %", interval.low * 100.0, interval.high * 100.0),
+    );
     let detail = format!(
-        "NDCG@10 {:.2} % against {:.2} % at {} moments of {} persons ({whose}): {:+.1} %, in 95 of 100 resamplings {:+.1} to {:+.1} %",
+        "NDCG@10 {:.2} % against {:.2} % at {} moments of {} persons ({whose}): {:+.1} %, {sureness}",
         shown(after),
         shown(before),
         all.queries,
         all.persons,
-        value * 100.0,
-        interval.low * 100.0,
-        interval.high * 100.0
+        value * 100.0
     );
-    let loss = if interval.high < 0.0 { -value } else { (-value).min(loss_max) };
+    let is_surely_one = uplift.interval.is_some_and(|interval| interval.high < 0.0);
+    let loss = if is_surely_one { -value } else { (-value).min(loss_max) };
     let parts = vec![(serving.clone(), shown(before)), (candidate.clone(), shown(after))];
     Some(Finding::judged(Gate::Quality, Bound::AtMost, loss, loss_max, detail).with_parts(parts))
 }

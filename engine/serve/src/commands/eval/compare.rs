@@ -16,8 +16,8 @@ use crate::eval::{Answers, Comparison, Judge, Log, Outcomes, QuerySet, Rounds, r
   faces eval compare one_source.csv blend.csv --queries q.csv --events e.parquet --target-types buy --json
 
 Uplift is mean of the second / mean of the first - 1. Intervals hold 95 of 100 resamplings of persons, both runs over the
-same persons. Give the links, so that the accounts of one person are drawn together. A query that a file does not answer
-is a miss.")]
+same persons; where too many of them leave the first nothing, they have no upper end (inf, null in JSON). Give the links, so
+that the accounts of one person are drawn together. A query that a file does not answer is a miss.")]
 pub struct CompareArgs {
     /// Answers to compare with: query_id,rank,item_id, as faces eval writes them.
     #[arg(value_name = "BASELINE")]
