@@ -205,6 +205,7 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], co
         eprintln!("note: answers hold {} items, so figures @20 (and @10) are of no more than these", args.k);
     }
     let rounds = Rounds::new(judging.rounds);
+    let items: usize = served.catalogue.values().sum();
     let mut summary = Summary::new(&served, rounds);
     let each = variants.iter().zip(&of_variants);
     summary.variants = each.map(|(variant, outcomes)| VariantFigures::new(*variant, &served, outcomes, rounds)).collect();
@@ -217,7 +218,7 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], co
         let subtitle = format!(
             "{} queries against {} items, {} events replayed, {}",
             set.queries.len(),
-            replayed.items,
+            items,
             replayed.events,
             if args.siloed { "each unit alone" } else { "units together" }
         );
@@ -232,7 +233,7 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], co
             summary.over_textbook.iter().map(|(name, of)| (name.clone(), by_segment(of).into())).collect();
         let object = json!({
             "queries": set.queries.len(), "events_applied": replayed.events, "events_hidden": replayed.events_hidden,
-            "rebuilds": replayed.rebuilds, "items": replayed.items, "siloed": args.siloed, "segments": summary.segments_json(),
+            "rebuilds": replayed.rebuilds, "items": items, "siloed": args.siloed, "segments": summary.segments_json(),
             "units": summary.units_json(), "target_types": summary.kinds_json(), "coverage_20": summary.all.lists.coverage_20,
             "first_hits": summary.first_hits, "rounds": judging.rounds, "seconds": seconds, "out": args.out, "report": args.report,
             "variants": variants_json(&summary.variants), "over_textbook": over_textbook, "over_siloed": summary.over_siloed.as_ref().map(Comparison::to_json),
@@ -253,7 +254,7 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], co
     println!(
         "coverage@20 {:.1} % of {} items; {} events applied, {} rebuilds, {seconds:.1} s; answers in {}",
         summary.all.lists.coverage_20.unwrap_or(0.0) * 100.0,
-        replayed.items,
+        items,
         replayed.events,
         replayed.rebuilds,
         args.out.display()

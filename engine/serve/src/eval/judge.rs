@@ -31,7 +31,6 @@ type Moment<'a> = (&'a str, &'a str, i64);
 pub struct Judge<'a> {
     set: &'a QuerySet,
     items: Items<'a>,
-    has_catalogue: bool,
     persons: Persons,
     taken: HashMap<Moment<'a>, Vec<(ItemNumber, KindSet)>>,
     past: HashMap<Person, HashMap<&'a str, Vec<i64>>>, // times by unit, of those who ask
@@ -51,7 +50,6 @@ impl<'a> Judge<'a> {
         let mut judge = Self {
             set,
             items: Items::default(),
-            has_catalogue: !tables.items.is_empty(),
             persons: Persons::of_links(tables.links)?,
             taken: HashMap::new(),
             past: HashMap::new(),
@@ -62,9 +60,6 @@ impl<'a> Judge<'a> {
         };
         for row in tables.items {
             judge.items.number_or_new(&row.bu, &row.item_id);
-        }
-        if judge.has_catalogue {
-            judge.judged.catalogue = judge.items.sizes().map(|(bu, size)| (bu.into(), size)).collect();
         }
         for query in &set.queries {
             judge.taken.insert((&query.bu, &query.local_user_id, query.ts_ms), Vec::new());
@@ -91,6 +86,9 @@ impl<'a> Judge<'a> {
             if EventKind::from_name(&row.event_type).is_some_and(|kind| kind.strength() > 0.0) {
                 judge.popularity.entry(&row.bu).or_default().push(row.ts_ms, item);
             }
+        }
+        if !tables.items.is_empty() {
+            judge.judged.catalogue = judge.items.sizes().map(|(bu, size)| (bu.into(), size)).collect();
         }
         Ok(judge)
     }

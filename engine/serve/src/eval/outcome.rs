@@ -88,7 +88,7 @@ impl Outcome {
 pub struct Outcomes {
     /// By time, then by name.
     pub outcomes: Vec<Outcome>,
-    /// Items of each unit; empty when the catalogue is not known.
+    /// Items of each unit, those that only events name among them (they are served like any other); empty when the catalogue is not known.
     pub catalogue: BTreeMap<Arc<str>, usize>,
     /// How popular were the items in the answers?
     pub recommended_bits: BitsHistogram,

@@ -53,8 +53,6 @@ pub struct Replayed {
     pub events_hidden: u64,
     /// Generations trained to answer queries with.
     pub rebuilds: u32,
-    /// Items in the catalogue.
-    pub items: usize,
 }
 
 impl Replay {
@@ -136,7 +134,6 @@ impl Replay {
         let first_ms = moments.first().map_or(0, Moment::ts_ms);
         let mut run = Run::new(&self.options, Box::new(course), (&self.items, &self.links), asked.from_ms, first_ms);
         let mut textbook = variants.iter().any(|variant| variant.sources().is_none()).then(|| Textbook::new(visible));
-        replayed.items = run.engine.state().catalogue().listed_count();
         for moment in &moments {
             run.advance(moment.ts_ms())?;
             match moment {

@@ -113,6 +113,16 @@ fn segments_and_means_by_hand() {
 }
 
 #[test]
+fn items_that_only_events_name_are_covered_of_all_that_there_are() {
+    let (set, log) = (usual(), log());
+    let catalogue: Vec<ItemRow> = log.items.iter().take(1).cloned().collect();
+    let mut judge = Judge::new(Tables { items: &catalogue, ..log.tables() }, &set, KindSet::ALL).unwrap();
+    judge.add(&set.queries[0], [(1, "x"), (2, "y"), (3, "z")]).unwrap();
+    let lists = Summary::new(&judge.finish(), Rounds::new(0)).units[0].lists;
+    assert_eq!(lists.coverage_20, Some(0.75), "x, y and z of w, which the catalogue has, and these");
+}
+
+#[test]
 fn novelty_counts_what_came_before_the_query() {
     let outcomes = judged(&usual(), KindSet::ALL).outcomes;
     // Before 10 there are two events in favour in the shop, both of x; four items, one more each.
