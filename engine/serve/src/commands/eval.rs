@@ -195,7 +195,9 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], co
     };
     let inputs = Inputs { events: args.events.clone(), items: args.items.clone(), links: args.links.clone() };
     let set = read_queries(&judging.queries, judging.exclude.as_deref(), judging.hidden.as_deref())?;
+    let reading = progress::line("reading");
     let replay = Replay::read(&inputs, options)?;
+    reading.finish_and_clear();
     set.check_units(&judging.queries, replay.tables())?;
     let (replayed, served, of_variants) = answer_all(&replay, &set, variants, judging, &args.out)?;
     if !served.has_targets() {
@@ -205,11 +207,13 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], co
         eprintln!("note: answers hold {} items, so figures @20 (and @10) are of no more than these", args.k);
     }
     let rounds = Rounds::new(judging.rounds);
+    let resampling = progress::line("resampling persons");
     let items: usize = served.catalogue.values().sum();
     let mut summary = Summary::new(&served, rounds);
     let each = variants.iter().zip(&of_variants);
     summary.variants = each.map(|(variant, outcomes)| VariantFigures::new(*variant, &served, outcomes, rounds)).collect();
     summary.over_textbook = live_over_textbook(variants, &of_variants, rounds);
+    resampling.finish_and_clear();
     if let Some(path) = &args.against_siloed {
         let (_, siloed, _) = answer_all(&replay.siloed(), &set, &[], judging, path)?;
         summary.over_siloed = Some(Comparison::new(&siloed, &served, rounds));
@@ -273,11 +277,14 @@ fn answer_all(
     let mut judge = Judge::new(replay.tables(), set, judging.target_kinds())?;
     let mut rows = csv::Writer::from_path(out).with_context(|| format!("can't write {}", out.display()))?;
     rows.write_record(["query_id", "rank", "item_id"])?;
-    let bar = progress::bar(set.queries.len() as u64, "queries");
+    let bar = progress::bar(set.queries.len() as u64, "moments");
     let replayed = replay.run(
         set,
         variants,
-        |done| bar.set_position(done as u64),
+        |done, all| {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        },
         |query, answer| {
             for (n, item) in answer.items.iter().enumerate() {
                 rows.write_record([&query.query_id, &(n + 1).to_string(), item])?;

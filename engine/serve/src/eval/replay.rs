@@ -79,7 +79,8 @@ impl Replay {
     }
 
     /// Answers every query, in order of time; siloed, a unit at a time, each as if there were no other. `answered` gets each query
-    /// with its answer, and with those of `variants`, which see the same state and change nothing of it.
+    /// with its answer, and with those of `variants`, which see the same state and change nothing of it. `progress` hears how many moments
+    /// are done, of how many (siloed, of the unit): queries, and before and between them what examples for the ranker are made of.
     ///
     /// # Errors
     /// A row that is no record, a generation that can't be trained, or what `answered` says.
@@ -87,28 +88,22 @@ impl Replay {
         &self,
         set: &QuerySet,
         variants: &[Variant],
-        mut progress: impl FnMut(usize),
+        mut progress: impl FnMut(usize, usize),
         mut answered: impl FnMut(&Query, &Answered) -> Result<()>,
     ) -> Result<Replayed> {
         let is_hidden = |row: &EventRow| set.hidden.contains(&(row.bu.clone(), row.local_user_id.clone()));
         let visible: Vec<&EventRow> = self.events.iter().filter(|row| set.hidden.is_empty() || !is_hidden(row)).collect();
         let mut replayed = Replayed { events_hidden: (self.events.len() - visible.len()) as u64, ..Replayed::default() };
-        let mut done = 0;
-        let mut next = |query: &Query, answer: &Answered| {
-            done += 1;
-            progress(done);
-            answered(query, answer)
-        };
         if !self.options.siloed {
             let queries: Vec<&Query> = set.queries.iter().collect();
-            self.replay((set, variants), &queries, &visible, &mut next, &mut replayed)?;
+            self.replay((set, variants), (&queries, &visible), &mut progress, &mut answered, &mut replayed)?;
             return Ok(replayed);
         }
         let units: BTreeSet<&str> = set.queries.iter().map(|query| query.bu.as_str()).collect();
         for unit in units {
             let queries: Vec<&Query> = set.queries.iter().filter(|query| query.bu == unit).collect();
             let own: Vec<&EventRow> = visible.iter().copied().filter(|row| row.bu == unit).collect();
-            self.replay((set, variants), &queries, &own, &mut next, &mut replayed)?;
+            self.replay((set, variants), (&queries, &own), &mut progress, &mut answered, &mut replayed)?;
         }
         Ok(replayed)
     }
@@ -116,8 +111,8 @@ impl Replay {
     fn replay(
         &self,
         (set, variants): (&QuerySet, &[Variant]),
-        queries: &[&Query],
-        visible: &[&EventRow],
+        (queries, visible): (&[&Query], &[&EventRow]),
+        progress: &mut dyn FnMut(usize, usize),
         answered: &mut dyn FnMut(&Query, &Answered) -> Result<()>,
         replayed: &mut Replayed,
     ) -> Result<()> {
@@ -134,7 +129,8 @@ impl Replay {
         let first_ms = moments.first().map_or(0, Moment::ts_ms);
         let mut run = Run::new(&self.options, Box::new(course), (&self.items, &self.links), asked.from_ms, first_ms);
         let mut textbook = variants.iter().any(|variant| variant.sources().is_none()).then(|| Textbook::new(visible));
-        for moment in &moments {
+        for (n, moment) in moments.iter().enumerate() {
+            progress(n, moments.len());
             run.advance(moment.ts_ms())?;
             match moment {
                 Moment::Taking(rows) => run.note(rows)?,

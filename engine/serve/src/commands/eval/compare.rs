@@ -7,7 +7,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{JudgingArgs, shown};
-use crate::eval::{Answers, Comparison, Judge, Log, Outcomes, QuerySet, Rounds, read_queries};
+use crate::{
+    commands::progress,
+    eval::{Answers, Comparison, Judge, Log, Outcomes, QuerySet, Rounds, read_queries},
+};
 
 /// Compares two files of answers to the same queries: relative uplift of the second over the first, with intervals.
 #[derive(Args, Debug)]
@@ -45,6 +48,7 @@ pub struct CompareArgs {
 pub fn run(args: &CompareArgs) -> Result<()> {
     let judging = &args.judging;
     let set = read_queries(&judging.queries, judging.exclude.as_deref(), judging.hidden.as_deref())?;
+    let line = progress::line("reading");
     let log = Log::read(&args.events, args.items.as_deref(), args.links.as_deref())?;
     set.check_units(&judging.queries, log.tables())?;
     let judged = |path: &PathBuf| -> Result<(Outcomes, usize)> {
@@ -53,7 +57,9 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     };
     let ((baseline, baseline_unanswered), (new, new_unanswered)) = (judged(&args.baseline)?, judged(&args.answers)?);
     ensure!(baseline.has_targets(), "{}; nothing can be compared", judging.nothing_to_score(&args.events));
+    line.set_message("resampling persons");
     let comparison = Comparison::new(&baseline, &new, Rounds::new(judging.rounds));
+    line.finish_and_clear();
     if judging.json {
         let mut object = json!({
             "baseline": { "answers": args.baseline, "unanswered": baseline_unanswered },
