@@ -177,6 +177,22 @@ fn bad_tables_are_named_by_file_and_row() {
 }
 
 #[test]
+fn what_is_wanted_at_the_end_is_missed_before_the_work() {
+    let folder = folder();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (page, rules) = (file("nowhere/page.html"), format!("ranking.rules={}", file("nowhere.toml")));
+    let (out, tables) = (file("generations"), file("nowhere.csv"));
+    let rebuild = ["rebuild", "--events", &tables, "--items", &tables, "--out", &out];
+    fails(&[&rebuild[..], &["--report", &page]].concat(), 1, &["can't write", &page]);
+    fails(&[&rebuild[..], &["--set", &rules]].concat(), 1, &["can't read ranking.rules", "nowhere.toml"]);
+    fails(
+        &["index", "bench", "--base", &tables, "--queries", &tables, "--metric", "ip", "--plot", &page],
+        1,
+        &["can't write", &page],
+    );
+}
+
+#[test]
 fn the_server_to_ask_is_the_configured_one() {
     let folder = folder();
     let (config, rules) = (folder.path().join("faces.toml"), folder.path().join("rules.toml"));

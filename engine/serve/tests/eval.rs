@@ -344,7 +344,7 @@ fn compare_gives_uplift_by_segment() {
 }
 
 #[test]
-fn what_is_read_is_not_written_over() {
+fn what_is_read_is_not_written_over_and_what_can_not_be_written_is_said_first() {
     let bench = Bench::new();
     bench.queries(&[(1, 10)]);
     bench.events("events.csv", &history());
@@ -362,7 +362,16 @@ fn what_is_read_is_not_written_over() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains("is another of the files named"), "{said}");
     }
-    assert_eq!(names.map(|(_, path)| fs::read(path).unwrap()), before);
+    assert_eq!(names.clone().map(|(_, path)| fs::read(path).unwrap()), before);
+    for written in [["--report", "nowhere/r.html"], ["--against-siloed", "nowhere/s.csv"], ["--report", "."]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_faces"));
+        command.arg("eval").current_dir(bench.path("")).args(["--out", "late.csv"]).args(written);
+        names.iter().for_each(|(flag, path)| _ = command.arg(flag).arg(path));
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(&format!("can't write {}", written[1])), "{said}");
+        assert!(!bench.path("late.csv").exists(), "before anything is replayed");
+    }
     bench.eval(&bench.path("events.csv"), &["--against-siloed", "/dev/null", "--report", "/dev/null"]);
 }
 

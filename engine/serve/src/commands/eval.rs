@@ -17,7 +17,7 @@ use faces_index::IndexKind;
 use serde_json::{Map, Value, json};
 
 use self::variants::VariantArgs;
-use super::progress;
+use super::{files::check_writable, progress};
 use crate::{
     config::Config,
     engine::EngineOptions,
@@ -199,6 +199,7 @@ fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], co
     let replay = Replay::read(&inputs, options)?;
     reading.finish_and_clear();
     set.check_units(&judging.queries, replay.tables())?;
+    [&args.against_siloed, &args.report].into_iter().flatten().try_for_each(|path| check_writable(path))?;
     let (replayed, served, of_variants) = answer_all(&replay, &set, variants, judging, &args.out)?;
     if !served.has_targets() {
         eprintln!("warning: {}; the answers were written, but not scored", judging.nothing_to_score(&args.events));

@@ -8,7 +8,7 @@ use faces_index::{BuildSpec, Metric, TuneSpec};
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::progress;
+use super::{files::check_writable, progress};
 use crate::index_bench::{
     Bench, Run, Step,
     contestants::{Contestant, Plan},
@@ -159,6 +159,7 @@ pub fn run(args: &IndexArgs) -> Result<()> {
 }
 
 fn bench(args: &BenchArgs) -> Result<()> {
+    args.plot.as_deref().map_or(Ok(()), check_writable)?;
     let (base, queries) = (fbin::read(&args.base)?, fbin::read(&args.queries)?);
     let is_asked = |contestant: &Contestant| {
         let is_named = args.kinds.iter().any(|kind| kind.contestant() == *contestant);

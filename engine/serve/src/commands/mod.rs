@@ -5,6 +5,7 @@ pub mod call;
 pub mod demo;
 pub mod dlq;
 pub mod eval;
+pub mod files;
 pub mod generations;
 pub mod import;
 pub mod index;

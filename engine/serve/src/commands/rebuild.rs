@@ -24,7 +24,7 @@ use kept::Kept;
 use lake::{LakeArgs, Named};
 use serde_json::json;
 
-use super::progress;
+use super::{files::check_writable, progress};
 use crate::{
     clock,
     config::Config,
@@ -109,6 +109,7 @@ type Seconds = Vec<(String, f64)>;
 /// A table that can't be read, by file and row; a log too poor to train on; a folder that can't be written; what the gates refuse.
 pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     let started = Instant::now();
+    args.publish.report.as_deref().map_or(Ok(()), check_writable)?;
     let store = open_store(args.out.as_deref(), config)?;
     let publication = Publication::begin(&store, config, &args.publish)?;
     let work = lake::work_folder(&args.lake, store.root());

@@ -120,8 +120,9 @@ impl<'a> Publication<'a> {
     /// Takes the store's lease, and notes what is served.
     ///
     /// # Errors
-    /// Another job that has it; a store that can't be read.
+    /// Another job that has it; a store or rules that can't be read.
     pub fn begin(store: &'a Store, config: &'a Config, args: &'a PublishArgs) -> Result<Self> {
+        rules_hash(&config.ranking.rules)?; // wanted at the end, but missed before the training
         let lease = take_lease(store, "rebuild", config, args.wait)?;
         let shared = Shared::of(config)?;
         // What everybody serves is what this one has to beat; looked at once, so that it is the very turn that publishing goes on from.
