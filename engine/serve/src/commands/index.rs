@@ -215,12 +215,12 @@ fn show(bar: &ProgressBar, step: Step<'_>) {
 
 fn print_table(runs: &[Run]) {
     println!(
-        "{:<8} {:<12} {:>8} {:>12} {:>10} {:>10} {:>13} {:>13}",
+        "{:<8} {:<15} {:>8} {:>12} {:>10} {:>10} {:>13} {:>13}",
         "kind", "setting", "recall", "queries/CPU-s", "p50 us", "p99 us", "bytes/vector", "build CPU-s"
     );
     for run in runs {
         println!(
-            "{:<8} {:<12} {:>8.4} {:>13.0} {:>10.1} {:>10.1} {:>12.0} {:>13.1}",
+            "{:<8} {:<15} {:>8.4} {:>13.0} {:>10.1} {:>10.1} {:>12.0} {:>13.1}",
             run.kind.name(),
             run.setting,
             run.recall,
