@@ -400,6 +400,7 @@ fn compare_refuses_what_can_not_be_compared() {
         ("b,1728000000,shop,p2,", "row 2, column `ts_ms`: `1728000000` is not a time in milliseconds"),
         ("b,1727000000000,shops,p2,", "row 2, column `bu`: `shops` is no business unit of the log; there are films, shop"),
         ("b,1728000000000,shop,p2,all", "row 2, column `segment`: `all` is what all queries together are called"),
+        ("b,1728000000000,shop,,", "row 2: local_user_id \"\" is empty"),
     ] {
         let text = format!("query_id,ts_ms,bu,local_user_id,segment\na,1728000000000,shop,p1,\n{row}\n");
         bench.write("queries.csv", &text);

@@ -10,6 +10,7 @@ use faces_rebuild::tables::{TableError, check_ts_ms};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{groups::Group, tables::Tables};
+use crate::rows;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -125,8 +126,8 @@ fn check_time(path: &Path, row: u64, column: &'static str, ts_ms: i64) -> Result
     })
 }
 
-/// Checks that times are in milliseconds, that every query has a name of its own, by which answers are found, and that no segment is called
-/// as everything together is.
+/// Checks that times are in milliseconds, that every query has a name of its own, by which answers are found, that no segment is called
+/// as everything together is, and that the engine would take who asks.
 fn check_rows(path: &Path, queries: &[Query]) -> Result<()> {
     let mut first_row: HashMap<&str, u64> = HashMap::new();
     for (row, query) in (1..).zip(queries) {
@@ -141,6 +142,7 @@ fn check_rows(path: &Path, queries: &[Query]) -> Result<()> {
             path.display(),
             query.segment
         );
+        rows::account(&query.bu, &query.local_user_id).with_context(|| format!("table {}, row {row}", path.display()))?;
     }
     Ok(())
 }
