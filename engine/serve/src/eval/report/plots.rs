@@ -195,9 +195,30 @@ fn top_of(estimates: impl Iterator<Item = Estimate>) -> f64 {
     if top > 0.0 { top * 1.12 } else { 1.0 }
 }
 
+/// Without its middle, where it is too long: names that begin alike mostly end otherwise.
 fn shortened(text: &str, letters_max: usize) -> String {
-    if text.chars().count() <= letters_max.max(2) {
+    let (letters, kept) = (text.chars().count(), letters_max.max(2) - 1);
+    if letters <= kept + 1 {
         return text.to_owned();
     }
-    text.chars().take(letters_max.max(2) - 1).chain(['…']).collect()
+    let last = kept / 2;
+    text.chars().take(kept - last).chain(['…']).chain(text.chars().skip(letters - last)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use faces_core::ranking::SourceSet;
+
+    use super::*;
+
+    #[test]
+    fn shortened_names_of_all_sources_differ() {
+        let room = SIZE.0 as usize / (SourceSet::NAMES.len() + 1) / LETTER_WIDTH;
+        let names: HashSet<String> = SourceSet::NAMES.iter().map(|(_, name)| shortened(name, room)).collect();
+        assert_eq!(names.len(), SourceSet::NAMES.len(), "{names:?}");
+        assert_eq!(["warm", "warmer", "warmest"].map(|name| shortened(name, 6)), ["warm", "warmer", "war…st"]);
+        assert_eq!((shortened("warm", 0), shortened("", 3)), ("w…".into(), String::new()));
+    }
 }
