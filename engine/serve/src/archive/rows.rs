@@ -1,8 +1,8 @@
 //! Records as rows of Parquet, a column each way a table of its kind is read ([`faces_rebuild::tables`]), and beside those what else the
 //! record says.
 //!
-//! Local ids of keys that are no accounts have their kind in front (`session:…`), so that no two keys share one. A search in words has no
-//! item. Lists of texts are joined by `|`, as in tables.
+//! Local ids of keys that are no accounts have their kind in front (`session:…`), and those of another unit's keys that and the unit
+//! (`films/account/…`), so that no two keys share one. A search in words has no item. Lists of texts are joined by `|`, as in tables.
 
 use std::sync::Arc;
 
@@ -181,7 +181,7 @@ fn event_row(event: &v1::Event) -> Vec<(&'static str, Value)> {
     vec![
         ("ts_ms", Value::Whole(event.event_time_ms)),
         ("bu", text(&event.bu)),
-        ("local_user_id", local_id(event.source.as_ref())),
+        ("local_user_id", local_id(event.source.as_ref(), &event.bu)),
         ("item_id", text(&event.item_id)),
         ("event_type", text(kind)),
         ("value", Value::Number(event.value)),
@@ -195,14 +195,14 @@ fn event_row(event: &v1::Event) -> Vec<(&'static str, Value)> {
 }
 
 fn link_row(link: &v1::IdentityLink) -> Vec<(&'static str, Value)> {
-    let bu = |key: Option<&v1::SourceKey>| text(key.map_or("", |key| &key.bu));
     let (a, b) = (link.a.as_ref(), link.b.as_ref());
+    let [bu_a, bu_b] = [a, b].map(|key| key.map_or("", |key| &key.bu));
     vec![
         ("ts_ms", Value::Whole(link.event_time_ms)),
-        ("bu_a", bu(a)),
-        ("local_user_a", local_id(a)),
-        ("bu_b", bu(b)),
-        ("local_user_b", local_id(b)),
+        ("bu_a", text(bu_a)),
+        ("local_user_a", local_id(a, bu_a)),
+        ("bu_b", text(bu_b)),
+        ("local_user_b", local_id(b, bu_b)),
         ("operation", text(&name(link.operation().as_str_name(), "LINK_OPERATION_"))),
         ("evidence", text(&name(link.evidence().as_str_name(), "LINK_EVIDENCE_"))),
         ("confidence", Value::Number(Some(if link.confidence == 0.0 { 1.0 } else { link.confidence }))),
@@ -249,11 +249,14 @@ fn event_type(kind: v1::EventType) -> &'static str {
     known.and_then(|(_, names)| names.first().copied()).unwrap_or_default()
 }
 
-fn local_id(key: Option<&v1::SourceKey>) -> Value {
+/// Of a key in a row of unit `bu`.
+fn local_id(key: Option<&v1::SourceKey>, bu: &str) -> Value {
     let Some(key) = key else { return Value::Text(None) };
+    let kind = name(key.kind().as_str_name(), "KEY_KIND_");
     match key.kind() {
+        _ if key.bu != bu => text(&format!("{}/{kind}/{}", key.bu, key.id)),
         v1::KeyKind::Account => text(&key.id),
-        kind => text(&format!("{}:{}", name(kind.as_str_name(), "KEY_KIND_"), key.id)),
+        _ => text(&format!("{kind}:{}", key.id)),
     }
 }
 
@@ -297,6 +300,21 @@ mod tests {
             assert_eq!((row.item_id.as_str(), row.event_type.as_str()), (event(n).item_id.as_str(), "purchase"));
             assert_eq!((row.value, row.currency.as_deref()), (event(n).value, None));
         }
+    }
+
+    #[test]
+    fn what_another_units_customer_did_is_not_the_namesakes() {
+        let event = |bu: &str| v1::Event {
+            event_time_ms: 1_700_000_000_000,
+            bu: bu.into(),
+            source: key(v1::KeyKind::Account, "u1"),
+            r#type: v1::EventType::View.into(),
+            item_id: "i1".into(),
+            ..v1::Event::default()
+        };
+        let path = file(&["shop", "films"].map(|bu| Written::Event(event(bu))));
+        let ids: Vec<_> = read_events(&path).unwrap().map(|row| row.map(|row| (row.bu, row.local_user_id)).unwrap()).collect();
+        assert_eq!(ids, [("shop".into(), "u1".into()), ("films".into(), "shop/account/u1".into())]);
     }
 
     #[test]
