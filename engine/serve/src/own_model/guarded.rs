@@ -18,7 +18,7 @@ pub(super) struct Guarded<S> {
     scorer: S,
     columns: Columns,
     budget: Option<Duration>,
-    breaker: Breaker,
+    breaker: Option<Breaker>, // none without a budget: how often it is asked must not hang on how much time passes
     clock: Clock,
 }
 
@@ -34,9 +34,9 @@ impl<S> fmt::Debug for Guarded<S> {
 }
 
 impl<S: RowScorer> Guarded<S> {
-    /// Guards a model; without a budget it may take as long as the request may.
+    /// Guards a model; without a budget it may take as long as the request may, and never rests.
     pub(super) fn new(scorer: S, columns: Columns, budget: Option<Duration>, clock: Clock) -> Self {
-        let breaker = Breaker::new(clock());
+        let breaker = budget.map(|_| Breaker::new(clock()));
         Self { scorer, columns, budget, breaker, clock }
     }
 
@@ -52,21 +52,22 @@ impl<S: RowScorer> Guarded<S> {
         if deadline.is_some_and(|deadline| now >= deadline) {
             return Err(NoScores::Late); // which is not its fault
         }
-        if !self.breaker.lets_pass(now) {
+        if self.breaker.as_ref().is_some_and(|breaker| !breaker.lets_pass(now)) {
             return Err(NoScores::Resting);
         }
         let budget_ends = self.budget.map(|budget| now + budget);
         let due = budget_ends.into_iter().chain(deadline).min();
         let asked = ask(&self.scorer, &self.columns, candidates, row, due, &*self.clock, scores);
-        match asked {
-            Ok(()) => self.breaker.note_scores(),
+        match (asked, &self.breaker) {
+            (Ok(()), Some(breaker)) => breaker.note_scores(),
             // Cut off by the request's deadline, within its own budget: that says nothing of the model.
-            Err(NoScores::Late) if due != budget_ends => {}
-            Err(why) => {
-                if self.breaker.note_in_vain((self.clock)()) {
+            (Err(NoScores::Late), _) if due != budget_ends => {}
+            (Err(why), Some(breaker)) => {
+                if breaker.note_in_vain((self.clock)()) {
                     tracing::warn!(%why, "the own ranking model gives no scores; it rests, and slates are ranked without it");
                 }
             }
+            (_, None) => {}
         }
         asked
     }
@@ -154,9 +155,13 @@ mod tests {
 
     impl Fake {
         fn guarded(&self, budget_us: u64) -> Guarded<Self> {
+            self.with_budget(Some(Duration::from_micros(budget_us)))
+        }
+
+        fn with_budget(&self, budget: Option<Duration>) -> Guarded<Self> {
             let (began, inside) = (Instant::now(), Arc::clone(&self.0));
             let clock = move || began + Duration::from_micros(inside.clock_us.load(Ordering::Relaxed));
-            Guarded::new(self.clone(), Columns::named(&[]).unwrap(), Some(Duration::from_micros(budget_us)), Box::new(clock))
+            Guarded::new(self.clone(), Columns::named(&[]).unwrap(), budget, Box::new(clock))
         }
 
         fn set(&self, of: impl Fn(&Inside) -> &AtomicU64, value: u64) {
@@ -227,6 +232,18 @@ mod tests {
         fake.set(|inside| &inside.takes_us, 1);
         fake.0.clock_us.fetch_add(REST.as_micros() as u64, Ordering::Relaxed);
         assert!((0..3).all(|_| ask_for(&model, 300, None).is_ok()), "it is fast again");
+    }
+
+    #[test]
+    fn without_a_budget_it_is_asked_whatever_it_said_before() {
+        let fake = Fake::default();
+        let model = fake.with_budget(None);
+        fake.set(|inside| &inside.fails, 1);
+        for _ in 0..2 * IN_VAIN_MAX {
+            assert_eq!(ask_for(&model, 10, None), Err(NoScores::Failed));
+        }
+        fake.set(|inside| &inside.fails, 0);
+        assert!(ask_for(&model, 10, None).is_ok());
     }
 
     #[test]
