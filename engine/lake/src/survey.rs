@@ -10,8 +10,7 @@ use datafusion::{
             arrow_reader::ArrowReaderMetadata,
             async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder},
         },
-        basic::LogicalType,
-        file::{metadata::ParquetMetaData, statistics::Statistics},
+        file::statistics::Statistics,
     },
 };
 use faces_rebuild::tables::{TS_MS_MAX, TS_MS_MIN};
@@ -113,7 +112,7 @@ pub async fn survey(source: &Source) -> Result<Survey, LakeError> {
         found.rows.push(rows);
         if rows > 0 {
             found.urls.push(file.url.clone());
-            if !check_values(file, metadata.metadata())? {
+            if !check_values(file, metadata)? {
                 found.unsure.push(place);
             }
         }
@@ -155,9 +154,14 @@ fn sort(file: &SourceFile, schema: &Schema, name: &str) -> Result<Option<Sort>, 
 }
 
 /// Whether the footer says that every value is there and every time in range; an error if it says the opposite.
-fn check_values(file: &SourceFile, metadata: &ParquetMetaData) -> Result<bool, LakeError> {
+fn check_values(file: &SourceFile, metadata: &ArrowReaderMetadata) -> Result<bool, LakeError> {
+    let parts_of_ms = match sort(file, metadata.schema(), "ts_ms")? {
+        Some(Sort::Time(TimeUnit::Microsecond)) => 1_000,
+        Some(Sort::Time(TimeUnit::Nanosecond)) => 1_000_000,
+        _ => 1, // a file has no times in seconds
+    };
     let mut is_sure = true;
-    for group in metadata.row_groups() {
+    for group in metadata.metadata().row_groups() {
         for column in group.columns().iter().filter(|column| NEVER_MISSING.contains(&column.column_path().string().as_str())) {
             let name = column.column_path().string();
             let Some(statistics) = column.statistics() else {
@@ -175,16 +179,16 @@ fn check_values(file: &SourceFile, metadata: &ParquetMetaData) -> Result<bool, L
             if name != "ts_ms" {
                 continue;
             }
-            // Other physical types are times with a unit of their own, and need no look.
-            let is_plain = !matches!(column.column_descr().logical_type_ref(), Some(LogicalType::Timestamp { .. }));
-            if let (Statistics::Int64(times), true) = (statistics, is_plain) {
-                let ends = times.min_opt().zip(times.max_opt());
-                is_sure &= ends.is_some();
-                let range = TS_MS_MIN..=TS_MS_MAX;
-                let outside = ends.and_then(|(min, max)| [*min, *max].into_iter().find(|end| !range.contains(end)));
-                if let Some(found) = outside {
-                    return Err(LakeError::Time { file: file.name.clone(), found });
-                }
+            let ends = match statistics {
+                Statistics::Int32(times) => times.min_opt().zip(times.max_opt()).map(|(min, max)| [*min, *max].map(i64::from)),
+                Statistics::Int64(times) => times.min_opt().zip(times.max_opt()).map(|(min, max)| [*min, *max]),
+                _ => None,
+            };
+            is_sure &= ends.is_some();
+            let in_ms = |end: i64| end.div_euclid(parts_of_ms);
+            let outside = ends.and_then(|ends| ends.map(in_ms).into_iter().find(|end| !(TS_MS_MIN..=TS_MS_MAX).contains(end)));
+            if let Some(found) = outside {
+                return Err(LakeError::Time { file: file.name.clone(), found });
             }
         }
     }

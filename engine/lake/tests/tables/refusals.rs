@@ -3,7 +3,9 @@
 use std::{fs, sync::Arc};
 
 use crate::lake::{Lake, contents, event, write};
-use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::array::{
+    ArrayRef, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+};
 use faces_rebuild::{TrainParams, tables::EventRow};
 
 const START_MS: i64 = 1_767_225_600_000;
@@ -64,6 +66,21 @@ fn mixed_units_of_time_are_refused() {
     for seconds_or_micros in [START_MS / 1_000, START_MS * 1_000] {
         write(&lake.day(2), columns(times([START_MS, seconds_or_micros])));
         refused(&lake, &["shop-0-2.parquet has the time", &seconds_or_micros.to_string(), "milliseconds"]);
+    }
+}
+
+#[test]
+fn times_in_seconds_are_refused_however_they_are_stored() {
+    let seconds = START_MS / 1_000;
+    let stored: [ArrayRef; 3] = [
+        Arc::new(Int32Array::from(vec![seconds as i32; 2])),
+        Arc::new(TimestampMillisecondArray::from(vec![seconds; 2])),
+        Arc::new(TimestampMicrosecondArray::from(vec![seconds * 1_000; 2])),
+    ];
+    for times in stored {
+        let lake = Lake::new(&["a,shop", "b,shop"], &[]);
+        write(&lake.day(1), columns(times));
+        refused(&lake, &["shop-0-1.parquet has the time", &seconds.to_string(), "is it in seconds"]);
     }
 }
 
