@@ -8,6 +8,7 @@ use std::{path::Path, sync::Arc};
 use futures::TryStreamExt as _;
 use glob::{MatchOptions, Pattern};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, path::Path as StorePath};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 use crate::{LakeError, stores};
@@ -39,6 +40,9 @@ pub struct Source {
     /// The files, by name.
     pub files: Vec<SourceFile>,
 }
+
+/// What names are spelt otherwise for in a URL: all but this, a `%` too, as there are folders `hour=10%3A00`.
+const SPELT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'=');
 
 /// What there can be in names of files.
 const EXTENSIONS: [&str; 3] = [".parquet", ".csv", ".csv.zst"];
@@ -74,8 +78,8 @@ impl Source {
             .into_iter()
             .filter(|meta| meta.location == prefix || (wanted(meta) && !hidden(meta)))
             .map(|meta| {
-                let url = format!("{root}/{}", meta.location);
-                let name = if is_url { url.clone() } else { format!("/{}", meta.location) };
+                let url = format!("{root}/{}", utf8_percent_encode(meta.location.as_ref(), SPELT));
+                let name = format!("{}/{}", if is_url { root } else { "" }, meta.location);
                 let mark = meta.e_tag.unwrap_or_else(|| meta.last_modified.to_rfc3339());
                 SourceFile { url, name, location: meta.location, bytes: meta.size, mark }
             })
@@ -111,7 +115,7 @@ fn local_url(given: &str) -> Result<Url, LakeError> {
 
 /// A local URL's path has `*` as it is but others, `[` for one, in percent.
 fn percent_decoded(path: &str) -> String {
-    percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned()
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
 /// Everything below a prefix, and the object that has exactly this name.

@@ -85,6 +85,18 @@ fn times_in_seconds_are_refused_however_they_are_stored() {
 }
 
 #[test]
+fn a_name_that_a_url_spells_otherwise_is_found() {
+    let lake = lake();
+    for folder in ["hour=10%3A00", "a#b", "c?d"] {
+        let path = lake.path("events").join(folder).join("part 1.parquet");
+        write(&path, columns(times([START_MS; 2])));
+    }
+    let manifest = lake.prepare(&lake.request(&TrainParams::default())).unwrap();
+    assert_eq!((manifest.report.events_read, manifest.report.interactions), (26, 26));
+    assert!(manifest.inputs.iter().any(|input| input.name.ends_with("events/hour=10%3A00/part 1.parquet")));
+}
+
+#[test]
 fn a_value_that_is_missing_is_refused() {
     let lake = lake();
     let mut missing = columns(times([START_MS; 2]));
