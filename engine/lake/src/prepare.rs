@@ -38,7 +38,7 @@ pub const TRAINED_EVENT_BYTES: u64 = 200;
 /// How far ahead of now an event may be dated, in milliseconds: as servers have it by default.
 const FUTURE_TOLERANCE_MS: i64 = 300_000;
 /// Raised with what steps hand each other, so that a run does not go on from those of another build that made them otherwise.
-const STEPS_VERSION: u32 = 5;
+const STEPS_VERSION: u32 = 6;
 /// Shares of pairs at most.
 const SHARES_MAX: u64 = 1_024;
 

@@ -56,15 +56,16 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// What the reader of tables takes for a blank, which is more than SQL does by itself.
+const BLANKS: &str = "\t\n\u{b}\u{c}\r \u{85}\u{a0}\u{1680}\u{2000}\u{2001}\u{2002}\u{2003}\u{2004}\u{2005}\u{2006}\u{2007}\u{2008}\u{2009}\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}";
+
 /// Events, cleaned as the reader of tables does it: blanks around ids removed, numbers as text, times in milliseconds.
 pub fn events(has_times: bool, has_values: bool) -> String {
     let ts_ms = if has_times { "CAST(arrow_cast(ts_ms, 'Timestamp(Millisecond, None)') AS BIGINT)" } else { "ts_ms" };
     let value = if has_values { "value" } else { "CAST(NULL AS DOUBLE)" };
-    format!(
-        "SELECT {ts_ms} AS ts_ms, btrim(bu) AS bu, btrim(CAST(local_user_id AS VARCHAR)) AS local_user_id,
-           btrim(CAST(item_id AS VARCHAR)) AS item_id, btrim(event_type) AS event_type, {value} AS value
-         FROM files"
-    )
+    let trimmed = |column: &str| format!("btrim(CAST({column} AS VARCHAR), '{BLANKS}') AS {column}");
+    let ids = ["bu", "local_user_id", "item_id", "event_type"].map(trimmed).join(", ");
+    format!("SELECT {ts_ms} AS ts_ms, {ids}, {value} AS value FROM files")
 }
 
 /// What footers do not say of some files.
@@ -299,4 +300,15 @@ pub fn moments(weights: &Weights, from_ms: i64) -> String {
         "SELECT ts_ms, bu, local_user_id, item_id, event_type, value FROM told
          WHERE event_type IN ({types}) AND ts_ms >= {from_ms} ORDER BY ts_ms"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_blank_is_one() {
+        let blanks: String = (char::MIN..=char::MAX).filter(|letter| letter.is_whitespace()).collect();
+        assert_eq!(BLANKS, blanks);
+    }
 }

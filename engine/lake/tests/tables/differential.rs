@@ -1,6 +1,6 @@
 //! What SQL counts is what the code that counts in memory counts: the same interactions, and generations equal but for rounding.
 
-use crate::lake::{Lake, event};
+use crate::lake::{Lake, contents, event};
 use faces_lake::prepare::TRAINED_EVENT_BYTES;
 use faces_rebuild::{
     Generation, NeighbourLists, Prepared, TrainParams,
@@ -126,6 +126,21 @@ proptest! {
             (found, wanted) => prop_assert_eq!(found.unwrap_err().to_string(), wanted.unwrap_err().to_string()),
         }
     }
+}
+
+#[test]
+fn blanks_around_names_are_none_of_theirs() {
+    let named = |blanks: [&str; 4]| {
+        let lake = Lake::new(&ITEMS, &LINKS);
+        let [unit, user, item, kind] = blanks;
+        let event = |n: i64| {
+            let (user_id, item_id) = (format!("u{}{user}", n % 5), format!("{}{item}", ["a", "b", "c"][n as usize % 3]));
+            event(START_MS + n * DAY_MS, &format!("{unit}shop"), &user_id, &item_id, &format!("{kind}view"))
+        };
+        lake.write_day(1, &(0..40).map(event).collect::<Vec<_>>());
+        contents(&lake.prepare(&lake.request(&params(true, 3, 8))).unwrap())
+    };
+    assert_eq!(named(["\t", "\r", "\r\n", "\u{a0}"]), named(["", "", "", ""]));
 }
 
 #[test]
