@@ -48,6 +48,14 @@ pub(crate) struct DeadLetter {
     pub(crate) rejection: Rejection,
 }
 
+impl DeadLetter {
+    /// Whether something of it is left out where it is cut.
+    fn is_long(&self) -> bool {
+        let parts = [&self.key, &self.payload, &self.content_type, &self.redriven_from];
+        parts.into_iter().flatten().any(|part| part.len() > TRUNCATED_BYTES)
+    }
+}
+
 /// Writes dead letters and waits until the brokers have them.
 pub(crate) struct DeadLetterWriter {
     topic: String,
@@ -171,7 +179,7 @@ impl DeadLetterWriter {
         if let Some(from) = &letter.redriven_from {
             headers = headers.insert(Header { key: REDRIVEN_FROM, value: Some(part(from, truncate)) });
         }
-        if truncate {
+        if truncate && letter.is_long() {
             let bytes = letter.payload.as_ref().map_or(0, Vec::len).to_string();
             headers = text(headers, "faces-truncated", &bytes);
         }
@@ -196,6 +204,8 @@ fn producer_config(cluster: &Cluster) -> ClientConfig {
         .set("enable.idempotence", "true")
         .set("linger.ms", "1")
         .set("message.timeout.ms", ATTEMPT_TIMEOUT.as_millis().to_string())
+        // What a topic takes is counted by batch: letters that are small by themselves must not be too large together.
+        .set("batch.size", TRUNCATED_BYTES.to_string())
         // The topic decides what is too large, not this client: letters are as large as the records that were read.
         .set("message.max.bytes", "100000000");
     apply_extra(&mut client, cluster);
@@ -288,6 +298,11 @@ impl ProducerContext for Deliveries {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_are_not_larger_together_than_one_that_was_cut() {
+        assert_eq!(producer_config(&Cluster::at("127.0.0.1:1")).get("batch.size"), Some("65536"));
+    }
 
     #[test]
     fn details_are_cut_between_characters() {

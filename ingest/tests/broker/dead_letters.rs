@@ -11,7 +11,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
     message::{Headers as _, OwnedMessage},
     mocking::MockCluster,
-    types::RDKafkaRespErr,
+    types::{RDKafkaApiKey, RDKafkaRespErr},
 };
 
 use crate::support::{PATIENCE, Setup, view, wait_for_consumed};
@@ -186,6 +186,28 @@ fn while_letters_can_not_be_written_reading_waits_and_nothing_is_lost() {
     assert_eq!(position(), Some(2));
     assert_eq!(Reader::at(&address, &letters, "reader").read(1).len(), 1);
     ingest.stop().unwrap();
+}
+
+#[test]
+fn a_letter_that_is_refused_as_too_large_and_has_nothing_to_cut_stays_whole() {
+    let cluster = MockCluster::new(1).unwrap();
+    let topics = Topics::default();
+    cluster.create_topic(&topics.events("video"), 1, 1).unwrap();
+    cluster.create_topic(&topics.dead_letters(), 1, 1).unwrap();
+    let brokers = cluster.bootstrap_servers();
+    let writer = LogWriter::new(&WriterConfig { brokers: brokers.clone(), ..WriterConfig::default() }).unwrap();
+    let bad = v1::Event { value: Some(-1.0), ..view("video", 1) };
+    let record = faces_ingest::encode::event(&topics, &bad, Format::Protobuf);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    assert!(runtime.block_on(writer.write(vec![record.clone()])).iter().all(Result::is_ok));
+    // As a broker does whose topic takes less than the batch that the letter came in.
+    cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+    let config = IngestConfig { brokers: brokers.clone(), discovery_ms: 100, watermark_ms: 50, ..IngestConfig::default() };
+    let ingest = Ingest::start(config, Arc::new(State::default()), Positions::default()).unwrap();
+    wait_for_consumed(&ingest.progress(), 1);
+    assert_eq!(ingest.progress().dead_letter_retries(), 1);
+    let letter = Reader::at(&brokers, &topics.dead_letters(), "reader").read(1).remove(0);
+    assert_eq!((letter.payload(), header(&letter, "faces-truncated")), (Some(record.payload.as_slice()), String::new()));
 }
 
 #[test]
