@@ -127,6 +127,7 @@ impl Reader {
             match found {
                 Found::New(shares) => self.assign(shares),
                 Found::Gone(partitions) => self.unassign(&partitions),
+                Found::Doubted(partition) => self.verify_again(&partition),
             }
         }
     }
@@ -178,6 +179,21 @@ impl Reader {
         }
         if let Err(error) = self.consumer.incremental_unassign(&list) {
             tracing::warn!(%error, "partitions can't be unassigned");
+        }
+    }
+
+    /// Reads the last record once more and compares, as after a start.
+    fn verify_again(&mut self, partition: &Partition) {
+        let (topic, number) = (partition.topic(), partition.partition());
+        let Some(last) = partition.exact_position().last else { return };
+        let Some(slot) = self.slots.of(topic, number) else { return };
+        tracing::warn!(topic, partition = number, "the log's end moved back; comparing the last record read");
+        match self.consumer.seek(topic, number, Offset::Offset(last.offset), self.shared.config.request_timeout()) {
+            Ok(()) => {
+                slot.compare = Some(last);
+                partition.set_doubted();
+            }
+            Err(error) => tracing::warn!(%error, topic, partition = number, "the last record read can't be compared"),
         }
     }
 

@@ -38,6 +38,8 @@ pub(super) enum Found {
     New(Vec<Share>),
     /// Partitions of topics that were deleted.
     Gone(Vec<Arc<Partition>>),
+    /// A partition whose end moved back, to before what was read.
+    Doubted(Arc<Partition>),
 }
 
 type Address = (String, i32);
@@ -211,17 +213,23 @@ impl Scout {
     }
 
     /// Asks for the end of every partition, and at times for its start (retention moves it).
-    fn ask_bounds(&self, with_starts: bool) -> KafkaResult<()> {
+    fn ask_bounds(&mut self, with_starts: bool) -> KafkaResult<()> {
         let asked_at_ms = self.progress.now_ms();
         let ends = self.offsets(self.known.keys(), Offset::End)?;
         let starts = if with_starts { self.offsets(self.known.keys(), Offset::Beginning)? } else { Offsets::new() };
-        let mut is_complete = self.progress.leaderless().is_none();
-        for (address, known) in &self.known {
+        let (patience, mut is_complete) = (self.patience(), self.progress.leaderless().is_none());
+        for (address, known) in &mut self.known {
             match ends.get(address) {
                 Some(end) => {
+                    // Not every broker says that a position lies beyond the end: some give nothing, until others' records lie there.
+                    if *end < known.partition.end() && *end < known.partition.exact_position().next {
+                        known.since = Instant::now();
+                        let doubted = Found::Doubted(Arc::clone(&known.partition));
+                        self.readers.get(known.reader).and_then(|reader| reader.send(doubted).ok());
+                    }
                     known.partition.set_bounds(starts.get(address).copied(), *end);
-                    if !known.partition.is_verified() && known.since.elapsed() >= self.patience() {
-                        self.doubt(&known.partition, *end);
+                    if !known.partition.is_verified() && known.since.elapsed() >= patience {
+                        doubt(&self.progress, &known.partition, *end);
                     }
                 }
                 None => is_complete = false,
@@ -231,14 +239,6 @@ impl Scout {
             self.progress.note_ends(asked_at_ms);
         }
         Ok(())
-    }
-
-    /// The record to compare has not come for long: perhaps because the log ends before it.
-    fn doubt(&self, partition: &Partition, end: i64) {
-        let position = partition.exact_position();
-        if let Err(mismatch) = verify::bounds(position, position.next, end) {
-            fail(&self.progress, &mismatch, partition.topic(), partition.partition());
-        }
     }
 
     /// One question for many partitions. A logical offset in place of a time asks for that end of the log.
@@ -261,6 +261,14 @@ impl Scout {
                 Offsets::new()
             }
         }
+    }
+}
+
+/// The record to compare has not come for long: perhaps because the log ends before it.
+fn doubt(progress: &Progress, partition: &Partition, end: i64) {
+    let position = partition.exact_position();
+    if let Err(mismatch) = verify::bounds(position, position.next, end) {
+        fail(progress, &mismatch, partition.topic(), partition.partition());
     }
 }
 

@@ -156,6 +156,11 @@ impl Partition {
         self.note_caught_up();
     }
 
+    /// Whether it still is this very log is to be seen again.
+    pub(crate) fn set_doubted(&self) {
+        self.verified.store(false, Relaxed);
+    }
+
     pub(crate) fn note_append(&self, oldest_ms: Option<i64>) {
         self.oldest_append_ms.fetch_min(oldest_ms.unwrap_or(i64::MAX), Relaxed);
     }

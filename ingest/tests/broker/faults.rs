@@ -1,10 +1,10 @@
 //! Brokers that are away, come back, or write transaction markers.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use faces_core::state::State;
 use faces_ingest::{Ingest, IngestConfig, LogWriter, Positions, Topics, WriterConfig, decode::Format, encode};
-use faces_testbroker::wait_until;
+use faces_testbroker::{Broker, wait_until};
 use rdkafka::{
     ClientConfig,
     mocking::MockCluster,
@@ -116,4 +116,40 @@ fn the_end_of_a_partition_is_reached_although_a_transaction_marker_lies_there() 
     let ends = || progress.partitions().iter().map(|partition| partition.end()).sum::<i64>();
     assert!(wait_until(PATIENCE, || progress.caught_up() && progress.view_age_ms() == 0), "{:?}", progress.partitions());
     eprintln!("two records end at {} offsets", ends());
+}
+
+/// Some brokers give nothing for a position beyond the end, rather than say so, until new records have grown over it.
+#[test]
+fn a_log_that_loses_its_end_while_it_is_read_stops_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(broker) = Broker::durable(folder.path()).unwrap() else { return };
+    let mut setup = Setup::on(broker, &["video"]);
+    let write = |setup: &Setup, events: std::ops::Range<u32>| {
+        let events: Vec<_> = events.map(|n| view("video", n)).collect();
+        setup.write(setup.events(&events, Format::Protobuf));
+    };
+    let copy = |from: &Path, to: &Path| {
+        for file in fs::read_dir(from).unwrap().map(Result::unwrap).filter(|file| file.path().is_file()) {
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    };
+    write(&setup, 0..50);
+    let older = folder.path().join("older");
+    fs::create_dir(&older).unwrap();
+    setup.broker.kill();
+    copy(folder.path(), &older);
+    setup.broker.restart().unwrap();
+    write(&setup, 50..100);
+    let ingest = setup.start(&Arc::new(State::default()));
+    let progress = ingest.progress();
+    wait_for_consumed(&progress, 100);
+    assert!(wait_until(PATIENCE, || progress.caught_up() && progress.view_age_ms() == 0));
+
+    setup.broker.kill();
+    copy(&older, folder.path());
+    setup.broker.restart().unwrap();
+    assert!(wait_until(PATIENCE, || progress.failure().is_some()), "{progress:?}");
+    let failure = progress.failure().unwrap();
+    assert!(failure.contains("the log ends at offset") && failure.contains("faces state forget-topic"), "{failure}");
+    assert!(wait_until(PATIENCE, || progress.view_age_ms() > 0), "the view ages");
 }

@@ -31,7 +31,11 @@ pub(crate) struct Setup {
 impl Setup {
     /// A broker with the topics of `bus`, 4 partitions each; `None` (and the reason on standard error) when there is none.
     pub(crate) fn new(bus: &[&str]) -> Option<Self> {
-        let broker = Broker::start()?;
+        Some(Self::on(Broker::start()?, bus))
+    }
+
+    /// The same on a broker that is there.
+    pub(crate) fn on(broker: Broker, bus: &[&str]) -> Self {
         let prefix = broker.prefix();
         let writer_config =
             WriterConfig { brokers: broker.address().to_owned(), delivery_ms_max: 5_000, ..WriterConfig::default() };
@@ -43,7 +47,7 @@ impl Setup {
             broker,
         };
         setup.ensure(bus);
-        Some(setup)
+        setup
     }
 
     pub(crate) fn ensure(&self, bus: &[&str]) -> Vec<String> {
