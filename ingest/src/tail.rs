@@ -202,6 +202,18 @@ impl Tail {
         Ok(Some(Tailed::Record(Box::new(TailRecord { place, offset: message.offset(), append_time, written }))))
     }
 
+    /// The next offset to come of each place from which something came: past the last record, and past what holds none (transaction
+    /// markers, aborted or compacted records).
+    pub fn positions(&self) -> Vec<(Place, i64)> {
+        let Ok(positions) = self.consumer.position() else { return Vec::new() };
+        let elements = positions.elements();
+        let known = elements.iter().filter_map(|of| match of.offset() {
+            Offset::Offset(next) => Some(((of.topic().to_owned(), of.partition()), next)),
+            _ => None,
+        });
+        known.collect()
+    }
+
     /// Goes on from where the copy ends now: somebody else has written to it. [`Tailed::Assigned`] follows.
     ///
     /// # Errors

@@ -8,16 +8,21 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use faces_ingest::{LogRecord, decode::Format, encode, producer::BulkOptions};
 use faces_proto::v1::EventType;
 use faces_rebuild::tables::read_events;
 use house::{
-    House,
+    House, PATIENCE,
     calls::{event, key},
     eventually, faces,
     shops::{CINEMA, MARKET, id},
+};
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseProducer, BaseRecord, Producer as _},
 };
 use serde_json::Value;
 
@@ -123,6 +128,31 @@ async fn each_record_is_archived_once_whatever_is_killed() {
     let before = files(lake.path());
     assert_eq!(archive_once(&house, lake.path(), "after")["rows"], 0);
     assert_eq!(files(lake.path()), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_ends_with_transaction_markers_is_archived_to_its_end() {
+    let Some(house) = House::closed(&[MARKET], &[]).await else { return };
+    let lake = tempfile::tempdir().unwrap();
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", house.brokers()).set("transactional.id", house.prefix()).create().unwrap();
+    if let Err(error) = producer.init_transactions(Duration::from_secs(5)) {
+        eprintln!("skipped: this broker knows no transactions ({error})");
+        return;
+    }
+    for (round, group) in ["one", "two"].into_iter().enumerate() {
+        producer.begin_transaction().unwrap();
+        let viewed = event(EventType::View, &key(MARKET, "u"), &id(MARKET, round));
+        let record = encode::event(&house.topics, &viewed, Format::Protobuf);
+        producer.send(BaseRecord::to(&record.topic).key(&record.key).payload(&record.payload)).map_err(|(e, _)| e).unwrap();
+        producer.commit_transaction(PATIENCE).unwrap();
+        assert_eq!(archive_once(&house, lake.path(), group)["rows"], 1);
+    }
+    assert_eq!(archive_once(&house, lake.path(), "after")["rows"], 0);
+    // The offset of the first marker is part of the second file, for every archiver.
+    let firsts: Vec<String> =
+        files(lake.path()).iter().map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    assert!(firsts[0].ends_with("00") && firsts[1].ends_with("01"), "{firsts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,7 +97,7 @@ pub fn archive(options: &ArchiveOptions, stop: &AtomicBool, progress: impl Fn(&A
                 written.extend(spans.finish_all()?);
                 tail.resume_in_range()?;
             }
-            None => {}
+            None => spans.pass(tail.positions()),
         }
         ensure!(
             !options.once || assigned_once || began.elapsed() < ASSIGNMENT_PATIENCE,

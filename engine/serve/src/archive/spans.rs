@@ -39,6 +39,8 @@ struct Partition {
     next: i64,
     /// Where the log ended when the partition was assigned.
     end: i64,
+    /// How far the log was read.
+    passed: i64,
     open: Option<Open>,
 }
 
@@ -57,7 +59,7 @@ impl Spans {
 
     /// Forgets what is open, since it comes again where it is still to come.
     pub(super) fn assign(&mut self, places: Vec<Assigned>) {
-        let partition = |Assigned { place, next, end }| (place, Partition { next, end, open: None });
+        let partition = |Assigned { place, next, end }| (place, Partition { next, end, passed: next, open: None });
         self.partitions = places.into_iter().map(partition).collect();
         self.is_outrun = false;
     }
@@ -96,6 +98,16 @@ impl Spans {
         Ok(written)
     }
 
+    /// Notes how far the log was read, offsets that hold no record passed over: else a partition that ends with such would never be at its
+    /// end. Where files begin and end stays: it must be the same for every archiver.
+    pub(super) fn pass(&mut self, positions: Vec<(Place, i64)>) {
+        for (place, next) in positions {
+            if let Some(partition) = self.partitions.get_mut(&place) {
+                partition.passed = partition.passed.max(next);
+            }
+        }
+    }
+
     /// Ends the files whose time has come; what the log is archived up to there.
     pub(super) fn finish_due(&mut self) -> Result<Vec<(Place, i64)>> {
         let SpanLimits { rows_max, age_max } = self.limits;
@@ -110,7 +122,7 @@ impl Spans {
 
     /// Whether everything has been read that was in the log when its partitions were assigned.
     pub(super) fn are_at_end(&self) -> bool {
-        self.partitions.values().all(|partition| partition.next >= partition.end)
+        self.partitions.values().all(|partition| partition.next.max(partition.passed) >= partition.end)
     }
 
     /// Whether somebody else put a file in place that was to be ours.
