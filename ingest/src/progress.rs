@@ -42,6 +42,8 @@ pub struct Watermark {
     /// Of the partitions that have more to read: when the log took the newest record read from the one that is furthest behind, ms since
     /// 1970 UTC. Everything taken before is applied. `None` when nothing is left to read.
     pub behind_append_ms: Option<i64>,
+    /// Whether a partition has more to read of which this run has read nothing yet: how far behind that is can't be told.
+    pub is_unknown: bool,
 }
 
 /// What a batch, or all of them, came to.
@@ -137,8 +139,11 @@ impl Progress {
             let TopicKind::Events { bu } = partition.kind() else { continue };
             let of_bu = of_bus.entry(bu.clone()).or_default();
             of_bu.newest_event_ms = of_bu.newest_event_ms.max(partition.newest_event_ms());
-            let behind = partition.newest_append_ms().filter(|_| partition.lag() > 0);
-            of_bu.behind_append_ms = of_bu.behind_append_ms.into_iter().chain(behind).min();
+            if partition.lag() > 0 {
+                let behind = partition.newest_append_ms();
+                of_bu.behind_append_ms = of_bu.behind_append_ms.into_iter().chain(behind).min();
+                of_bu.is_unknown |= behind.is_none();
+            }
         }
         of_bus
     }
@@ -381,6 +386,21 @@ mod tests {
         only.set_bounds(Some(5), 5);
         progress.note_ends(400);
         assert_eq!(progress.view_age_at(410), 0, "what is gone from the log need not be waited for");
+    }
+
+    #[test]
+    fn how_far_it_is_can_not_be_told_before_anything_was_read() {
+        let progress = Progress::new(100, Positions::default());
+        let known = Known { start: 0, end: 3, committed: 0, resume: Some(Position { next: 1, last: None }) };
+        let only =
+            Arc::new(Partition::new("faces.events.video".to_owned(), 0, TopicKind::Events { bu: "video".to_owned() }, known));
+        progress.set_partitions(vec![Arc::clone(&only)]);
+        let watermark = || progress.watermarks()["video"];
+        assert_eq!((watermark().behind_append_ms, watermark().is_unknown), (None, true));
+        only.set_newest(None, Some(7));
+        assert_eq!((watermark().behind_append_ms, watermark().is_unknown), (Some(7), false));
+        only.set_position(Position { next: 3, last: None });
+        assert_eq!((watermark().behind_append_ms, watermark().is_unknown), (None, false));
     }
 
     #[test]

@@ -499,7 +499,9 @@ fn refresh_ingest(progress: &Progress) {
     for (bu, watermark) in progress.watermarks() {
         let seen_all_ms = clock::now().millis() as f64 - view_age_ms as f64;
         let applied_ms = watermark.behind_append_ms.map_or(seen_all_ms, |ms| ms as f64);
-        gauge!(WATERMARK, "bu" => bu.clone()).set(applied_ms / 1_000.0);
+        if !watermark.is_unknown {
+            gauge!(WATERMARK, "bu" => bu.clone()).set(applied_ms / 1_000.0);
+        }
         if let Some(newest_ms) = watermark.newest_event_ms {
             gauge!(NEWEST_EVENT, "bu" => bu).set(newest_ms as f64 / 1_000.0);
         }
