@@ -5,6 +5,7 @@ mod house;
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     net::TcpListener,
     path::Path,
     process::{Command, Stdio},
@@ -380,4 +381,24 @@ fn the_demo_runs_to_its_end() {
     assert!((0.0..0.2).contains(&overlap), "a thousand faces: {overlap}");
     assert_eq!((said["freshness"]["trials"].as_u64(), said["freshness"]["unchanged"].as_u64()), (Some(5), Some(0)));
     assert!(said["freshness"]["p99_ms"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn a_demo_that_is_broken_off_leaves_nothing() {
+    let temporary = folder();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_faces"))
+        .args(["demo", "--once", "--port", "0"])
+        .env("TMPDIR", temporary.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(demo.stdout.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("embedded Kafka broker")), "the house opens");
+    assert!(temporary.path().read_dir().unwrap().count() > 0, "it has files by then");
+    Command::new("kill").arg(demo.id().to_string()).status().unwrap();
+    let output = demo.wait_with_output().unwrap();
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && why.contains("stopped before the end"), "{why}");
+    assert_eq!(temporary.path().read_dir().unwrap().count(), 0);
 }

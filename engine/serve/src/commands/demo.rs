@@ -1,6 +1,6 @@
 //! `faces demo`: no set-up, the whole way once.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::{
@@ -43,7 +43,9 @@ pub struct DemoArgs {
 pub fn run(args: &DemoArgs) -> Result<()> {
     logs::start(&Log { filter: "error".into(), json: false })?;
     let DemoArgs { once, json, seed, shoppers, trials, port } = *args;
+    // Made first, so that it goes last: what still trains when the show is broken off writes to it.
+    let folder = tempfile::Builder::new().prefix("faces-demo-").tempdir().context("can't make a folder for the demo")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (shoppers, trials) = (shoppers as usize, trials as usize);
-    runtime.block_on(demo::run(DemoOptions { seed, shoppers, once, json, trials, port }))
+    runtime.block_on(demo::run(DemoOptions { seed, shoppers, once, json, trials, port }, folder.path()))
 }

@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -36,16 +37,14 @@ pub(super) struct House {
     addresses: Addresses,
     stop: watch::Sender<bool>,
     server: JoinHandle<Result<()>>,
-    generations: std::path::PathBuf,
     _broker: EmbeddedBroker,
 }
 
 impl House {
     /// Starts the broker, fills the log, trains a generation and starts the server; returns when it is ready. `step` hears what is done.
-    pub(super) async fn open(world: &World, port: u16, step: impl Fn(String)) -> Result<Self> {
+    pub(super) async fn open(world: &World, folder: &Path, port: u16, step: impl Fn(String)) -> Result<Self> {
         let topics = Topics::new(&IngestConfig::default().topic_prefix)?;
         let broker = EmbeddedBroker::start(&topics, world.bus(), PARTITIONS).context("can't start the embedded broker")?;
-        let generations = std::env::temp_dir().join(format!("faces-demo-{}", std::process::id()));
         let config = Config {
             server: Server {
                 grpc_address: free_or_any(port),
@@ -53,7 +52,7 @@ impl House {
                 ..Server::default()
             },
             kafka: IngestConfig { brokers: broker.cluster().brokers, ..IngestConfig::default() },
-            generations: Generations { folder: generations.clone(), watch_ms: 100, ..Generations::default() },
+            generations: Generations { folder: folder.to_owned(), watch_ms: 100, ..Generations::default() },
             state: Durability { folder: std::path::PathBuf::new(), ..Durability::default() },
             ..Config::default()
         };
@@ -72,7 +71,7 @@ impl House {
         let written = fill(&writer, &topics, world).await?;
         step(format!("{written} records through an embedded Kafka broker on {}", broker.cluster().brokers));
 
-        let (rows, folder) = (Rows::of(world), generations.clone());
+        let (rows, folder) = (Rows::of(world), folder.to_owned());
         let published = tokio::task::spawn_blocking(move || rebuild(rows, &folder)).await??;
         step(format!("generation {published} trained and published"));
 
@@ -93,7 +92,7 @@ impl House {
             engine.state().fragment_count(),
             engine.state().catalogue().listed_count()
         ));
-        Ok(Self { addresses, stop, server, generations, _broker: broker })
+        Ok(Self { addresses, stop, server, _broker: broker })
     }
 
     pub(super) fn server(&self) -> String {
@@ -104,11 +103,10 @@ impl House {
         self.addresses
     }
 
-    /// Drains the server and removes what was made.
+    /// Drains the server.
     pub(super) async fn close(self) -> Result<()> {
         self.stop.send_replace(true);
-        self.server.await??;
-        std::fs::remove_dir_all(&self.generations).with_context(|| format!("can't remove {}", self.generations.display()))
+        self.server.await?
     }
 }
 
@@ -176,7 +174,7 @@ impl Rows {
     }
 }
 
-fn rebuild(rows: Rows, folder: &std::path::Path) -> Result<String> {
+fn rebuild(rows: Rows, folder: &Path) -> Result<String> {
     fn whole<Row>(row: Row) -> Result<Row, TableError> {
         Ok(row)
     }

@@ -5,14 +5,17 @@ mod house;
 mod measure;
 mod show;
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use faces_proto::v1;
 use serde_json::{Value, json};
 
 use self::house::House;
-use crate::{client::Client, clock, simulate::World};
+use crate::{client::Client, clock, shutdown, simulate::World};
 
 /// What a demo is told.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +38,26 @@ const SLATE: i32 = 10;
 /// Longest wait for a slate to follow an event.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs the demo.
+/// Runs the demo, which keeps its files in `folder`.
 ///
 /// # Errors
-/// Whatever keeps a part of it from working.
-pub async fn run(options: DemoOptions) -> Result<()> {
+/// Whatever keeps a part of it from working; being asked to stop before the end of the show.
+pub async fn run(options: DemoOptions, folder: &Path) -> Result<()> {
+    let house = tokio::select! {
+        shown = show_all(options, folder) => shown?,
+        () = shutdown::asked_to_stop() => bail!("stopped before the end of the show"),
+    };
+    if !options.once {
+        shutdown::asked_to_stop().await;
+        if !options.json {
+            println!("closing");
+        }
+    }
+    house.close().await
+}
+
+/// Opens the house and shows it.
+async fn show_all(options: DemoOptions, folder: &Path) -> Result<House> {
     let started = Instant::now();
     let size = crate::simulate::WorldSize { shoppers: options.shoppers, ..Default::default() };
     let world = World::new(options.seed, size, clock::now().millis());
@@ -49,7 +67,7 @@ pub async fn run(options: DemoOptions) -> Result<()> {
         }
     };
     say(show::group(&world));
-    let house = House::open(&world, options.port, |step| say(format!("  {step}"))).await?;
+    let house = House::open(&world, folder, options.port, |step| say(format!("  {step}"))).await?;
     let mut client = Client::connect(&house.server()).await?;
     say(format!("  ready after {:.1} s\n", started.elapsed().as_secs_f64()));
 
@@ -76,13 +94,10 @@ pub async fn run(options: DemoOptions) -> Result<()> {
     if options.json {
         println!("{}", report(&world, &people, &slates, &change, &overlap, &freshness, started.elapsed()));
     }
-    if options.once {
-        return house.close().await;
+    if !options.once {
+        say(show::what_to_try(&house.addresses(), &world, left));
     }
-    say(show::what_to_try(&house.addresses(), &world, left));
-    crate::shutdown::asked_to_stop().await;
-    say("closing".into());
-    house.close().await
+    Ok(house)
 }
 
 /// Somebody the demo shows: who, and the shop looked at.
