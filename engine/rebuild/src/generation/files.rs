@@ -5,6 +5,7 @@ use std::{
     io::{self, Write as _},
     path::Path,
     sync::atomic::{AtomicU32, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use super::GenerationError;
@@ -39,10 +40,12 @@ pub(super) fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(
     move |source| GenerationError::Io { action, path: path.into(), source }
 }
 
-/// A suffix that no other writer uses at the same time.
+/// A suffix that no other writer uses, nor used: in a container every process may have the same number, and what one that was killed
+/// left must not be in the way of the next.
 pub(super) fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{}-{:x}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed), since_1970.as_nanos())
 }
 
 /// Replaces a small file at one stroke: whoever reads it sees the old text or the new one.
@@ -57,4 +60,20 @@ pub(super) fn replace(root: &Path, name: &str, text: &str) -> Result<(), Generat
     }
     replaced?;
     sync_folder(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_of_the_same_number_left_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let count: u32 = unique().split('-').nth(1).unwrap().parse().unwrap();
+        for count in count..count + 100 {
+            fs::write(folder.path().join(format!(".LEASE-{}-{count}", std::process::id())), "").unwrap();
+        }
+        replace(folder.path(), "LEASE", "mine").unwrap();
+        assert_eq!(fs::read(folder.path().join("LEASE")).unwrap(), b"mine");
+    }
 }
