@@ -392,3 +392,17 @@ fn a_folder_that_can_not_be_made_is_named() {
     assert!(code == Some(1) && errors.contains("file/generations") && errors.contains("permissions"), "{errors}");
     assert!(matches!(Store::open(file.join("generations")), Err(GenerationError::Io { .. })));
 }
+
+#[test]
+fn who_is_to_mend_the_pointer_sees_what_it_may_point_at() {
+    let desk = Desk::new();
+    let (id, _) = desk.published(&[]);
+    fs::write(desk.path("generations/CURRENT"), "torn").unwrap();
+    let store = desk.path("generations").display().to_string();
+    let listed = faces(&["generations", "list", "--folder", &store]);
+    assert!(String::from_utf8(listed.stdout.clone()).unwrap().contains(&id));
+    let (code, _, errors) = said(listed);
+    assert!(code == Some(1) && errors.contains("CURRENT is damaged") && errors.contains("generations activate"), "{errors}");
+    let (code, object, _) = said(faces(&["generations", "list", "--json", "--folder", &store]));
+    assert_eq!((code, &object["current"], &object["generations"][0]), (Some(1), &Value::Null, &Value::from(id)));
+}

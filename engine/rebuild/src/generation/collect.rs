@@ -58,7 +58,7 @@ impl Store {
     /// what is being written looks like what was left. With `is_dry` nothing is deleted.
     ///
     /// # Errors
-    /// [`GenerationError::Io`], [`GenerationError::Corrupt`] for a pointer that can't be read: then nothing is deleted.
+    /// [`GenerationError::Io`], [`GenerationError::BadPointer`] for a pointer that can't be read: then nothing is deleted.
     pub fn collect(&self, keep: usize, is_dry: bool) -> Result<Collected, GenerationError> {
         let _locked = self.lock()?; // nobody moves the pointer meanwhile
         let pointer = self.pointer()?;

@@ -117,6 +117,14 @@ pub enum GenerationError {
         /// Why.
         reason: String,
     },
+    /// What says which generation is current says none.
+    #[error("{} is damaged: {reason}; `faces generations activate` one that the store lists", path.display())]
+    BadPointer {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Not signed by the key that is asked for.
     #[error("{} does not vouch for the generation: {reason}; load what was signed with the key of generations.verify_key", path.display())]
     NotSigned {

@@ -115,15 +115,15 @@ impl Store {
     /// What is current, to be compared later.
     ///
     /// # Errors
-    /// [`GenerationError::Io`], [`GenerationError::Corrupt`] when `CURRENT` holds no id.
+    /// [`GenerationError::Io`], [`GenerationError::BadPointer`] when `CURRENT` holds no id.
     pub fn pointer(&self) -> Result<Option<Pointer>, GenerationError> {
         let path = self.root().join(CURRENT);
         let Some(text) = unless_missing(read_bounded(&path, POINTER_BYTES_MAX))? else { return Ok(None) };
         let text = String::from_utf8_lossy(&text);
         let (id, turn) = text.trim_end().split_once(' ').unwrap_or((text.trim_end(), "0"));
-        let corrupt = |reason: String| GenerationError::Corrupt { path: path.clone(), reason };
-        let id = id.parse().map_err(|error: GenerationError| corrupt(error.to_string()))?;
-        let turn = turn.parse().map_err(|_| corrupt(format!("{turn:?} is no number of a turn")))?;
+        let bad = |reason: String| GenerationError::BadPointer { path: path.clone(), reason };
+        let id = id.parse().map_err(|_| bad(format!("{id:?} is no generation")))?;
+        let turn = turn.parse().map_err(|_| bad(format!("{turn:?} is no number of a turn")))?;
         Ok(Some(Pointer { id, turn }))
     }
 
@@ -137,7 +137,8 @@ impl Store {
         let corrupt = |error: serde_json::Error| GenerationError::Corrupt { path: path.clone(), reason: error.to_string() };
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let mut turns: Vec<Turn> = lines.map(serde_json::from_slice).collect::<Result<_, _>>().map_err(corrupt)?;
-        if let Some(reached) = self.pointer()?.map(|pointer| pointer.turn).filter(|turn| *turn > 0) {
+        // A pointer that can't be read takes none of them back.
+        if let Some(reached) = self.pointer().ok().flatten().map(|pointer| pointer.turn).filter(|turn| *turn > 0) {
             turns.retain(|turn| turn.turn <= reached);
         }
         Ok(turns)

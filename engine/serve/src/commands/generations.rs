@@ -208,14 +208,16 @@ fn print_collected(collected: &Collected, of_shared: &[GenerationId], mirrored: 
 }
 
 fn list(store: &Store, json: bool) -> Result<()> {
-    let (current, mut ids) = (store.current()?, store.list()?);
+    let (current, mut ids) = (store.current(), store.list()?);
     ids.reverse();
+    // Who is to mend a pointer that can't be read has to see what it may point at.
+    let (current, problem) = current.map_or_else(|error| (None, Some(error)), |current| (current, None));
     // One that is pointed at but missing is broken too.
     let missing = current.as_ref().filter(|current| !ids.contains(current));
     if json {
         let broken: Vec<_> = ids.iter().chain(missing).filter(|id| store.manifest(id).is_err()).collect();
         println!("{}", serde_json::json!({ "current": current, "generations": ids, "broken": broken }));
-        return Ok(());
+        return problem.map_or(Ok(()), |problem| Err(problem.into()));
     }
     ids.extend(missing.cloned());
     if ids.is_empty() {
@@ -236,5 +238,5 @@ fn list(store: &Store, json: bool) -> Result<()> {
             Err(error) => println!("{mark} {id}  broken: {error}"),
         }
     }
-    Ok(())
+    problem.map_or(Ok(()), |problem| Err(problem.into()))
 }

@@ -144,3 +144,15 @@ fn nothing_is_collected_where_the_pointer_can_not_be_read() {
     assert!(store.collect(0, false).unwrap_err().to_string().contains("CURRENT"));
     assert_eq!(store.list().unwrap().len(), ids.len());
 }
+
+#[test]
+fn a_pointer_that_can_not_be_read_costs_no_history() {
+    let (_folder, store, ids) = store(3);
+    fs::write(store.root().join(CURRENT), "no id\n").unwrap();
+    let refused = store.current().unwrap_err().to_string();
+    assert!(refused.contains("\"no\" is no generation") && refused.contains("activate"), "{refused}");
+    assert_eq!(store.history().unwrap().len(), 3);
+    store.activate(&ids[2]).unwrap();
+    assert_eq!(store.history().unwrap().len(), 4);
+    assert_eq!(store.pointer().unwrap(), Some(Pointer { id: ids[2].clone(), turn: 4 }));
+}
