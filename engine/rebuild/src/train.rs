@@ -164,7 +164,7 @@ fn in_words(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |time| time.to_string())
 }
 
-/// Trains a generation on everything in the log. `progress` hears each stage's share done, from the calling thread.
+/// Trains a generation on everything in the log. `progress` hears each stage's share done, 0 as it begins, from the calling thread.
 ///
 /// The parts are a pure function of the log and the parameters (bit-equal on one machine); the id and the time of
 /// creation are the system clock's, and so are the times that tuning reports (it decides nothing by them). The manifest's `inputs` and `files` are empty.
@@ -186,11 +186,11 @@ pub fn train_at(
     progress: &dyn Fn(Stage, f64),
 ) -> Result<Generation, RebuildError> {
     check(log, params)?;
-    let report = |stage: Stage| move |share: f64| progress(stage, share);
+    let counted = begin(Stage::Popularity, progress);
     let popular = popularity(log, &params.popularity);
-    progress(Stage::Popularity, 1.0);
-    let co_visited = co_visitation(log, &params.co_visitation, &report(Stage::CoVisitation));
-    let embeddings = embeddings(log, &params.embedding, &report(Stage::Embedding));
+    counted(1.0);
+    let co_visited = co_visitation(log, &params.co_visitation, &begin(Stage::CoVisitation, progress));
+    let embeddings = embeddings(log, &params.embedding, &begin(Stage::Embedding, progress));
     generation(log, Learnt { popular, co_visited, embeddings }, params, created_at_ms, progress)
 }
 
@@ -209,26 +209,32 @@ pub fn train_prepared(
     if !prepared.has_counts() {
         return train(log, params, progress);
     }
-    let report = |stage: Stage| move |share: f64| progress(stage, share);
+    let counted = begin(Stage::Popularity, progress);
     let popular = most_popular(log, &prepared.faded("popularity")?, params.popularity.items_max);
-    progress(Stage::Popularity, 1.0);
+    counted(1.0);
+    let counted = begin(Stage::CoVisitation, progress);
     let takers = prepared.faded("takers")?;
     let cut = Cut::new(log, &params.co_visitation, &takers);
     let neighbours = |item: u32, row: &[Count]| cut.neighbours(item, row);
-    let lists = prepared.map_rows(PairColumn::Transitions, neighbours, &report(Stage::CoVisitation))?;
-    let co_visited = NeighbourLists::of_lists(lists);
+    let co_visited = NeighbourLists::of_lists(prepared.map_rows(PairColumn::Transitions, neighbours, &counted)?);
+    let made = begin(Stage::Embedding, progress);
     let embeddings = match params.embedding.source {
-        EmbeddingSource::Catalogue => embeddings(log, &params.embedding, &report(Stage::Embedding)),
+        EmbeddingSource::Catalogue => embeddings(log, &params.embedding, &made),
         EmbeddingSource::Behaviour => {
             let (totals, contexts_max) = (prepared.context_totals()?, params.embedding.contexts_max);
             let total = |item: u32| totals.get(item as usize).copied().unwrap_or(0.0);
             let contexts = |item: u32, row: &[Count]| Contexts::of_sum(total(item), row, contexts_max);
-            let counted = |share| progress(Stage::Embedding, SHARE_OF_COUNTING * share);
-            let rows = prepared.map_rows(PairColumn::Associations, contexts, &counted)?;
-            embed_contexts(rows, &params.embedding, &report(Stage::Embedding))
+            let rows = prepared.map_rows(PairColumn::Associations, contexts, &|share| made(SHARE_OF_COUNTING * share))?;
+            embed_contexts(rows, &params.embedding, &made)
         }
     };
     generation(log, Learnt { popular, co_visited, embeddings }, params, now_ms(), progress)
+}
+
+/// Tells that a stage begins: who times stages must not take it for the one before. Gives what hears the share done.
+fn begin(stage: Stage, progress: &dyn Fn(Stage, f64)) -> impl Fn(f64) {
+    progress(stage, 0.0);
+    move |share| progress(stage, share)
 }
 
 fn now_ms() -> i64 {
@@ -275,10 +281,10 @@ fn generation(
     }
     let has_cold = params.embedding.source == EmbeddingSource::Behaviour && params.embedding.cold_items;
     let embeddings = if has_cold { with_cold_items(log, embeddings) } else { embeddings };
-    let alike = content(log, &params.content, &|share| progress(Stage::Content, share));
-    progress(Stage::Index, 0.0);
+    let alike = content(log, &params.content, &begin(Stage::Content, progress));
+    let built = begin(Stage::Index, progress);
     let (spaces, indexes) = build_spaces(log, &embeddings, &params.index, &params.tuning)?.into_iter().unzip();
-    progress(Stage::Index, 1.0);
+    built(1.0);
 
     let spaces: Vec<Space> = spaces;
     let checksum = content_checksum(&spaces, [&co_visited, &alike], &popular);
@@ -533,6 +539,7 @@ mod tests {
         let mut stages: Vec<_> = heard.iter().map(|(stage, _)| *stage).collect();
         stages.dedup();
         assert_eq!(stages, Stage::ALL);
+        assert!(heard.chunk_by(|a, b| a.0 == b.0).all(|stage| stage[0].1 == 0.0), "each is told as it begins");
         assert!(heard.chunk_by(|a, b| a.0 == b.0).all(|stage| stage.is_sorted_by(|a, b| a.1 <= b.1)));
         assert!(heard.chunk_by(|a, b| a.0 == b.0).all(|stage| stage.last().is_some_and(|last| last.1 == 1.0)));
     }
