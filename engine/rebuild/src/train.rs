@@ -43,7 +43,11 @@ pub struct TrainParams {
 }
 
 impl TrainParams {
-    fn check(&self) -> Result<(), RebuildError> {
+    /// Whether they make sense; training asks first of all, too.
+    ///
+    /// # Errors
+    /// [`RebuildError::Parameter`], of the first that does not.
+    pub fn check(&self) -> Result<(), RebuildError> {
         let named = |part: &'static str| move |reason: &'static str| RebuildError::Parameter { part, reason };
         self.embedding.check().map_err(named("embedding"))?;
         self.co_visitation.check().map_err(named("co_visitation"))?;

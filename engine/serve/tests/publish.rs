@@ -394,6 +394,19 @@ fn a_folder_that_can_not_be_made_is_named() {
 }
 
 #[test]
+fn what_is_wrong_with_the_configuration_is_said_before_anything_is_read() {
+    let desk = Desk::new();
+    fs::remove_file(&desk.tables.events).unwrap();
+    for (set, said) in [
+        ("training.embedding.dimension=1", "parameters of embedding: dimension must lie between"),
+        ("ranking.rules=none.toml", "can't read ranking.rules, none.toml"),
+    ] {
+        let (code, _, errors) = desk.rebuild(&["--set", set]);
+        assert!(code == Some(1) && errors.contains(said), "{errors}");
+    }
+}
+
+#[test]
 fn who_is_to_mend_the_pointer_sees_what_it_may_point_at() {
     let desk = Desk::new();
     let (id, _) = desk.published(&[]);

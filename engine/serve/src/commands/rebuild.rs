@@ -109,6 +109,7 @@ type Seconds = Vec<(String, f64)>;
 /// A table that can't be read, by file and row; a log too poor to train on; a folder that can't be written; what the gates refuse.
 pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     let started = Instant::now();
+    config.training.check()?; // a lake takes hours to read
     args.publish.report.as_deref().map_or(Ok(()), check_writable)?;
     let store = open_store(args.out.as_deref(), config)?;
     let publication = Publication::begin(&store, config, &args.publish)?;

@@ -61,6 +61,8 @@ pub struct Publication<'a> {
     pointer: Option<Pointer>,
     /// The same of the object store, where machines share one.
     shared: Option<(Shared, Option<Turn>)>,
+    /// Of the file of rules, if there is one.
+    rules_xxh3: Option<String>,
 }
 
 /// What became of a generation.
@@ -120,15 +122,15 @@ impl<'a> Publication<'a> {
     /// Takes the store's lease, and notes what is served.
     ///
     /// # Errors
-    /// Another job that has it; a store or rules that can't be read.
+    /// Another job that has it; a store or a file of rules that can't be read.
     pub fn begin(store: &'a Store, config: &'a Config, args: &'a PublishArgs) -> Result<Self> {
-        rules_hash(&config.ranking.rules)?; // wanted at the end, but missed before the training
+        let rules_xxh3 = rules_hash(&config.ranking.rules)?;
         let lease = take_lease(store, "rebuild", config, args.wait)?;
         let shared = Shared::of(config)?;
         // What everybody serves is what this one has to beat; looked at once, so that it is the very turn that publishing goes on from.
         let shared = shared.map(|shared| anyhow::Ok((shared.follow(store, None)?, shared))).transpose()?;
         let shared = shared.map(|(seen, shared)| (shared, seen));
-        Ok(Self { store, config, args, lease, pointer: store.pointer()?, shared })
+        Ok(Self { store, config, args, lease, pointer: store.pointer()?, shared, rules_xxh3 })
     }
 
     /// Writes a generation, holds it against the gates, and publishes it if they let it pass or the caller insists.
@@ -136,7 +138,7 @@ impl<'a> Publication<'a> {
     /// # Errors
     /// What can't be written or read; a pointer that was moved, or a lease that was lost, meanwhile. Nothing is current then that was not.
     pub fn publish(self, mut candidate: Generation, source: Source<'_>) -> Result<Published> {
-        candidate.manifest.rules_xxh3 = rules_hash(&self.config.ranking.rules)?;
+        candidate.manifest.rules_xxh3.clone_from(&self.rules_xxh3);
         let prepared = self.store.prepare(&candidate)?;
         drop(candidate); // what is judged is what was written
         let mut verdict = self.judge(&prepared, source)?;
