@@ -1,12 +1,13 @@
 //! The way over a data lake: `faces-lake`, a program of its own, prepares tables by SQL; training then reads those.
 
 use std::{
+    fs,
     io::ErrorKind,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use faces_rebuild::{Prepared, TrainParams, prepared::Counting};
 use glob::{Pattern, glob};
@@ -18,7 +19,8 @@ pub struct LakeArgs {
     /// The program that prepares the tables; default: `faces-lake` beside this program.
     #[arg(long, value_name = "FILE")]
     lake_bin: Option<PathBuf>,
-    /// Folder for prepared tables, emptied before and removed after; default: beside the folder of generations.
+    /// Folder for prepared tables, a new one or one that a rebuild left: emptied before and removed after; default: beside the folder of
+    /// generations.
     #[arg(long, value_name = "FOLDER")]
     work: Option<PathBuf>,
     /// Memory of SQL (4GiB, 500MB); beyond it, it spills, and pairs that would take training more than this are counted by SQL.
@@ -86,12 +88,25 @@ pub fn work_folder(args: &LakeArgs, generations: &Path) -> PathBuf {
     })
 }
 
+/// That nothing lies in the folder but what a rebuild left: all of it is removed in the end.
+fn check_work(work: &Path) -> Result<()> {
+    let is_ours = work.join("request.json").is_file(); // what `faces-lake` writes first
+    let is_empty = || fs::read_dir(work).map_or(true, |mut entries| entries.next().is_none());
+    ensure!(
+        is_ours || is_empty(),
+        "{} holds other things, and is removed after a rebuild; name a new folder by --work",
+        work.display()
+    );
+    Ok(())
+}
+
 /// Has the tables prepared, and opens them.
 ///
 /// # Errors
-/// A name of nothing; a program that is missing or fails (it has said why on standard error), or tables that can't be read.
+/// A name of nothing; a folder of other things; a program that is missing or fails (it has said why on standard error), or tables that can't be read.
 pub fn prepare(args: &LakeArgs, named: Named<'_>, until_ms: Option<i64>, params: &TrainParams, work: &Path) -> Result<Prepared> {
     named.check()?;
+    check_work(work)?;
     let program = match &args.lake_bin {
         Some(program) => program.clone(),
         None => std::env::current_exe().context("can't tell where this program lies")?.with_file_name("faces-lake"),
@@ -136,8 +151,8 @@ mod tests {
     fn what_names_no_file_is_told_before_the_program_is_looked_for() {
         let folder = tempfile::tempdir().unwrap();
         let (lake, items) = (folder.path().join("[lake]/day=1"), folder.path().join("items.csv"));
-        std::fs::create_dir_all(&lake).unwrap();
-        std::fs::write(&items, "item_id,bu\n").unwrap();
+        fs::create_dir_all(&lake).unwrap();
+        fs::write(&items, "item_id,bu\n").unwrap();
         let names = |events: &str, items: &str| {
             let named = Named { events: &folder.path().join(events).display().to_string(), items, links: None };
             named.check().map_err(|error| error.to_string())
@@ -146,11 +161,25 @@ mod tests {
         for events in ["[[]lake]/day=*/*.parquet", "[lake]", "none/*"] {
             assert!(names(events, &items).unwrap_err().contains(&format!("{events} names no file; give a Parquet file")));
         }
-        std::fs::write(lake.join("part.parquet"), "").unwrap();
+        fs::write(lake.join("part.parquet"), "").unwrap();
         for events in ["[[]lake]/day=*/*.parquet", "[lake]", "[lake]/day=1/part.parquet"] {
             assert_eq!(names(events, &items), Ok(()));
         }
         assert!(names("[lake]", "nothing.csv").unwrap_err().contains("nothing.csv names no file"));
         assert_eq!(names("[lake]", "s3://lake/items.parquet"), Ok(()));
+    }
+
+    #[test]
+    fn a_folder_of_other_things_is_not_taken_to_work_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let work = folder.path();
+        for fits in [work, &work.join("new")] {
+            check_work(fits).unwrap();
+        }
+        fs::write(work.join("thesis.tex"), "").unwrap();
+        let refused = check_work(work).unwrap_err().to_string();
+        assert!(refused.contains("holds other things") && refused.contains("--work"), "{refused}");
+        fs::write(work.join("request.json"), "{}").unwrap();
+        check_work(work).unwrap();
     }
 }
