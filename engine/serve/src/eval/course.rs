@@ -132,7 +132,11 @@ fn names(row: &EventRow) -> (&str, &str, &str, &str) {
     (&row.bu, &row.local_user_id, &row.item_id, &row.event_type)
 }
 
-fn trained(log: &training::Log, params: &TrainParams) -> Result<Option<Generation>> {
+/// A generation; `None` where the log is too poor to train on.
+///
+/// # Errors
+/// Training that fails for another reason.
+pub fn trained(log: &training::Log, params: &TrainParams) -> Result<Option<Generation>> {
     match train(log, params, &|_, _| {}) {
         Ok(generation) => Ok(Some(generation)),
         Err(RebuildError::NoInteractions { .. } | RebuildError::NoCooccurrence { .. }) => Ok(None),

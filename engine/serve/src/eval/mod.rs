@@ -36,7 +36,7 @@ mod variants;
 pub use answers::Answers;
 pub use bootstrap::{Estimate, Interval, Rounds};
 pub use compare::{Comparison, GroupUplift};
-pub(crate) use course::{Course, InMemory, Streamed};
+pub(crate) use course::{Course, InMemory, Streamed, trained};
 pub use items::ItemNumber;
 pub use judge::Judge;
 pub use kinds::{KindSet, kind_name};

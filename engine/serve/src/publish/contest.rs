@@ -17,7 +17,6 @@ use faces_rebuild::{
     Generation, Prepared,
     gates::{Bound, Finding, Gate, GateLimits},
     tables::{EventRow, TableError},
-    train,
     training::assemble,
 };
 use rustix::time::{ClockId, clock_gettime};
@@ -26,7 +25,7 @@ use crate::{
     engine::{Answer, Ask, Engine},
     eval::{
         Course, Estimate, GroupUplift, InMemory, Judge, KindSet, Log, Measure, Outcomes, Query, QuerySet, ReplayOptions, Rounds,
-        Run, Streamed, Tables,
+        Run, Streamed, Tables, trained,
     },
     mirrored::MirroredQuery,
     rows,
@@ -128,13 +127,8 @@ impl Contest<'_> {
                 assemble(events.iter().map(whole), items.iter().map(whole), links.iter().map(whole), Some(until_ms))?.log
             }
         };
-        if log.interactions().is_empty() {
-            return Ok(None);
-        }
-        let mut rehearsal =
-            train(&log, &self.options.training, &|_, _| {}).context("training on the log up to its last day failed")?;
-        rehearsal.ranker = candidate.ranker.clone();
-        Ok(Some(rehearsal))
+        let rehearsal = trained(&log, &self.options.training).context("the log up to its last day can't be trained on")?;
+        Ok(rehearsal.map(|rehearsal| Generation { ranker: candidate.ranker.clone(), ..rehearsal }))
     }
 
     fn ask(&self, moments: &Moments, serving: Generation, candidate: Generation, rehearsal: Option<Generation>) -> Result<Asked> {

@@ -1,6 +1,6 @@
 //! A usual day passes, an answer that got worse or slower is refused, and too little to go by judges nothing.
 
-use faces_rebuild::{gates::Outcome, tables::ItemRow};
+use faces_rebuild::{gates::Outcome, tables::ItemRow, train};
 
 use super::*;
 use crate::{config::Config, publish::replay_options};
@@ -46,7 +46,7 @@ fn options() -> ReplayOptions {
     replay_options(&config)
 }
 
-fn trained(log: &Log, until_ms: i64) -> Generation {
+fn generation(log: &Log, until_ms: i64) -> Generation {
     let Tables { events, items, .. } = log.tables();
     let items = items.iter().map(|row| Ok(row.clone()));
     let assembled = assemble(events.iter().map(|row| Ok(row.clone())), items, [], Some(until_ms)).unwrap();
@@ -78,7 +78,7 @@ const YESTERDAY_MS: i64 = NOW_MS - DAY_MS;
 #[test]
 fn a_day_more_passes_and_is_rehearsed_without_it() {
     let log = log(0);
-    let (serving, candidate) = (trained(&log, YESTERDAY_MS), trained(&log, NOW_MS));
+    let (serving, candidate) = (generation(&log, YESTERDAY_MS), generation(&log, NOW_MS));
     let [quality, latency] = run(log, serving, candidate, limits());
     assert_eq!((quality.outcome, latency.outcome), (Outcome::Passed, Outcome::Passed), "{quality:?} {latency:?}");
     assert!(quality.detail.contains("trained like the candidate, but without them"), "{quality:?}");
@@ -98,7 +98,7 @@ fn asked(of_shop: u32, elsewhere: u32) -> Vec<MirroredQuery> {
 #[test]
 fn enough_mirrored_queries_are_asked_instead_of_moments() {
     let log = log(0);
-    let pair = || (trained(&log, YESTERDAY_MS), trained(&log, NOW_MS));
+    let pair = || (generation(&log, YESTERDAY_MS), generation(&log, NOW_MS));
     let of = |mirrored, limits| {
         let (serving, candidate) = pair();
         run_with(mirrored, log.clone(), serving, candidate, limits)
@@ -118,7 +118,7 @@ fn enough_mirrored_queries_are_asked_instead_of_moments() {
 #[test]
 fn the_same_log_again_passes_with_what_both_have_seen() {
     let log = log(0);
-    let [quality, _] = run(log.clone(), trained(&log, NOW_MS), trained(&log, NOW_MS), limits());
+    let [quality, _] = run(log.clone(), generation(&log, NOW_MS), generation(&log, NOW_MS), limits());
     assert_eq!(quality.outcome, Outcome::Passed, "{quality:?}");
     assert!(quality.detail.contains("both have seen them") && quality.detail.contains("+0.0 %"), "{quality:?}");
 }
@@ -126,7 +126,7 @@ fn the_same_log_again_passes_with_what_both_have_seen() {
 #[test]
 fn a_candidate_that_mistakes_items_is_refused() {
     let log = log(0);
-    let (serving, mut candidate) = (trained(&log, YESTERDAY_MS), trained(&log, NOW_MS));
+    let (serving, mut candidate) = (generation(&log, YESTERDAY_MS), generation(&log, NOW_MS));
     candidate.items.rotate_left(ITEMS as usize / 2);
     candidate.check().unwrap(); // nothing but the answers tells
     let [quality, _] = run(log, serving, candidate, limits());
@@ -136,9 +136,9 @@ fn a_candidate_that_mistakes_items_is_refused() {
 
 #[test]
 fn a_log_that_was_spoilt_is_refused_though_the_candidate_knows_the_day_by_heart() {
-    let serving = trained(&log(0), YESTERDAY_MS);
+    let serving = generation(&log(0), YESTERDAY_MS);
     let spoilt = log(YESTERDAY_MS);
-    let candidate = trained(&spoilt, NOW_MS);
+    let candidate = generation(&spoilt, NOW_MS);
     let [quality, _] = run(spoilt, serving, candidate, limits());
     assert_eq!(quality.outcome, Outcome::Refused, "{quality:?}");
     assert!(quality.detail.contains("trained like the candidate, but without them"), "{quality:?}");
@@ -147,7 +147,7 @@ fn a_log_that_was_spoilt_is_refused_though_the_candidate_knows_the_day_by_heart(
 #[test]
 fn too_few_moments_judge_nothing() {
     let log = log(0);
-    let (serving, candidate) = (trained(&log, YESTERDAY_MS), trained(&log, NOW_MS));
+    let (serving, candidate) = (generation(&log, YESTERDAY_MS), generation(&log, NOW_MS));
     let findings = run(log, serving, candidate, GateLimits { quality_moments_min: 401, ..limits() });
     for finding in findings {
         assert_eq!(finding.outcome, Outcome::Skipped);
@@ -166,4 +166,17 @@ fn answers_that_cost_too_much_are_refused() {
     assert_eq!(refused.outcome, Outcome::Refused);
     assert!(refused.detail.contains("81 µs of a processor against 40 µs"), "{refused:?}");
     assert_eq!(latency(&[[Duration::ZERO; 2]], "moments of the log", 2.0, &names).outcome, Outcome::Skipped);
+}
+
+#[test]
+fn a_log_that_tells_next_to_nothing_before_its_last_day_is_not_rehearsed() {
+    let mut log = log(0);
+    let serving = generation(&log, YESTERDAY_MS);
+    log.events.retain(|row| row.ts_ms >= YESTERDAY_MS);
+    log.events.insert(0, EventRow { ts_ms: YESTERDAY_MS - 1, local_user_id: "alone".into(), ..log.events[0].clone() });
+    let candidate = generation(&log, NOW_MS);
+    for finding in run(log, serving, candidate, limits()) {
+        assert_eq!(finding.outcome, Outcome::Skipped);
+        assert!(finding.detail.contains("too poor to train on"), "{finding:?}");
+    }
 }
