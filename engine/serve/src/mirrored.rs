@@ -178,11 +178,11 @@ fn query(line: &[u8]) -> Result<MirroredQuery> {
     Ok(MirroredQuery { at: EventTime::from_millis(at_ms), bu, wanted, keys: keys.iter().map(key).collect::<Result<_>>()? })
 }
 
-/// Those asked in the day before `now`, and of them the latest `most`, oldest first. A clock that is a day ahead counts as little.
-pub fn lately(mut queries: Vec<MirroredQuery>, now: EventTime, most: usize) -> Vec<MirroredQuery> {
+/// Those asked in the day before `now`, oldest first. A clock that is a day ahead counts as little.
+pub fn lately(mut queries: Vec<MirroredQuery>, now: EventTime) -> Vec<MirroredQuery> {
     queries.retain(|query| u128::from(query.at.millis().abs_diff(now.millis())) <= AGE_MAX.as_millis());
     queries.sort_by_key(|query| query.at); // stable: of one time as files go by name
-    queries.split_off(queries.len().saturating_sub(most))
+    queries
 }
 
 /// Deletes what no server has replaced for a day. Gives what went, or would go.

@@ -50,7 +50,7 @@ pub struct Contest<'a> {
     pub log: Log,
     /// Where that is the latest part of a data lake: all of it.
     pub lake: Option<&'a Prepared>,
-    /// What servers were asked lately.
+    /// What servers were asked lately, oldest first.
     pub mirrored: Vec<MirroredQuery>,
     /// As it would be served.
     pub options: &'a ReplayOptions,
@@ -73,9 +73,9 @@ impl Contest<'_> {
         // A unit that the log does not know has nothing to be ranked.
         let units: HashSet<&str> = self.log.items.iter().map(|row| row.bu.as_str()).collect();
         self.mirrored.retain(|query| units.contains(query.bu.as_str()));
-        if self.mirrored.len() < self.limits.mirrored_queries_min {
-            self.mirrored.clear();
-        }
+        let few = self.mirrored.len() < self.limits.mirrored_queries_min;
+        let asked = if few { 0 } else { self.mirrored.len().min(self.limits.quality_moments_max) };
+        self.mirrored.drain(..self.mirrored.len() - asked); // the latest stay
         let judged = self.moments_and_rehearsal(&serving, &candidate)?;
         let unjudged = judged.as_ref().err().cloned();
         if let (Some(why), true) = (&unjudged, self.mirrored.is_empty()) {
@@ -110,8 +110,9 @@ impl Contest<'_> {
         let last_ms = self.log.events.last()?.ts_ms;
         let day_ms = (last_ms + 1).saturating_sub(DAY_MS);
         [(day_ms.max(served_until_ms), true), (day_ms, false)].into_iter().find_map(|(from_ms, is_unseen)| {
-            let set = moments_from(&self.log.events, from_ms, self.limits.quality_moments_max);
-            (set.queries.len() >= self.limits.quality_moments_min).then_some(Moments { set, from_ms, is_unseen })
+            let all = taken_from(&self.log.events, from_ms);
+            let set = || evenly(&all, self.limits.quality_moments_max);
+            (all.len() >= self.limits.quality_moments_min).then(|| Moments { set: set(), from_ms, is_unseen })
         })
     }
 
@@ -240,14 +241,18 @@ fn latency(times: &[[Duration; 2]], what: &str, ratio_max: f64, [serving, candid
     Finding::judged(Gate::Latency, Bound::AtMost, now / before, ratio_max, detail).with_parts(parts)
 }
 
-/// What accounts took from `from_ms` on, each moment once; of more than `moments_max` an even choice.
-fn moments_from(events: &[EventRow], from_ms: i64, moments_max: usize) -> QuerySet {
+/// What accounts took from `from_ms` on, each moment once.
+fn taken_from(events: &[EventRow], from_ms: i64) -> Vec<&EventRow> {
     let first = events.partition_point(|row| row.ts_ms < from_ms);
     let mut seen = HashSet::new();
     let takes = events.get(first..).unwrap_or_default().iter();
     let takes = takes.filter(|row| rows::event_kind(&row.event_type).is_ok_and(|kind| kind.strength() > 0.0));
-    let all: Vec<&EventRow> = takes.filter(|row| seen.insert((row.ts_ms, &row.bu, &row.local_user_id))).collect();
-    let step = all.len().div_ceil(moments_max.max(1)).max(1);
+    takes.filter(|row| seen.insert((row.ts_ms, &row.bu, &row.local_user_id))).collect()
+}
+
+/// The moments; of more than `moments_max` an even choice of so many.
+fn evenly(all: &[&EventRow], moments_max: usize) -> QuerySet {
+    let count = all.len().min(moments_max);
     let query = |(n, row): (usize, &&EventRow)| Query {
         query_id: format!("{n:08}"),
         ts_ms: row.ts_ms,
@@ -255,7 +260,8 @@ fn moments_from(events: &[EventRow], from_ms: i64, moments_max: usize) -> QueryS
         local_user_id: row.local_user_id.clone(),
         segment: String::new(),
     };
-    QuerySet { queries: all.iter().step_by(step).enumerate().map(query).collect(), ..QuerySet::default() }
+    let chosen = (0..count).filter_map(|n| all.get(n * all.len() / count));
+    QuerySet { queries: chosen.enumerate().map(query).collect(), ..QuerySet::default() }
 }
 
 fn asking<'a>(state: &State, keys: &'a [SourceKey], (bu, ts_ms): (&str, i64), wanted: usize) -> Result<Ask<'a>> {

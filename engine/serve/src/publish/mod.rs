@@ -228,7 +228,7 @@ impl<'a> Publication<'a> {
                 Err(error) => eprintln!("warning: the mirrored queries in {} are not asked: {}", path.display(), causes(&error)),
             }
         }
-        mirrored::lately(queries, clock::now(), self.config.gates.quality_moments_max)
+        mirrored::lately(queries, clock::now())
     }
 
     /// What servers have; one that can't be loaded they don't have either.

@@ -145,6 +145,20 @@ fn a_log_that_was_spoilt_is_refused_though_the_candidate_knows_the_day_by_heart(
 }
 
 #[test]
+fn to_ask_at_fewer_moments_than_are_asked_for_is_no_want_of_them() {
+    let log = log(0);
+    let (serving, candidate) = (generation(&log, YESTERDAY_MS), generation(&log, NOW_MS));
+    let fewer = GateLimits { quality_moments_min: 300, quality_moments_max: 150, ..limits() };
+    let [quality, latency] = run_with(asked(120, 0), log.clone(), serving, candidate, fewer);
+    assert_eq!(quality.outcome, Outcome::Passed, "{quality:?}");
+    assert!(quality.detail.contains("at 150 moments"), "{quality:?}");
+    assert!(latency.detail.contains("median of 120 mirrored queries"), "{latency:?}");
+    let (serving, candidate) = (generation(&log, YESTERDAY_MS), generation(&log, NOW_MS));
+    let [_, latency] = run_with(asked(220, 40), log, serving, candidate, fewer);
+    assert!(latency.detail.contains("median of 150 mirrored queries"), "those of units that it knows: {latency:?}");
+}
+
+#[test]
 fn too_few_moments_judge_nothing() {
     let log = log(0);
     let (serving, candidate) = (generation(&log, YESTERDAY_MS), generation(&log, NOW_MS));
