@@ -180,6 +180,7 @@ impl GenerationSwap {
         let is_older = |id: &GenerationId| current.as_ref().is_none_or(|current| id < current);
         for id in self.store.list()?.into_iter().filter(is_older) {
             if self.activate(Some(id.as_str().to_owned())).await.is_ok() {
+                *self.settled.lock().await = current; // what became current meanwhile is still to be looked at
                 tracing::warn!(serving = %id.as_str(), "the current generation is broken; serving the newest one before it that verifies");
                 return Ok(());
             }
