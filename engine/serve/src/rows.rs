@@ -1,5 +1,7 @@
 //! Rows of tables as records of the domain: what `faces eval` replays.
 
+use std::cmp::Ordering;
+
 use faces_core::{
     catalogue::ItemChange,
     event::EventKind,
@@ -55,6 +57,16 @@ pub fn event_kind(name: &str) -> Result<EventKind, RowError> {
     EventKind::from_name(name).ok_or_else(|| RowError::EventType(name.into()))
 }
 
+/// The order of rows of one time: none that hangs on how they lie in a file.
+#[must_use]
+pub fn by_content(a: &EventRow, b: &EventRow) -> Ordering {
+    fn names(row: &EventRow) -> [&str; 4] {
+        [&row.bu, &row.local_user_id, &row.item_id, &row.event_type]
+    }
+    let value = |row: &EventRow| row.value.unwrap_or_default();
+    names(a).cmp(&names(b)).then_with(|| value(a).total_cmp(&value(b)))
+}
+
 /// An event row as a record.
 ///
 /// # Errors
@@ -64,7 +76,7 @@ pub fn event(row: &EventRow) -> Result<Record, RowError> {
     Ok(Record::Event(Event {
         source: account(&row.bu, &row.local_user_id)?,
         bu: row.bu.clone(),
-        item_id: Some(row.item_id.clone()),
+        item_id: (!row.item_id.is_empty()).then(|| row.item_id.clone()),
         kind,
         time,
         id: EventId::from_content(time, &row.bu, &row.item_id, kind as u8, row.value),

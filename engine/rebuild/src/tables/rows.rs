@@ -2,6 +2,7 @@
 
 use faces_core::{
     catalogue::ItemAttributes,
+    event::EventKind,
     identity::{Confidence, Evidence},
 };
 
@@ -19,7 +20,7 @@ pub struct EventRow {
     pub bu: String,
     /// The person's account in that unit.
     pub local_user_id: String,
-    /// The item, an id of that unit.
+    /// The item, an id of that unit; empty for a search in words, as archives of the log hold them.
     pub item_id: String,
     /// `view`, `click`, `purchase`, …, as the file spells it.
     pub event_type: String,
@@ -41,12 +42,14 @@ pub(super) const EVENT_COLUMNS: &[Column] = &[
 
 impl EventRow {
     pub(super) fn from_cells(cells: &Cells<'_>) -> Result<Self, TableError> {
+        let event_type = cells.id(4)?;
+        let may_lack_item = EventKind::from_name(&event_type) == Some(EventKind::Search);
         Ok(Self {
             ts_ms: cells.ts_ms(0)?,
             bu: cells.id(1)?,
             local_user_id: cells.id(2)?,
-            item_id: cells.id(3)?,
-            event_type: cells.id(4)?,
+            item_id: if may_lack_item { cells.text(3)?.unwrap_or_default() } else { cells.id(3)? },
+            event_type,
             value: cells.number(5)?,
             currency: cells.text(6)?,
         })

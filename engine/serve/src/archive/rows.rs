@@ -303,6 +303,20 @@ mod tests {
     }
 
     #[test]
+    fn a_search_in_words_is_a_row_without_an_item() {
+        let event = v1::Event {
+            event_time_ms: 1_700_000_000_000,
+            bu: "shop".into(),
+            source: key(v1::KeyKind::Account, "u1"),
+            r#type: v1::EventType::Search.into(),
+            ..v1::Event::default()
+        };
+        let path = file(&[Written::Event(event)]);
+        let items: Vec<_> = read_events(&path).unwrap().map(|row| row.unwrap().item_id).collect();
+        assert_eq!(items, [""]);
+    }
+
+    #[test]
     fn what_another_units_customer_did_is_not_the_namesakes() {
         let event = |bu: &str| v1::Event {
             event_time_ms: 1_700_000_000_000,

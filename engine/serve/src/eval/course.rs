@@ -91,12 +91,12 @@ impl<'a, Rows: Iterator<Item = Result<EventRow, TableError>>> Streamed<'a, Rows>
     fn read_time(&mut self) -> Result<(), TableError> {
         let Some(first) = self.rows.next().transpose()? else { return Ok(()) };
         let ts_ms = first.ts_ms;
-        let mut rows = vec![first];
+        let mut of_one_time = vec![first];
         while let Some(row) = self.rows.next_if(|row| row.as_ref().is_ok_and(|row| row.ts_ms == ts_ms)) {
-            rows.push(row?);
+            of_one_time.push(row?);
         }
-        rows.sort_by(|a, b| names(a).cmp(&names(b)).then(a.value.unwrap_or(0.0).total_cmp(&b.value.unwrap_or(0.0))));
-        self.of_one_time = rows.into();
+        of_one_time.sort_by(rows::by_content);
+        self.of_one_time = of_one_time.into();
         Ok(())
     }
 }
@@ -126,10 +126,6 @@ impl<Rows: Iterator<Item = Result<EventRow, TableError>>> Course for Streamed<'_
         let index = BuildSpec { kind: self.training.index.kind.or(Some(IndexKind::Ivf)), ..self.training.index.clone() };
         trained(&before.sampled(INTERACTIONS_MAX), &TrainParams { index, ..self.training.clone() })
     }
-}
-
-fn names(row: &EventRow) -> (&str, &str, &str, &str) {
-    (&row.bu, &row.local_user_id, &row.item_id, &row.event_type)
 }
 
 /// A generation; `None` where the log is too poor to train on.

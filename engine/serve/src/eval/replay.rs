@@ -29,7 +29,7 @@ const DAY_MS: i64 = 86_400_000;
 
 /// A log in memory, ready to be replayed.
 pub struct Replay {
-    events: Vec<EventRow>, // by time; ties in file order
+    events: Vec<EventRow>, // by time, then by content
     items: Vec<ItemRow>,
     links: Vec<LinkRow>, // by time
     options: ReplayOptions,
