@@ -184,6 +184,16 @@ fn what_is_wanted_at_the_end_is_missed_before_the_work() {
     let (page, rules) = (file("nowhere/page.html"), format!("ranking.rules={}", file("nowhere.toml")));
     let (out, tables) = (file("generations"), file("nowhere.csv"));
     let rebuild = ["rebuild", "--events", &tables, "--items", &tables, "--out", &out];
+    let kept = file("kept.csv");
+    fs::write(&kept, "ts_ms").unwrap();
+    let over = ["rebuild", "--events", &kept, "--items", &tables, "--out", &out, "--report", &kept];
+    fails(&over, 1, &["--report", "kept.csv is another of the files named"]);
+    fails(
+        &["index", "bench", "--base", &kept, "--queries", &tables, "--metric", "ip", "--plot", &kept],
+        1,
+        &["--plot", "kept.csv is another of the files named"],
+    );
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "ts_ms");
     fails(&[&rebuild[..], &["--report", &page]].concat(), 1, &["can't write", &page]);
     fails(&[&rebuild[..], &["--set", &rules]].concat(), 1, &["can't read ranking.rules", "nowhere.toml"]);
     fails(

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test stops where its world can't be made
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -111,7 +112,9 @@ fn the_table_and_the_plot() {
     let output = files.bench(&["--metric", "cosine", "--plot", "frontier.svg"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let table = String::from_utf8(output.stdout).unwrap();
-    assert!(table.starts_with("kind") && table.contains("\nexact    scan           1.0000 "), "{table}");
+    assert!(table.starts_with("kind") && table.contains("\nexact    scan              1.0000 "), "{table}");
+    let widths: HashSet<usize> = table.lines().filter(|line| !line.is_empty()).map(str::len).collect();
+    assert_eq!(widths.len(), 1, "columns stay in line, whatever a setting is called: {table}");
     let plot = fs::read_to_string(files.folder.path().join("frontier.svg")).unwrap();
     assert!(plot.starts_with("<svg") && plot.contains("hnsw_rs"));
 }

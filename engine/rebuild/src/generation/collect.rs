@@ -1,6 +1,9 @@
 //! Old generations go; what is current, what a roll-back would go to, and what somebody loads or serves stay.
 
-use std::fs::{self, File, OpenOptions};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::ErrorKind,
+};
 
 use super::{
     GenerationError, GenerationId, Store,
@@ -89,9 +92,11 @@ impl Store {
     fn delete(&self, id: &GenerationId, is_dry: bool) -> Result<bool, GenerationError> {
         let folder = self.folder(id);
         let manifest = folder.join(MANIFEST);
-        // Without a manifest nobody can have loaded it.
-        let file = OpenOptions::new().read(true).write(true).open(&manifest);
-        if file.as_ref().is_ok_and(|file| file.try_lock().is_err()) {
+        let file = match OpenOptions::new().read(true).write(!is_dry).open(&manifest) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None, // nobody can have loaded it
+            file => Some(file.map_err(io_error("lock", &manifest))?),
+        };
+        if file.as_ref().is_some_and(|file| file.try_lock().is_err()) {
             return Ok(false);
         }
         if !is_dry {

@@ -10,14 +10,17 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use faces_core::event::EventKind;
 use faces_index::IndexKind;
 use serde_json::{Map, Value, json};
 
 use self::variants::VariantArgs;
-use super::{files::check_writable, progress};
+use super::{
+    files::{check_apart, check_writable},
+    progress,
+};
 use crate::{
     config::Config,
     engine::EngineOptions,
@@ -163,25 +166,13 @@ pub fn run(args: &EvalArgs, config: &Config) -> Result<()> {
     }
 }
 
-/// Refuses to write over what is read, or over what was just written.
-fn check_written(args: &ReplayArgs, judging: &JudgingArgs) -> Result<()> {
-    let read = [Some(&args.events), Some(&args.items), args.links.as_ref(), Some(&judging.queries)];
-    let read = read.into_iter().chain([judging.exclude.as_ref(), judging.hidden.as_ref()]).flatten();
-    let mut taken: Vec<PathBuf> = read.filter_map(|path| path.canonicalize().ok()).collect();
-    let written =
-        [("--out", Some(&args.out)), ("--against-siloed", args.against_siloed.as_ref()), ("--report", args.report.as_ref())];
-    let is_kept = |path: &Path| path.is_file() || !path.exists(); // unlike /dev/null
-    for (flag, path) in written.into_iter().filter_map(|(flag, path)| Some((flag, path.filter(|path| is_kept(path))?))) {
-        let path = path.canonicalize().or_else(|_| std::path::absolute(path))?;
-        ensure!(!taken.contains(&path), "{flag} {} is another of the files named: give it a name of its own", path.display());
-        taken.push(path);
-    }
-    Ok(())
-}
-
 fn run_replay(args: &ReplayArgs, judging: &JudgingArgs, variants: &[Variant], config: &Config) -> Result<()> {
     let started = Instant::now();
-    check_written(args, judging)?;
+    let read = [Some(&args.events), Some(&args.items), args.links.as_ref(), Some(&judging.queries)];
+    let read = read.into_iter().chain([judging.exclude.as_ref(), judging.hidden.as_ref()]).flatten();
+    let written =
+        [("--out", Some(&args.out)), ("--against-siloed", args.against_siloed.as_ref()), ("--report", args.report.as_ref())];
+    check_apart(read, written)?;
     let mut training = config.training.clone();
     // How items are searched makes hardly a difference to quality, and tuning that anew for every generation takes most of the time.
     training.index.kind = training.index.kind.or(Some(IndexKind::Exact));

@@ -1,8 +1,29 @@
 //! Files that are written when long work is done.
 
-use std::{fs::OpenOptions, path::Path};
+use std::{
+    fs::OpenOptions,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+
+/// Refuses to write over what is read, or over what was just written. What is written goes by the flag that names it.
+///
+/// # Errors
+/// A file that is named twice.
+pub fn check_apart<'a>(
+    read: impl IntoIterator<Item = impl AsRef<Path>>,
+    written: impl IntoIterator<Item = (&'static str, Option<&'a PathBuf>)>,
+) -> Result<()> {
+    let mut taken: Vec<PathBuf> = read.into_iter().filter_map(|path| path.as_ref().canonicalize().ok()).collect();
+    let is_kept = |path: &Path| path.is_file() || !path.exists(); // unlike /dev/null
+    for (flag, path) in written.into_iter().filter_map(|(flag, path)| Some((flag, path.filter(|path| is_kept(path))?))) {
+        let path = path.canonicalize().or_else(|_| std::path::absolute(path))?;
+        ensure!(!taken.contains(&path), "{flag} {} is another of the files named: give it a name of its own", path.display());
+        taken.push(path);
+    }
+    Ok(())
+}
 
 /// Says before the work, not after it, that its result can't be written. Where there was no file there is an empty one then.
 ///

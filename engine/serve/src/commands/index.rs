@@ -8,7 +8,10 @@ use faces_index::{BuildSpec, Metric, TuneSpec};
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::{files::check_writable, progress};
+use super::{
+    files::{check_apart, check_writable},
+    progress,
+};
 use crate::index_bench::{
     Bench, Run, Step,
     contestants::{Contestant, Plan},
@@ -159,6 +162,7 @@ pub fn run(args: &IndexArgs) -> Result<()> {
 }
 
 fn bench(args: &BenchArgs) -> Result<()> {
+    check_apart([&args.base, &args.queries], [("--plot", args.plot.as_ref())])?;
     args.plot.as_deref().map_or(Ok(()), check_writable)?;
     let (base, queries) = (fbin::read(&args.base)?, fbin::read(&args.queries)?);
     let is_asked = |contestant: &Contestant| {
@@ -215,7 +219,7 @@ fn show(bar: &ProgressBar, step: Step<'_>) {
 
 fn print_table(runs: &[Run]) {
     println!(
-        "{:<8} {:<15} {:>8} {:>12} {:>10} {:>10} {:>13} {:>13}",
+        "{:<8} {:<15} {:>8} {:>13} {:>10} {:>10} {:>12} {:>13}",
         "kind", "setting", "recall", "queries/CPU-s", "p50 us", "p99 us", "bytes/vector", "build CPU-s"
     );
     for run in runs {

@@ -24,7 +24,10 @@ use kept::Kept;
 use lake::{LakeArgs, Named};
 use serde_json::json;
 
-use super::{files::check_writable, progress};
+use super::{
+    files::{check_apart, check_writable},
+    progress,
+};
 use crate::{
     clock,
     config::Config,
@@ -110,6 +113,8 @@ type Seconds = Vec<(String, f64)>;
 pub fn run(args: &RebuildArgs, config: &Config) -> Result<()> {
     let started = Instant::now();
     config.training.check()?; // a lake takes hours to read
+    let tables = [Some(&args.events), Some(&args.items), args.links.as_ref()].into_iter().flatten();
+    check_apart(tables, [("--report", args.publish.report.as_ref())])?;
     args.publish.report.as_deref().map_or(Ok(()), check_writable)?;
     let store = open_store(args.out.as_deref(), config)?;
     let publication = Publication::begin(&store, config, &args.publish)?;
